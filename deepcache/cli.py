@@ -1,0 +1,57 @@
+"""What every command-line program of the workflow shares: options, log file, errors in one line."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from deepcache.errors import DeepCacheError
+
+
+class _Tee:
+    """A text stream that writes to two streams and looks like the first (a terminal, if that is one)."""
+
+    def __init__(self, first, second):
+        self._first, self._second = first, second
+
+    def write(self, text: str) -> int:
+        self._second.write(text)
+        self._second.flush()
+        return self._first.write(text)
+
+    def flush(self) -> None:
+        self._first.flush()
+
+    def __getattr__(self, name):
+        return getattr(self._first, name)
+
+
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that shows defaults and has the option `--log`, which `run` obeys."""
+    parser = argparse.ArgumentParser(
+        description=inspect.cleandoc(description or ""), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--log", type=Path, metavar="FILE", help="also write messages and progress to FILE")
+    return parser
+
+
+def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
+    """Parse the arguments and call `main`; a DeepCacheError becomes one line on stderr and exit status 1."""
+    arguments = parser.parse_args()
+    terminal = sys.stderr
+    try:
+        if arguments.log is not None:
+            arguments.log.parent.mkdir(parents=True, exist_ok=True)
+            sys.stderr = _Tee(terminal, arguments.log.open("w"))
+        main(arguments)
+    except DeepCacheError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception:
+        import traceback
+
+        traceback.print_exc(file=sys.stderr)
+        sys.exit(1)
+    finally:
+        sys.stderr = terminal

@@ -1,0 +1,69 @@
+"""How each digits model is trained: data, loss, settings, and what is saved.
+
+A new digits model is one function and one line in RECIPES.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from deepcache.data.digits import load_digits
+from deepcache.models.classifier import INPUT_SIZE, DigitsClassifier
+from deepcache.models.digits import IMAGE_SIZE, ddpm_scheduler, digits_ddpm_unet
+from deepcache.training.diffusion import noise_prediction_loss
+from deepcache.training.loop import TrainingResult, TrainingSettings, fit
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`train(settings, folder)` trains, saves the model to the folder and returns losses and extra figures."""
+
+    settings: TrainingSettings
+    train: Callable[[TrainingSettings, Path], tuple[TrainingResult, dict]]
+
+
+def _train_ddpm(settings: TrainingSettings, folder: Path) -> tuple[TrainingResult, dict]:
+    from diffusers import DDPMPipeline
+
+    images, _ = load_digits(IMAGE_SIZE)
+    data = images.float() / 127.5 - 1
+    unet, scheduler = digits_ddpm_unet(), ddpm_scheduler()
+
+    def batch_loss(generator: torch.Generator) -> torch.Tensor:
+        chosen = torch.randint(0, len(data), (settings.batch_size,), generator=generator)
+        return noise_prediction_loss(lambda x, t: unet(x, t).sample, data[chosen], scheduler, generator)
+
+    result = fit(unet, batch_loss, settings, "digits-ddpm")
+    DDPMPipeline(unet.half(), scheduler).save_pretrained(folder)
+    return result, {}
+
+
+def _train_classifier(settings: TrainingSettings, folder: Path) -> tuple[TrainingResult, dict]:
+    images, labels = load_digits(INPUT_SIZE)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
+    held_out, used = order[:360], order[360:]
+    model = DigitsClassifier()
+
+    def batch_loss(generator: torch.Generator) -> torch.Tensor:
+        chosen = used[torch.randint(0, len(used), (settings.batch_size,), generator=generator)]
+        shift = torch.randint(-1, 2, (2,), generator=generator).tolist()
+        batch = torch.roll(images[chosen], shift, dims=(2, 3))  # the margin is wide enough for a shift by one pixel
+        return F.cross_entropy(model(batch), labels[chosen])
+
+    result = fit(model, batch_loss, settings, "digits-classifier")
+    with torch.inference_mode():
+        accuracy = (model(images[held_out]).argmax(1) == labels[held_out]).float().mean().item()
+    model.half().save_pretrained(folder)
+    return result, {"held_out_images": len(held_out), "held_out_accuracy": accuracy}
+
+
+RECIPES = {
+    "digits-ddpm": Recipe(TrainingSettings(steps=2500, batch_size=128, learning_rate=2e-3), _train_ddpm),
+    "digits-classifier": Recipe(
+        TrainingSettings(steps=1500, batch_size=128, learning_rate=2e-3, weight_decay=1e-2, ema_decay=0.99),
+        _train_classifier,
+    ),
+}

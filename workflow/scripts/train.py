@@ -1,0 +1,37 @@
+"""Train one of the digits models and record how.
+
+Writes the model in fp16 (diffusers' format where it is a pipeline), training.json and loss.png to the output folder.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Train and save; the folder appears only when everything is in it."""
+    import torch
+
+    from deepcache.results.files import atomic
+    from deepcache.training.record import write_record
+    from deepcache.training.recipes import RECIPES
+
+    recipe = RECIPES[arguments.model]
+    overrides = {"seed": arguments.seed, **({"steps": arguments.steps} if arguments.steps else {})}
+    settings = dataclasses.replace(recipe.settings, **overrides)
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(settings.seed)
+    with atomic(arguments.output) as folder:
+        result, figures = recipe.train(settings, folder)
+        write_record(folder, arguments.model, settings, result, figures, "cpu")
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--model", required=True, choices=["digits-ddpm", "digits-classifier"])
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
+    parser.add_argument("--steps", type=int, help="optimisation steps (default: the recipe's)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    cli.run(main, parser)
