@@ -36,6 +36,14 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def positive(text: str) -> int:
+    """An argument's value that must be an integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Parse the arguments and call `main`; a DeepCacheError becomes one line on stderr and exit status 1."""
     arguments = parser.parse_args()

@@ -16,27 +16,29 @@ NUM_CLASSES = 10
 class DigitsClassifier(nn.Module):
     """A small convolutional network for digits.
 
-    Its 48 pooled features describe an image as Inception's 2,048 do in the paper's FID.
+    Its 48 pooled features describe an image as Inception's 2,048 do in the paper's FID. Each is scaled to unit variance
+    over the digits, so the scale of the FID does not depend on how the classifier was trained.
     """
 
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(1, 24, 3, padding=1),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Conv2d(24, 24, 3, padding=1, stride=2),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Conv2d(24, NUM_FEATURES, 3, padding=1),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Conv2d(NUM_FEATURES, NUM_FEATURES, 3, padding=1, stride=2),
-            nn.ReLU(),
+            nn.SiLU(),
             nn.Conv2d(NUM_FEATURES, NUM_FEATURES, 3, padding=1),
-            nn.ReLU(),
+            nn.SiLU(),
         )
+        self.scale = nn.BatchNorm1d(NUM_FEATURES, eps=1e-8, affine=False)
         self.head = nn.Linear(NUM_FEATURES, NUM_CLASSES)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """Pooled features, shape (B, 48).
+        """Pooled and scaled features, shape (B, 48).
 
         Args:
             images: uint8, shape (B, 1 or 3, H, W); colour is averaged to grey, other sizes are resized to 16x16.
@@ -44,7 +46,16 @@ class DigitsClassifier(nn.Module):
         x = images.float().mean(dim=1, keepdim=True) / 127.5 - 1
         if x.shape[-2:] != (INPUT_SIZE, INPUT_SIZE):
             x = F.interpolate(x, size=(INPUT_SIZE, INPUT_SIZE), mode="bilinear", antialias=True, align_corners=False)
-        return self.body(x).mean(dim=(2, 3))
+        return self.scale(self.body(x).mean(dim=(2, 3)))
+
+    @torch.no_grad()
+    def standardise(self, images: torch.Tensor) -> None:
+        """Set the scale so that each feature has mean 0 and variance 1 over these images (uint8, (N, C, H, W))."""
+        self.train()
+        self.scale.momentum = None  # the plain average over batches; there is one
+        self.scale.reset_running_stats()
+        self.features(images)
+        self.eval()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits, shape (B, 10), of uint8 images (see `features`)."""

@@ -54,6 +54,7 @@ def _train_classifier(settings: TrainingSettings, folder: Path) -> tuple[Trainin
         return F.cross_entropy(model(batch), labels[chosen])
 
     result = fit(model, batch_loss, settings, "digits-classifier")
+    model.standardise(images)
     with torch.inference_mode():
         accuracy = (model(images[held_out]).argmax(1) == labels[held_out]).float().mean().item()
     model.half().save_pretrained(folder)
@@ -61,7 +62,9 @@ def _train_classifier(settings: TrainingSettings, folder: Path) -> tuple[Trainin
 
 
 RECIPES = {
-    "digits-ddpm": Recipe(TrainingSettings(steps=2500, batch_size=128, learning_rate=2e-3), _train_ddpm),
+    "digits-ddpm": Recipe(
+        TrainingSettings(steps=5000, batch_size=64, learning_rate=2e-3, ema_decay=0.998), _train_ddpm
+    ),
     "digits-classifier": Recipe(
         TrainingSettings(steps=1500, batch_size=128, learning_rate=2e-3, weight_decay=1e-2, ema_decay=0.99),
         _train_classifier,

@@ -14,8 +14,8 @@ def main(arguments) -> None:
     import torch
 
     from deepcache.results.files import atomic
-    from deepcache.training.record import write_record
     from deepcache.training.recipes import RECIPES
+    from deepcache.training.record import write_record
 
     recipe = RECIPES[arguments.model]
     overrides = {"seed": arguments.seed, **({"steps": arguments.steps} if arguments.steps else {})}

@@ -1,0 +1,37 @@
+# DeepCache (arXiv 2312.00858): from checkpoints to every table and figure.
+#
+#   snakemake all --cores 2        everything of the suite
+#   snakemake table2 --cores 2     one table with its picture
+#
+# The suite is config/config.yaml, unless --configfile names another.
+import os
+import sys
+
+sys.path.insert(0, workflow.basedir)
+
+
+if "suite" not in config:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/checkpoints.smk"
+include: "rules/references.smk"
+include: "rules/samples.smk"
+include: "rules/metrics.smk"
+include: "rules/profiling.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        FIGURES,
+        MACS,
+
+
+onstart:
+    start_preloaded()

@@ -1,0 +1,295 @@
+"""DeepCache: the U-Net runs fully at the steps of a schedule and shallowly at the others."""
+
+import functools
+import inspect
+import logging
+
+import torch
+from torch import nn
+
+from deepcache.caching import schedules
+from deepcache.caching.branches import find_cut
+from deepcache.caching.reuse import Hold, Reuse
+from deepcache.caching.shallow import check_unpatched, shallow_view
+from deepcache.errors import DeepCacheError
+
+logger = logging.getLogger(__name__)
+
+# Where the forward of a module instance stands; accelerate keeps it under the second name while its hooks are in place.
+FORWARDS = ("forward", "_old_forward")
+
+
+class DeepCache:
+    """Caching on a pipeline or a bare U-Net (paper, Section 3.2).
+
+    Use it as a context manager, or call `enable` and `disable`. With a pipeline, a trajectory starts when the pipeline
+    calls `scheduler.set_timesteps`; with a bare U-Net, call `start_trajectory` before each one. Steps are counted by
+    calls of the U-Net, so a sampler that repeats a timestep (PLMS) is counted right. A call with another batch size or
+    resolution than the one before runs fully and starts the count anew. Calls that do not belong to a trajectory of the
+    pipeline (another pipeline shares the U-Net but not the scheduler) run fully, with a warning.
+
+    What changes the U-Net's structure or blocks (adapters, FreeU) comes before `enable`; accelerate's offloading may
+    come before or after.
+
+    Args:
+        pipe_or_unet: a diffusers pipeline that has a `unet`, or a diffusers U-Net with skip connections.
+        interval: N; steps 0, N, 2N, ... run fully. Give this or `schedule`.
+        branch: where the U-Net is cut, from 0 (only the outermost layers run); the paper counts from 1.
+        schedule: the steps that run fully, as `uniform` and `nonuniform` return them.
+        reuse: what takes the place of the skipped feature; default `Hold()`, the paper's.
+
+    Raises:
+        DeepCacheError: if an argument is out of range or the model is no U-Net that can be cut.
+    """
+
+    def __init__(
+        self,
+        pipe_or_unet,
+        interval: int | None = None,
+        branch: int = 0,
+        *,
+        schedule: tuple[int, ...] | None = None,
+        reuse: Reuse | None = None,
+    ):
+        if (interval is None) == (schedule is None):
+            raise DeepCacheError("give DeepCache either an interval or a schedule")
+        if interval is not None and (isinstance(interval, bool) or not isinstance(interval, int) or interval < 1):
+            raise DeepCacheError(f"interval must be an integer of at least 1, not {interval!r}")
+        if reuse is not None and not isinstance(reuse, Reuse):
+            raise DeepCacheError(f"reuse must be an object such as Hold() or Forecast(order=1), not {reuse!r}")
+        self.interval = interval
+        self.schedule = None if schedule is None else schedules.explicit(schedule)
+        self.branch = branch
+        self.reuse = reuse if reuse is not None else Hold()
+        self._pipe, self.unet = _find_unet(pipe_or_unet)
+        find_cut(self.unet, branch)
+        self._full = frozenset(self.schedule or ())
+        self._view: nn.Module | None = None  # present while enabled
+        self._dispatch = self._set_timesteps = None  # what takes the place of the U-Net's and the scheduler's methods
+        self._scheduler = None
+        self._capturing = False
+        self._reset()
+
+    # Switching on and off
+
+    def enable(self) -> "DeepCache":
+        """Start caching; returns self.
+
+        Raises:
+            DeepCacheError: if caching is enabled on this U-Net already, or another tool has patched it.
+        """
+        for slot in FORWARDS:
+            other = getattr(vars(self.unet).get(slot), "deepcache", None)
+            if isinstance(other, DeepCache) and other._view is not None:
+                raise DeepCacheError("DeepCache is enabled on this U-Net already: disable it first")
+        if getattr(self.unet, "_compiled_call_impl", None) is not None:
+            raise DeepCacheError("this U-Net was compiled in place: enable DeepCache on the uncompiled U-Net")
+        check_unpatched(self.unet)
+        cut = find_cut(self.unet, self.branch)
+        self._mid_is_cut = cut.feeder is not self.unet.mid_block
+        self._adapter_blocks = sum(
+            # diffusers adds an adapter's residual to the last layer of a block with cross-attention, else to its output
+            kept.layers == len(block.resnets) if getattr(block, "has_cross_attention", False) else kept.whole
+            for block, kept in zip(self.unet.down_blocks, cut.down, strict=False)
+        )
+        self._view = shallow_view(self.unet, cut)
+        self._signature = inspect.signature(type(self.unet).forward)
+        self._replace_forward()
+        self._hook = cut.feeder.register_forward_hook(self._capture)
+        if self._pipe is not None:
+            self._watch_scheduler()
+        self._reset()
+        return self
+
+    def disable(self) -> None:
+        """Stop caching and leave the model as it was; harmless where caching is not enabled."""
+        if self._view is None:
+            return
+        self._hook.remove()
+        self._restore_forward()
+        self._unwatch_scheduler()
+        self._view = None
+        self._reset()
+
+    def __enter__(self) -> "DeepCache":
+        return self.enable()
+
+    def __exit__(self, *exception) -> None:
+        self.disable()
+
+    def _replace_forward(self) -> None:
+        # Below accelerate's hooks: they bring the weights to the device, and pipelines remove and add them at will.
+        slot = "_old_forward" if "_old_forward" in vars(self.unet) else "forward"
+        self._had_forward = "forward" in vars(self.unet)
+        self._full_forward = full_forward = getattr(self.unet, slot)
+
+        @functools.wraps(full_forward)
+        def dispatch(*args, **kwargs):
+            # Another tool may hold this beyond `disable`.
+            return (self._forward if self._dispatch is dispatch else full_forward)(*args, **kwargs)
+
+        dispatch.deepcache = self
+        self._dispatch = dispatch
+        setattr(self.unet, slot, dispatch)
+
+    def _restore_forward(self) -> None:
+        for slot in FORWARDS:  # accelerate's hooks may have come or gone since
+            if vars(self.unet).get(slot) is self._dispatch:
+                if slot == "forward" and not self._had_forward:
+                    del self.unet.forward
+                else:
+                    setattr(self.unet, slot, self._full_forward)
+        self._dispatch = self._full_forward = None
+
+    # What can be asked
+
+    @property
+    def full_steps(self) -> tuple[int, ...]:
+        """Steps of the trajectory so far (or of the last one, once it has ended) that ran fully."""
+        return tuple(self._full_steps)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of the trajectory so far (or of the last one, once it has ended)."""
+        return self._step
+
+    @property
+    def bytes_cached(self) -> int:
+        """Bytes held between the steps."""
+        return self.reuse.nbytes
+
+    # One trajectory
+
+    def start_trajectory(self) -> None:
+        """Forget the last trajectory: the next call of the U-Net is step 0."""
+        self._reset()
+
+    def _reset(self) -> None:
+        self._step = 0
+        self._full_steps: list[int] = []
+        self._shape: torch.Size | None = None
+        self._expected: int | None = None
+        self.reuse.reset()
+
+    def _forward(self, *args, **kwargs):
+        if self._pipe is not None and self._pipe.scheduler is not self._scheduler:
+            self._watch_scheduler()  # replaced since; its set_timesteps has been called unseen
+            self._reset()
+        sample = args[0] if args else kwargs["sample"]
+        if sample.shape != self._shape and not self._is_over():
+            self._reset()
+            self._shape = sample.shape
+            self._expected = self._calls_expected()
+        step, over = self._step, self._is_over()
+        try:
+            if over or self._is_full(step):
+                self._capturing = not over
+                output = self._full_forward(*args, **kwargs)
+                self._full_steps.append(step)
+            else:
+                output = self._shallow_forward(step, args, kwargs)
+        except BaseException:
+            self._reset()
+            raise
+        finally:
+            self._capturing = False
+        self._step += 1
+        if self._step == self._expected:
+            self.reuse.reset()  # the trajectory has ended: nothing is kept beyond it
+        elif over and self._step == self._expected + 1:
+            logger.warning("the U-Net is called more often than the scheduler has timesteps: these calls run fully")
+        return output
+
+    def _is_over(self) -> bool:
+        return self._expected is not None and self._step >= self._expected
+
+    def _is_full(self, step: int) -> bool:
+        return step % self.interval == 0 if self.interval is not None else step in self._full
+
+    def _capture(self, module, args, output) -> None:
+        # The feeder can run outside of a trajectory, too: somebody may call a block alone.
+        if self._capturing and self.interval != 1:
+            feature = output[0] if isinstance(output, tuple) else output
+            self.reuse.observe(self._step, feature.clone())  # FreeU and adapters write into it afterwards
+
+    def _shallow_forward(self, step: int, args: tuple, kwargs: dict):
+        args, kwargs = self._without_skipped_residuals(args, kwargs)
+        self._view.mid_block.feature = self.reuse.predict(step).clone()
+        try:
+            return self._view.forward(*args, **kwargs)
+        finally:
+            self._view.mid_block.feature = None
+
+    def _without_skipped_residuals(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        """Leave out what ControlNets and adapters add in the skipped depth.
+
+        ControlNet residuals of the kept skip tensors are used as they are: diffusers pairs them up from the outside in.
+        """
+        if not self._mid_is_cut:
+            return args, kwargs  # nothing is skipped but the middle block
+        if len(args) > 3:
+            kwargs = {**dict(zip(list(self._signature.parameters)[1:], args, strict=False)), **kwargs}
+            args = ()
+        changed = {}
+        if kwargs.get("mid_block_additional_residual") is not None:
+            changed["mid_block_additional_residual"] = 0.0
+        for name in self._adapter_arguments(kwargs):
+            changed[name] = list(kwargs[name])[: self._adapter_blocks]
+        return args, {**kwargs, **changed} if changed else kwargs
+
+    def _adapter_arguments(self, kwargs: dict) -> list[str]:
+        names = []
+        if kwargs.get("down_intrablock_additional_residuals") is not None:
+            names.append("down_intrablock_additional_residuals")
+        elif kwargs.get("mid_block_additional_residual") is None and kwargs.get("down_block_additional_residuals"):
+            names.append("down_block_additional_residuals")  # the older way to pass an adapter's residuals
+        return names
+
+    # The pipeline's scheduler
+
+    def _watch_scheduler(self) -> None:
+        self._unwatch_scheduler()
+        self._scheduler = scheduler = self._pipe.scheduler
+        self._own_set_timesteps = vars(scheduler).get("set_timesteps")
+        self._timesteps_set = False
+        set_timesteps = scheduler.set_timesteps
+
+        @functools.wraps(set_timesteps)
+        def set_timesteps_and_start(*args, **kwargs):
+            if self._set_timesteps is set_timesteps_and_start:  # another tool may hold this beyond `disable`
+                self._reset()
+                self._timesteps_set = True
+            return set_timesteps(*args, **kwargs)
+
+        scheduler.set_timesteps = self._set_timesteps = set_timesteps_and_start
+
+    def _unwatch_scheduler(self) -> None:
+        if self._scheduler is not None and vars(self._scheduler).get("set_timesteps") is self._set_timesteps:
+            del self._scheduler.set_timesteps
+            if self._own_set_timesteps is not None:
+                self._scheduler.set_timesteps = self._own_set_timesteps
+        self._scheduler = self._set_timesteps = None
+
+    def _calls_expected(self) -> int | None:
+        """Calls of the U-Net in this trajectory; None where nobody can know."""
+        timesteps = getattr(self._scheduler, "timesteps", None)
+        if timesteps is None:
+            return None
+        if getattr(self._scheduler, "num_inference_steps", None) is None:
+            return None if self._timesteps_set else 0  # 0: it is not this scheduler that drives the U-Net
+        return len(timesteps) - (getattr(self._scheduler, "begin_index", None) or 0)
+
+
+def _find_unet(pipe_or_unet) -> tuple[object | None, nn.Module]:
+    """Return (pipeline or None, U-Net)."""
+    if isinstance(pipe_or_unet, nn.Module):
+        pipe, unet = None, pipe_or_unet
+    else:
+        pipe, unet = pipe_or_unet, getattr(pipe_or_unet, "unet", None)
+        if unet is None:
+            raise DeepCacheError(f"{type(pipe_or_unet).__name__} has no U-Net: DeepCache needs skip connections")
+        if not hasattr(pipe, "scheduler"):
+            raise DeepCacheError(f"{type(pipe_or_unet).__name__} has no scheduler: give DeepCache its U-Net instead")
+    if hasattr(unet, "_orig_mod"):
+        raise DeepCacheError("this U-Net was compiled: enable DeepCache on the uncompiled U-Net")
+    return pipe, unet

@@ -1,0 +1,21 @@
+"""The style that every figure shares."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from deepcache.results.files import atomic
+
+plt.rcParams.update({"font.size": 9, "axes.titlesize": 10, "savefig.dpi": 150, "image.cmap": "gray"})
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure, whole or not at all, and close it."""
+    with atomic(path) as temporary:
+        # Without the version of matplotlib in the file, the same picture has the same bytes.
+        figure.savefig(temporary, metadata={"Software": None} if Path(path).suffix == ".png" else None)
+    plt.close(figure)

@@ -1,0 +1,1 @@
+"""Measures of cost and of sample quality."""

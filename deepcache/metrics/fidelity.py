@@ -1,0 +1,38 @@
+"""FID and KID, computed by torch-fidelity from features."""
+
+import math
+
+import torch
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
+
+from deepcache.errors import DeepCacheError
+from deepcache.metrics.statistics import Statistics
+
+KID_SUBSETS = 100
+KID_SUBSET_SIZE = 1000  # at most half of the smaller set, or the subsets would all be alike
+
+
+def fid(samples: Statistics, reference: Statistics) -> float:
+    """Frechet distance between the Gaussians fitted to two sets of features (Heusel et al. 2017).
+
+    Raises:
+        DeepCacheError: if the sets' features have different dimensions, or the distance is not finite.
+    """
+    if samples.mu.shape != reference.mu.shape:
+        raise DeepCacheError(f"features have {samples.mu.size} dimensions, the reference has {reference.mu.size}")
+    moments = [{"mu": one.mu, "sigma": one.sigma} for one in (samples, reference)]
+    distance = fid_statistics_to_metric(*moments, verbose=False)[KEY_METRIC_FID]
+    if not math.isfinite(distance):
+        raise DeepCacheError("FID is not finite: the samples' features are degenerate")
+    return max(0.0, distance)
+
+
+def kid(samples: Statistics, reference: Statistics, seed: int = 0) -> tuple[float, float]:
+    """Kernel distance (Binkowski et al. 2018): mean and standard deviation over 100 random subsets."""
+    size = min(KID_SUBSET_SIZE, len(samples.features) // 2, len(reference.features) // 2)
+    features = [torch.from_numpy(one.features).double() for one in (samples, reference)]
+    found = kid_features_to_metric(
+        *features, kid_subsets=KID_SUBSETS, kid_subset_size=size, rng_seed=seed, verbose=False
+    )
+    return found[KEY_METRIC_KID_MEAN], found[KEY_METRIC_KID_STD]

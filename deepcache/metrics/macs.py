@@ -1,0 +1,382 @@
+"""Multiply-accumulate operations (MACs) of convolutions and linear layers, as the paper reports them.
+
+Norms, activations, resampling and attention's products of activations are not counted. The paper's numbers differ by
+up to 0.4 %, most of them upwards; one more operation for each bias and each SiLU gives those of Stable Diffusion and
+BK-SDM to the last digit. fvcore does the counting: it traces one forward. A model on the device "meta" has shapes but
+no weights, and is counted in about a second.
+"""
+
+import functools
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+
+from deepcache.caching.branches import find_cut
+from deepcache.caching.shallow import shallow_view
+from deepcache.errors import DeepCacheError
+
+GIGA = 1e9
+CLIP_TOKENS = 77
+
+
+def compute_macs(
+    model,
+    device: str | torch.device = "cpu",
+    resolution: int | tuple[int, int] | None = None,
+    *,
+    tokens: int | None = None,
+) -> float:
+    """Count one full forward of a U-Net at batch 1.
+
+    Args:
+        model: a diffusers U-Net, or a pipeline that has one as `unet`.
+        device: where the model lies; "meta" for a model without weights.
+        resolution: side, or (height, width), of the U-Net's input; of the image in pixels for a pipeline (a first
+            stage then divides it by its scale factor). Default: the U-Net's own sample size.
+        tokens: length of the context of a text-conditional U-Net; default: that of the pipeline's tokenizer, else 77.
+
+    Returns:
+        MACs in G (1e9).
+
+    Raises:
+        DeepCacheError: if the model has no U-Net, lies on another device, cannot take that resolution, or needs inputs
+            that its config does not tell.
+    """
+    unet = model if isinstance(model, nn.Module) else getattr(model, "unet", None)
+    if not isinstance(unet, nn.Module):
+        raise DeepCacheError(f"{type(model).__name__} has no U-Net to count")
+    unet = getattr(unet, "_orig_mod", unet)  # torch.compile's wrapper cannot be traced
+    _check_device(unet, torch.device(device))
+    if not isinstance(model, nn.Module):
+        resolution = _latent_size(model, resolution)
+        tokens = tokens or _tokenizer_length(model)
+    return count_ops_and_params(unet, dummy_inputs(unet, 1, resolution, device, tokens=tokens))[0] / GIGA
+
+
+def count_ops_and_params(
+    model: nn.Module, inputs: tuple | dict | torch.Tensor, layer_wise: bool = False
+) -> tuple[int, int] | tuple[int, int, dict[str, int]]:
+    """Count one forward of any module. The module is left as it was: training mode, hooks and buffers.
+
+    Args:
+        model: the module; it runs once, in evaluation mode.
+        inputs: its positional arguments (a tuple, or a lone tensor) or its keyword arguments (a dict), on its device.
+        layer_wise: also count by module.
+
+    Returns:
+        (MACs, parameters), and with `layer_wise` (MACs, parameters, MACs by module name), where a module's count
+        includes its children's and "" is the model. Not in G.
+
+    Raises:
+        DeepCacheError: if DeepCache is enabled on the model: a forward would be one of its steps.
+    """
+    model = getattr(model, "_orig_mod", model)
+    _check_not_caching(model)
+    leaves, structure = pytree.tree_flatten(_as_call(inputs))
+    tensors = tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
+    traceable = _TraceableOnMeta() if any(tensor.is_meta for tensor in tensors) else nullcontext()
+    with _left_as_it_was(model), torch.no_grad(), traceable:
+        by_module = _analysis(_TensorsOnly(model, leaves, structure), tensors).by_module()
+    params = sum(parameter.numel() for parameter in model.parameters())
+    macs = int(by_module[""])
+    if not layer_wise:
+        return macs, params
+    inside = {name.partition(".")[2]: int(count) for name, count in by_module.items() if name}
+    return macs, params, inside
+
+
+def branch_macs(unet: nn.Module, branch: int, inputs: tuple | dict | torch.Tensor) -> tuple[float, float]:
+    """Count a full pass and the shallow pass of a branch.
+
+    Args:
+        unet: a diffusers U-Net with skip connections.
+        branch: from 0; the paper counts from 1.
+        inputs: its arguments, as `dummy_inputs` makes them or otherwise.
+
+    Returns:
+        (full, shallow) in G MACs (1e9), for the batch of `inputs`.
+
+    Raises:
+        DeepCacheError: if there is no such branch, or the U-Net cannot be cut.
+    """
+    full, shallow = branches_macs(unet, [branch], inputs)
+    return full, shallow[branch]
+
+
+def branches_macs(
+    unet: nn.Module, branches: Iterable[int], inputs: tuple | dict | torch.Tensor
+) -> tuple[float, dict[int, float]]:
+    """Count a full pass once and the shallow passes of several branches: see `branch_macs`.
+
+    Returns:
+        (full, shallow by branch) in G MACs (1e9).
+    """
+    unet = getattr(unet, "_orig_mod", unet)
+    cuts = {branch: find_cut(unet, branch) for branch in branches}
+    with _outputs_kept([cut.feeder for cut in cuts.values()]) as features:
+        full = count_ops_and_params(unet, inputs)[0]
+    shallow = {}
+    for branch, cut in cuts.items():
+        view = shallow_view(unet, cut)
+        view.mid_block.feature = features[cut.feeder]
+        shallow[branch] = count_ops_and_params(view, inputs)[0] / GIGA
+    return full / GIGA, shallow
+
+
+def average_macs(full: float, shallow: float, num_steps: int, full_steps: Sequence[int]) -> float:
+    """Average over a trajectory: (k full + (T - k) shallow) / T with k full steps of T, as in the paper's tables.
+
+    Args:
+        full: MACs of a full pass.
+        shallow: MACs of a shallow pass, in the same unit.
+        num_steps: steps of the trajectory, T.
+        full_steps: the schedule, as `uniform` and `nonuniform` return it.
+
+    Returns:
+        MACs a step, in that unit.
+
+    Raises:
+        DeepCacheError: if the schedule does not fit into the trajectory.
+    """
+    count = len(full_steps)
+    if count == 0 or not 0 <= min(full_steps) <= max(full_steps) < num_steps or len(set(full_steps)) != count:
+        raise DeepCacheError(f"schedule must be distinct steps from 0 to {num_steps - 1}, not {list(full_steps)}")
+    return (count * full + (num_steps - count) * shallow) / num_steps
+
+
+def dummy_inputs(
+    unet: nn.Module,
+    batch: int,
+    resolution: int | tuple[int, int] | None,
+    device: str | torch.device,
+    *,
+    tokens: int | None = None,
+) -> dict:
+    """Make keyword arguments for a U-Net's forward out of its config; all zeros.
+
+    Args:
+        unet: a diffusers U-Net for images: UNet2DModel, UNet2DConditionModel (class labels, text of SD and SDXL).
+        batch: B.
+        resolution: side, or (H, W), of the U-Net's input; None: the config's sample size.
+        device: where to make them.
+        tokens: L, the length of the context where the U-Net attends to one; the config does not tell it. Default: 77,
+            CLIP's.
+
+    Returns:
+        `sample` (B, C, H, W), `timestep` (B,) and, where the U-Net takes them, `encoder_hidden_states` (B, L, D),
+        `class_labels`, `timestep_cond` and `added_cond_kwargs`.
+
+    Raises:
+        DeepCacheError: if the config tells no size, or asks for a conditioning that is not known here.
+    """
+    config = getattr(unet, "config", None)
+    if config is None or not hasattr(config, "in_channels"):
+        raise DeepCacheError(f"{type(unet).__name__} has no config of a diffusers U-Net: its inputs are not known")
+    parameter = next(unet.parameters())
+    zeros = functools.partial(torch.zeros, dtype=parameter.dtype, device=device)
+    inputs = {
+        "sample": zeros(batch, config.in_channels, *_height_and_width(resolution, config)),
+        "timestep": zeros(batch, dtype=torch.long),
+    }
+    if getattr(config, "cross_attention_dim", None) is not None:
+        inputs["encoder_hidden_states"] = zeros(batch, tokens or CLIP_TOKENS, _context_width(config))
+    if getattr(unet, "class_embedding", None) is not None:
+        inputs["class_labels"] = _class_labels(unet, batch, zeros)
+    if getattr(config, "time_cond_proj_dim", None) is not None:
+        inputs["timestep_cond"] = zeros(batch, config.time_cond_proj_dim)
+    if getattr(config, "addition_embed_type", None) is not None:
+        inputs["added_cond_kwargs"] = _added_conditions(config, batch, zeros)
+    return inputs
+
+
+# Inputs out of a config
+
+
+def _height_and_width(resolution: int | tuple[int, int] | None, config) -> tuple[int, int]:
+    size = resolution if resolution is not None else getattr(config, "sample_size", None)
+    if size is None:
+        raise DeepCacheError("resolution must be given: this U-Net's config has no sample_size")
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise DeepCacheError(f"resolution must be at least 1, not {resolution}")
+    return height, width
+
+
+def _context_width(config) -> int:
+    kind = getattr(config, "encoder_hid_dim_type", None)
+    if kind not in (None, "text_proj"):
+        raise DeepCacheError(f"encoder_hid_dim_type {kind!r}: give count_ops_and_params this U-Net's inputs yourself")
+    width = config.encoder_hid_dim if kind == "text_proj" else config.cross_attention_dim
+    return width if isinstance(width, int) else width[0]  # levels may attend to contexts of the same width only
+
+
+def _class_labels(unet: nn.Module, batch: int, zeros) -> torch.Tensor:
+    kind = unet.config.class_embed_type
+    if kind is None:
+        return zeros(batch, dtype=torch.long)
+    if kind == "timestep":
+        return zeros(batch)
+    if kind == "identity":
+        return zeros(batch, unet.time_embedding.linear_2.out_features)
+    return zeros(batch, unet.config.projection_class_embeddings_input_dim)  # projection, simple_projection
+
+
+def _added_conditions(config, batch: int, zeros) -> dict[str, torch.Tensor]:
+    if config.addition_embed_type == "text":  # made from the context
+        return {}
+    if config.addition_embed_type != "text_time":
+        kind = config.addition_embed_type
+        raise DeepCacheError(f"addition_embed_type {kind!r}: give count_ops_and_params this U-Net's inputs yourself")
+    numbers = 6  # SDXL's two sizes and a crop; the embeddings of these and of the pooled text are concatenated
+    pooled = config.projection_class_embeddings_input_dim - numbers * config.addition_time_embed_dim
+    return {"text_embeds": zeros(batch, pooled), "time_ids": zeros(batch, numbers)}
+
+
+# Pipelines and devices
+
+
+def _check_device(unet: nn.Module, device: torch.device) -> None:
+    for name, parameter in unet.named_parameters():
+        actual = parameter.device
+        if actual.type != device.type or (device.index is not None and actual.index != device.index):
+            raise DeepCacheError(
+                f"{type(unet).__name__}.{name} is on {actual}, not on {device}: move the model or say so"
+            )
+
+
+def _check_not_caching(model: nn.Module) -> None:
+    if any(hasattr(vars(module).get("forward"), "deepcache") for module in model.modules()):
+        raise DeepCacheError("DeepCache is enabled on this model: disable it before counting")
+
+
+def _latent_size(pipe, resolution: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if resolution is None:
+        return None
+    size = (resolution, resolution) if isinstance(resolution, int) else tuple(resolution)
+    factor = _first_stage_factor(pipe)
+    if any(side % factor for side in size):
+        raise DeepCacheError(
+            f"resolution must be a multiple of the first stage's scale factor {factor}, not {resolution}"
+        )
+    return size[0] // factor, size[1] // factor
+
+
+def _first_stage_factor(pipe) -> int:
+    first_stage = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
+    if first_stage is None:
+        return 1
+    known = getattr(pipe, "vae_scale_factor", None)
+    return known if known is not None else 2 ** (len(first_stage.config.block_out_channels) - 1)
+
+
+def _tokenizer_length(pipe) -> int | None:
+    length = getattr(getattr(pipe, "tokenizer", None), "model_max_length", None)
+    return length if length is not None and length < 10_000 else None  # "no limit" is written as 1e30
+
+
+# One traced forward
+
+
+def _as_call(inputs: tuple | dict | torch.Tensor) -> tuple[tuple, dict]:
+    if isinstance(inputs, torch.Tensor):
+        return (inputs,), {}
+    if isinstance(inputs, dict):
+        return (), dict(inputs)
+    if isinstance(inputs, (tuple, list)):
+        return tuple(inputs), {}
+    raise DeepCacheError(f"inputs must be a tuple, a dict or a tensor, not {type(inputs).__name__}")
+
+
+class _TensorsOnly(nn.Module):
+    """A model that takes and returns nothing but tensors: torch's tracer knows no dicts, None or output classes."""
+
+    def __init__(self, model: nn.Module, leaves: list, structure: pytree.TreeSpec):
+        super().__init__()
+        self.model = model
+        self._leaves, self._structure = leaves, structure
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        given = iter(tensors)
+        leaves = [next(given) if isinstance(leaf, torch.Tensor) else leaf for leaf in self._leaves]
+        args, kwargs = pytree.tree_unflatten(leaves, self._structure)
+        return tuple(out for out in pytree.tree_leaves(self.model(*args, **kwargs)) if isinstance(out, torch.Tensor))
+
+
+def _analysis(model: nn.Module, tensors: tuple[torch.Tensor, ...]):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # fvcore scripts a loss when it is imported
+        from fvcore.nn import FlopCountAnalysis
+        from fvcore.nn.jit_handles import addmm_flop_jit, conv_flop_jit, linear_flop_jit
+
+    counted = {"aten::_convolution": conv_flop_jit, "aten::linear": linear_flop_jit, "aten::addmm": addmm_flop_jit}
+    analysis = FlopCountAnalysis(model, tensors).clear_op_handles().set_op_handle(**counted)
+    # It would report every op that is left out on purpose, and every layer that this forward does not reach.
+    return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+
+
+_CONVOLUTIONS = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
+
+
+class _TraceableOnMeta(TorchFunctionMode):
+    """Lets the tracer see convolutions on the device "meta".
+
+    The tracer records them as aten::_convolution, which lies below aten::convolution; the latter's kernel for "meta"
+    never gets there (and trips over the sizes, which are tensors in a trace). So the inner one is called at once.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in _CONVOLUTIONS and args[0].is_meta:
+            return _inner_convolution(_CONVOLUTIONS[func], *args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _inner_convolution(dims: int, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> torch.Tensor:
+    if isinstance(padding, str):
+        raise DeepCacheError(f"a convolution with padding={padding!r} cannot be counted on the device 'meta'")
+    stride, padding, dilation, none = (_per_dim(value, dims) for value in (stride, padding, dilation, 0))
+    cudnn_flags = (False,) * 4
+    return torch._convolution(input, weight, bias, stride, padding, dilation, False, none, groups, *cudnn_flags)
+
+
+def _per_dim(value: int | Sequence[int], dims: int) -> list[int]:
+    return [value] * dims if isinstance(value, int) else list(value)
+
+
+@contextmanager
+def _left_as_it_was(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; mode and hooks as before outside (after an error fvcore leaves its hooks behind)."""
+    before = [
+        (module, module.training, dict(module._forward_hooks), dict(module._forward_pre_hooks))
+        for module in model.modules()
+    ]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training, hooks, pre_hooks in before:
+            module.training = training
+            for current, previous in ((module._forward_hooks, hooks), (module._forward_pre_hooks, pre_hooks)):
+                current.clear()
+                current.update(previous)
+
+
+@contextmanager
+def _outputs_kept(layers: list[nn.Module]) -> Iterator[dict[nn.Module, torch.Tensor]]:
+    """Collect zeros like each layer's output (like the first, where a layer has several) when it runs."""
+    outputs = {}
+
+    def keep(layer: nn.Module, _, output) -> None:
+        outputs[layer] = torch.zeros_like(output[0] if isinstance(output, tuple) else output)
+
+    handles = [layer.register_forward_hook(keep) for layer in layers]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,54 @@
+"""Checkpoints: where one lies, what it consists of, and that it is what it was."""
+
+import json
+from pathlib import Path
+
+from deepcache.errors import DeepCacheError
+from deepcache.results.files import UNREADABLE, sha256, write_json
+
+WEIGHTS = "*.safetensors"
+
+
+def write_manifest(path: str | Path, name: str, folder: str | Path, source: str, expected: dict[str, str]) -> dict:
+    """Check a checkpoint's folder and write its manifest: name, source, folder and the SHA-256 of every weight file.
+
+    Args:
+        path: the manifest to write, JSON.
+        name: the checkpoint's name in the config.
+        folder: where the checkpoint lies.
+        source: `shipped` or `train`.
+        expected: SHA-256 by file name relative to the folder; empty where nothing is known beforehand.
+
+    Raises:
+        DeepCacheError: if the folder has no weights or a checksum is not the expected one.
+    """
+    folder = Path(folder)
+    found = {str(file.relative_to(folder)): sha256(file) for file in sorted(folder.rglob(WEIGHTS))}
+    if not found:
+        raise DeepCacheError(f"checkpoints.{name}: no {WEIGHTS} in {folder}")
+    for file, digest in expected.items():
+        if found.get(file) != digest:
+            actual = found.get(file, "(no such file)")
+            raise DeepCacheError(f"checkpoints.{name}: {folder / file} has SHA-256 {actual}, expected {digest}")
+    manifest = {"name": name, "source": source, "folder": str(folder), "sha256": found}
+    write_json(path, manifest)
+    return manifest
+
+
+def open_checkpoint(manifest: str | Path) -> tuple[Path, dict]:
+    """Return the folder and the manifest of a checkpoint, after checking that the weights are still the same.
+
+    Raises:
+        DeepCacheError: if a weight file is missing or has changed since the manifest was written.
+    """
+    try:
+        content = json.loads(Path(manifest).read_text())
+        folder, checksums = Path(content["folder"]), content["sha256"]
+    except UNREADABLE as error:
+        raise DeepCacheError(f"{manifest}: not a checkpoint manifest ({error})") from error
+    for file, digest in checksums.items():
+        if not (folder / file).is_file() or sha256(folder / file) != digest:
+            raise DeepCacheError(
+                f"{folder / file} is missing or not the file that {manifest} lists: restore it, or delete the manifest"
+            )
+    return folder, content

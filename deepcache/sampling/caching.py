@@ -1,0 +1,25 @@
+"""From a run's method to caching on its U-Net."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from deepcache.caching.engine import DeepCache
+from deepcache.caching.reuse import Forecast, Hold, Reuse, Zeros
+from deepcache.results.runs import Method, Sampler
+
+
+def make_reuse(name: str) -> Reuse:
+    """Build what takes the place of the skipped feature: `hold`, `zeros`, `forecast1`, `forecast2`, ..."""
+    if name.startswith("forecast"):
+        return Forecast(int(name.removeprefix("forecast")))
+    return {"hold": Hold, "zeros": Zeros}[name]()
+
+
+def cached(unet: torch.nn.Module, method: Method, sampler: Sampler) -> AbstractContextManager[DeepCache | None]:
+    """A context in which the U-Net runs as the method says; it yields None where the method caches nothing."""
+    if method.schedule == "full":
+        return nullcontext()
+    return DeepCache(
+        unet, schedule=method.full_steps(sampler.steps), branch=method.branch, reuse=make_reuse(method.reuse)
+    )

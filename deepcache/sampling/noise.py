@@ -1,0 +1,20 @@
+"""The noise that belongs to an image: it depends on (seed, index of the image) alone.
+
+So every method starts from the same noise (a paired comparison), whatever the shards, batches and devices.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+
+def image_generator(seed: int, index: int) -> torch.Generator:
+    """The CPU generator of image `index` of a run with `seed`; streams of different images are independent."""
+    state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def initial_noise(seed: int, indices: Iterable[int], shape: tuple[int, ...]) -> torch.Tensor:
+    """Standard normal noise of the images, float32, shape (len(indices), *shape)."""
+    return torch.stack([torch.randn(shape, generator=image_generator(seed, index)) for index in indices])

@@ -1,0 +1,71 @@
+# MACs and wall-clock time, apart from sampling.
+MACS = "results/macs/paper_models.csv"
+
+
+rule model_macs:
+    input:
+        code=code("model_macs", "caching", "metrics/macs.py"),
+        checkpoint=model_manifest,
+    output:
+        f"{RESULTS}/macs/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/macs/{{model}}.log",
+    conda:
+        "../envs/deepcache.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python workflow/preloaded.py workflow/scripts/model_macs.py --checkpoint {input.checkpoint} --output {output} --log {log}"
+
+
+rule latency:
+    input:
+        code=code("latency", "caching", "sampling", "metrics/latency.py"),
+        checkpoints=lambda w: [manifest(config["models"][model]["checkpoint"]) for model in sorted(timed_models(w))],
+    output:
+        f"{RESULTS}/latency/{{table}}.json",
+    log:
+        f"{RESULTS}/logs/latency/{{table}}.log",
+    conda:
+        "../envs/deepcache.yaml"
+    # Every core, so that no other job runs on the machine meanwhile; on a cluster the profile asks for a whole node.
+    threads: workflow.cores
+    resources:
+        gpu=gpus(),
+        mem_mb=2000,
+        runtime=240,
+    params:
+        checkpoints=lambda w: [
+            f"{model}={manifest(config['models'][model]['checkpoint'])}" for model in sorted(timed_models(w))
+        ],
+        variants=lambda w: timed_variants(LAYOUTS[w.table]),
+        batch_size=config["latency"]["batch_size"],
+        repeats=config["latency"]["repeats"],
+        device=config["device"],
+    shell:
+        "python workflow/preloaded.py workflow/scripts/latency.py --checkpoints {params.checkpoints} --variants {params.variants}"
+        " --batch-size {params.batch_size} --repeats {params.repeats} --device {params.device} --threads {threads}"
+        " --output {output} --log {log}"
+
+
+rule macs:
+    input:
+        code=code("macs", "caching", "metrics/macs.py", "models/paper.py"),
+        published=[f"{PUBLISHED}/{name}" for name in sorted(os.listdir(f"{workflow.basedir}/{PUBLISHED}"))],
+    output:
+        csv=MACS,
+        markdown=MACS.replace(".csv", ".md"),
+    log:
+        "results/macs/logs/paper_models.log",
+    benchmark:
+        "results/macs/benchmarks/paper_models.tsv"
+    conda:
+        "../envs/deepcache.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        published=lambda w, input: Path(input.published[0]).parent,
+    shell:
+        "python workflow/preloaded.py workflow/scripts/macs.py --published {params.published} --output {output.csv} --log {log}"

@@ -1,0 +1,38 @@
+# Tables: our numbers beside the published ones.
+
+
+TABLES = [table_file(name) for name in LAYOUTS]
+
+for name, layout in LAYOUTS.items():
+
+    rule:
+        name:
+            f"write_{name}"
+        input:
+            code=code("table", "results"),
+            published=f"{PUBLISHED}/{layout['published']['file']}",
+            results=table_inputs(layout),
+        output:
+            csv=table_file(name),
+            markdown=table_file(name).replace(".csv", ".md"),
+        log:
+            f"{RESULTS}/logs/tables/{name}.log",
+        conda:
+            "../envs/deepcache.yaml"
+        resources:
+            mem_mb=500,
+            runtime=10,
+        params:
+            layout=json.dumps(layout),
+            root=lambda w, output: Path(output.csv).parents[1],
+            published=lambda w, input: Path(input.published).parent,
+        shell:
+            "python workflow/preloaded.py workflow/scripts/table.py --layout {params.layout:q} --results {params.root}"
+            " --published {params.published} --output {output.csv} --log {log}"
+
+    rule:
+        name:
+            name
+        input:
+            table_file(name),
+            grids_of(name),

@@ -1,0 +1,61 @@
+"""Tiny U-Nets of both classes, with random weights: four levels of two layers, so twelve branches."""
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel, UNet2DModel
+
+
+def _seeded(build):
+    torch.manual_seed(0)
+    return build().eval()
+
+
+def make_unet2d(**changes) -> UNet2DModel:
+    """An unconditional (or class-conditional) U-Net for 1x16x16 samples."""
+    settings = {
+        "sample_size": 16,
+        "in_channels": 1,
+        "out_channels": 1,
+        "layers_per_block": 2,
+        "block_out_channels": (8, 8, 16, 16),
+        "down_block_types": ("DownBlock2D", "DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        "norm_num_groups": 4,
+        "attention_head_dim": 4,
+    }
+    return _seeded(lambda: UNet2DModel(**{**settings, **changes}))
+
+
+def make_unet2d_condition(**changes) -> UNet2DConditionModel:
+    """A U-Net with cross-attention for 4x16x16 latents and a context of 16 channels, shaped as Stable Diffusion's."""
+    settings = {
+        "sample_size": 16,
+        "in_channels": 4,
+        "out_channels": 4,
+        "layers_per_block": 2,
+        "block_out_channels": (8, 8, 16, 16),
+        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        "norm_num_groups": 4,
+        "attention_head_dim": 2,
+        "cross_attention_dim": 16,
+    }
+    return _seeded(lambda: UNet2DConditionModel(**{**settings, **changes}))
+
+
+@pytest.fixture
+def unet2d() -> UNet2DModel:
+    """See make_unet2d."""
+    return make_unet2d()
+
+
+@pytest.fixture
+def unet2d_condition() -> UNet2DConditionModel:
+    """See make_unet2d_condition."""
+    return make_unet2d_condition()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """One thread: results do not depend on the machine, and tests run side by side without quarrelling."""
+    torch.set_num_threads(1)

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import linalg
+from torch_fidelity import calculate_metrics
+
+from deepcache import DeepCacheError
+from deepcache.metrics.extractors import _Images, extract_features
+from deepcache.metrics.fidelity import fid, kid
+from deepcache.metrics.statistics import Statistics
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def classifier() -> Path:
+    return Path(__file__).resolve().parents[2] / "resources/checkpoints/digits-classifier"
+
+
+def images(seed: int, count: int = 40) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 16, 16, 1), dtype=np.uint8)
+
+
+def features(seed: int, count: int, shift: float = 0.0) -> Statistics:
+    rng = np.random.default_rng(seed)
+    mixing = np.random.default_rng(9).normal(size=(6, 6))
+    return Statistics.of((rng.normal(size=(count, 6)) @ mixing + shift).astype(np.float32), {})
+
+
+def test_fid_equals_the_formula():
+    """Heusel et al., Eq. 6, with scipy's matrix square root."""
+    first, second = features(0, 200), features(1, 300, shift=0.5)
+    root = linalg.sqrtm(first.sigma @ second.sigma).real
+    direct = ((first.mu - second.mu) ** 2).sum() + np.trace(first.sigma + second.sigma - 2 * root)
+    assert fid(first, second) == pytest.approx(direct, rel=1e-9)
+
+
+def test_fid_of_a_set_with_itself_is_zero():
+    assert fid(features(0, 200), features(0, 200)) == pytest.approx(0, abs=1e-6)
+
+
+def test_kid_tells_equal_from_different():
+    reference = features(0, 300)
+    same, other = kid(features(1, 300), reference), kid(features(2, 300, shift=3.0), reference)
+    assert abs(same[0]) < 3 * same[1]
+    assert other[0] > 10 * abs(same[0])
+
+
+def test_equals_torch_fidelity_from_end_to_end(classifier):
+    """The same images through torch-fidelity's own front door."""
+    reference, samples = images(0), images(1)
+    ours = [
+        Statistics.of(extract_features(one, "digits-classifier", classifier, CPU), {}) for one in (samples, reference)
+    ]
+    theirs = calculate_metrics(
+        input1=_Images(samples),
+        input2=_Images(reference),
+        fid=True,
+        kid=True,
+        kid_subset_size=20,
+        rng_seed=0,
+        feature_extractor="digits-classifier",
+        feature_layer_fid="pool",
+        checkpoint=classifier,
+        cuda=False,
+        verbose=False,
+        cache=False,
+        save_cpu_ram=True,
+    )
+    assert fid(*ours) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
+    assert kid(*ours)[0] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-3)
+
+
+def test_features_do_not_depend_on_colour_channels(classifier):
+    grey = images(0)
+    colour = extract_features(np.repeat(grey, 3, axis=3), "digits-classifier", classifier, CPU)
+    assert np.allclose(colour, extract_features(grey, "digits-classifier", classifier, CPU), atol=1e-5)
+    assert colour.shape == (40, 48)
+
+
+def test_statistics_survive_the_disk(tmp_path):
+    written = Statistics.of(features(0, 20).features, {"dataset": "random"})
+    written.save(tmp_path / "reference.npz")
+    read = Statistics.load(tmp_path / "reference.npz")
+    assert np.array_equal(read.mu, written.mu)
+    assert np.array_equal(read.sigma, written.sigma)
+    assert np.array_equal(read.features, written.features)
+    assert read.about == {"dataset": "random"}
+
+
+def test_moments_are_in_double_precision():
+    values = (1e4 + np.random.default_rng(0).normal(size=(1000, 2))).astype(np.float32)
+    assert Statistics.of(values, {}).mu == pytest.approx(values.astype(np.float64).mean(axis=0), rel=1e-12)
+
+
+def test_broken_input_is_named(tmp_path):
+    with pytest.raises(DeepCacheError, match="NaN or infinity"):
+        Statistics.of(np.array([[1.0], [np.nan]]), {})
+    with pytest.raises(DeepCacheError, match="at least two images"):
+        Statistics.of(np.ones((1, 3)), {})
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    with pytest.raises(DeepCacheError, match=r"bad.npz: not readable as reference statistics"):
+        Statistics.load(tmp_path / "bad.npz")
+    with pytest.raises(DeepCacheError, match="6 dimensions, the reference has 3"):
+        fid(features(0, 20), Statistics.of(np.eye(4, 3), {}))

@@ -1,0 +1,101 @@
+"""The server that forks for each job behaves as plain Python does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PRELOADED = Path(__file__).resolve().parents[2] / "workflow" / "preloaded.py"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server; yields the environment that leads clients to it."""
+    address = tmp_path_factory.mktemp("server") / "inner" / "socket"
+    address.parent.mkdir()
+    process = subprocess.Popen([sys.executable, PRELOADED, "--serve", address])
+    deadline = time.monotonic() + 20
+    while not address.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield {**os.environ, "DEEPCACHE_PRELOADED": f"{sys.prefix}{os.pathsep}{address}"}
+    process.kill()
+    process.wait()
+
+
+def run(tmp_path, program: str, environment: dict, *arguments: str):
+    (tmp_path / "program.py").write_text(program)
+    return subprocess.run(
+        [sys.executable, PRELOADED, "program.py", *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+PROGRAM = """
+import os, sys
+print("arguments", sys.argv[1:], os.getcwd(), os.environ["MARK"], __name__, "torch" in sys.modules)
+print("to stderr", file=sys.stderr)
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_output_folder_environment_and_status_pass_through(server, tmp_path, status):
+    preloaded = run(tmp_path, PROGRAM, {**server, "MARK": "here"}, str(status), "x y")
+    expected = f"arguments {[str(status), 'x y']} {tmp_path} here __main__"
+    assert preloaded.stdout.strip() == f"{expected} True"
+    assert preloaded.stderr.strip() == "to stderr"
+    assert preloaded.returncode == status
+
+
+def test_without_a_server_the_program_runs_the_ordinary_way(tmp_path):
+    plain = {name: value for name, value in os.environ.items() if name != "DEEPCACHE_PRELOADED"}
+    for environment in (plain, {**plain, "DEEPCACHE_PRELOADED": f"{sys.prefix}{os.pathsep}{tmp_path}/none"}):
+        done = run(tmp_path, PROGRAM, {**environment, "MARK": "here"}, "5")
+        assert done.stdout.strip().endswith("here __main__ False")
+        assert done.returncode == 5
+
+
+def test_an_exception_is_shown_and_fails(server, tmp_path):
+    done = run(tmp_path, "raise ValueError('broken')", server)
+    assert "ValueError: broken" in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_killed_worker_fails_its_job(server, tmp_path):
+    done = run(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", server)
+    assert done.returncode == 1
+    assert "its process was killed" in done.stderr
+
+
+def test_a_worker_dies_with_its_client(server, tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import os, time, pathlib\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(60)\n"
+    )
+    client = subprocess.Popen([sys.executable, PRELOADED, "program.py"], cwd=tmp_path, env=server)
+    pid_file = tmp_path / "pid"
+    deadline = time.monotonic() + 60
+    while not (pid_file.exists() and pid_file.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    client.send_signal(signal.SIGKILL)
+    client.wait()
+    worker = Path(f"/proc/{pid_file.read_text()}")
+    deadline = time.monotonic() + 10
+    while worker.exists():
+        assert time.monotonic() < deadline, "the worker outlives its client"
+        time.sleep(0.05)
+
+
+def test_numbers_are_those_of_plain_python(server, tmp_path):
+    program = "import torch; torch.manual_seed(0); x = torch.randn(64, 64); print((x @ x).sum().item())"
+    plain = {name: value for name, value in os.environ.items() if name != "DEEPCACHE_PRELOADED"}
+    assert run(tmp_path, program, server).stdout == run(tmp_path, program, plain).stdout != ""

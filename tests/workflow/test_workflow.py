@@ -1,0 +1,185 @@
+"""The workflow from end to end on a handful of images."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+
+from deepcache.sampling.shards import read_shard
+
+TIMED = {"throughput", "speed", "throughput_delta", "speed_delta"}
+
+
+def jobs(output: str) -> dict[str, int]:
+    """Number of jobs by rule, out of a dry run's table."""
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, flags=re.M) if rule != "total"}
+
+
+def untimed(project, name: str) -> pd.DataFrame:
+    """A table without the columns that a clock decides."""
+    table = pd.read_csv(project.results / f"tables/{name}.csv")
+    return table.drop(columns=[column for column in table if column in TIMED])
+
+
+def test_tables_are_complete(finished):
+    table = pd.read_csv(finished.results / "tables/table02.csv").set_index("method")
+    ours = table.loc[["DDPM*", "N=2", "N=3", "N=5", "N=10"]]
+    assert ours[["macs_g", "throughput", "speed", "fid", "kid", "fid_paper", "fid_delta"]].notna().all(axis=None)
+    assert ours["macs_g"].is_monotonic_decreasing
+    assert table.loc["Diff-Pruning", "fid_paper"] == 5.29
+    assert pd.isna(table.loc["Diff-Pruning", "fid"])
+    delta = pd.read_csv(finished.results / "tables/table06.csv")
+    assert (delta["delta"] - (delta["fid_deepcache"] - delta["fid_ddim"])).abs().max() < 1e-9
+    assert (finished.results / "tables/table02.md").read_text().startswith("# Table 2")
+    assert (finished.results / "figures/table2_samples.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_every_number_says_where_it_came_from(finished):
+    table = pd.read_csv(finished.results / "tables/table02.csv")
+    for runs in table["runs"].dropna():
+        sidecar = json.loads((finished.folder / runs).read_text())
+        assert {"settings", "settings_hash", "versions", "devices", "commits", "shards"} <= set(sidecar)
+        assert sidecar["settings"]["sampler"] == "ddim-10"
+
+
+def test_all_methods_start_from_the_same_noise(finished):
+    """At interval 1 of the settings nothing differs, so the hash tells methods apart and nothing else."""
+    run = finished.results / "digits-ddpm/ddim-10"
+    full, cached = (read_shard(run / method / "seed-0/shards/00001.npz") for method in ("full", "uniform-n2-b2"))
+    assert full[0].shape == cached[0].shape == (4, 16, 16, 1)
+    differing = {key for key, value in full[1]["settings"].items() if cached[1]["settings"][key] != value}
+    assert differing == {"method", "full_steps"}
+
+
+def test_a_second_run_does_nothing(finished):
+    start = time.monotonic()
+    again = finished.run("table2", "table6", "--cores", "1")
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout
+    assert time.monotonic() - start < 20
+
+
+def test_a_lost_shard_alone_is_made_again(finished):
+    before = untimed(finished, "table02")
+    run = finished.results / "digits-ddpm/ddim-10/uniform-n3-b2/seed-0"
+    lost = run / "shards/00001.npz"
+    images = read_shard(lost)[0]
+    stamps = {path: path.stat().st_mtime_ns for path in finished.results.rglob("shards/*.npz") if path != lost}
+    lost.unlink()
+    planned = jobs(finished.run("table2", "table6", "-n").stdout)
+    assert planned == {"collect_run": 1, "metrics": 1, "sample_shard": 1, "table2": 1, "write_table2": 1}
+    assert finished.run("table2", "table6", "--cores", "1").returncode == 0
+    assert (read_shard(lost)[0] == images).all()
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    pd.testing.assert_frame_equal(untimed(finished, "table02"), before)
+
+
+@pytest.mark.parametrize("victim", ["snakemake", "job"])
+def test_killed_and_run_again_gives_the_same_tables(finished, fresh, victim):
+    project = fresh()
+    running = subprocess.Popen(
+        project.command("table6", "--cores", "2"),
+        cwd=project.folder,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: len(list(project.results.rglob("shards/0*.npz"))) >= 3, running)
+        if victim == "job":
+            wait_for(lambda: kill_a_sampling_job(project), running)
+            assert running.wait(timeout=300) != 0, "a killed job is not taken for a finished one"
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+    kept = {path: path.stat().st_mtime_ns for path in project.results.rglob("shards/0*.npz")}
+    project.run("--unlock")
+    again = project.run("table6", "--cores", "2")
+    assert again.returncode == 0, again.stdout
+    redone = [path for path, stamp in kept.items() if path.stat().st_mtime_ns != stamp]
+    assert len(redone) <= 2, "at most what was being written is redone"
+    assert list(project.results.rglob(".*partial*")) == []
+    pd.testing.assert_frame_equal(untimed(project, "table06"), untimed(finished, "table06"))
+
+
+def wait_for(condition, process, seconds: float = 200) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the workflow ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def kill_a_sampling_job(project) -> bool:
+    """SIGKILL the process that runs a sampling job; False where none is found."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"preloaded.py workflow/scripts/sample.py .*{project.results.name}/"],
+        capture_output=True,
+        text=True,
+    )
+    for pid in found.stdout.split():
+        try:
+            if os.readlink(f"/proc/{pid}/cwd") == str(project.folder):
+                os.kill(int(pid), signal.SIGKILL)
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def test_growing_the_number_of_samples_reuses_the_shards(finished):
+    more = {"models": {"digits-ddpm": {"samples": 12}}}
+    planned = jobs(finished.run("table6", "-n", overlay=more).stdout)
+    assert planned["sample_shard"] == planned["metrics"] == 6, "one more shard for each of six runs"
+
+
+def test_training_is_a_rule(fresh):
+    project = fresh()
+    trained = {"checkpoints": {"digits-classifier": {"source": "train", "steps": 2}}}
+    target = "results/tiny/references/digits-16.npz"
+    done = project.run(target, "--cores", "1", overlay=trained)
+    assert done.returncode == 0, done.stdout
+    record = json.loads((project.results / "checkpoints/digits-classifier/training.json").read_text())
+    manifest = json.loads((project.results / "checkpoints/digits-classifier.json").read_text())
+    assert record["settings"]["steps"] == 2
+    assert manifest["sha256"] == record["sha256"]
+    assert manifest["source"] == "train"
+
+
+def test_a_spoilt_checkpoint_stops_the_workflow(fresh):
+    project = fresh()
+    weights = project.folder / "resources/checkpoints/digits-classifier/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    done = project.run("results/tiny/references/digits-16.npz", "--cores", "1")
+    assert done.returncode != 0
+    message = r"^error: checkpoints.digits-classifier: .*model.safetensors has SHA-256 .*, expected"
+    assert re.search(message, done.stdout, re.M)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ({"tables": {"table2": {"branch": 12}}}, "config: tables.table2.branch: 12 is not among the model's branches"),
+        ({"latency": {"repeat": 3}}, "config: latency.repeat: unknown key; did you mean repeats?"),
+    ],
+)
+def test_a_mistake_in_the_config_is_one_line_before_any_job(fresh, overlay, message):
+    project = fresh()
+    done = project.run("table2", "--cores", "1", overlay=overlay)
+    assert done.returncode != 0
+    assert [line for line in done.stdout.splitlines() if message in line]
+    assert "Traceback" not in done.stdout
+    assert not (project.folder / "results").exists()
+
+
+def test_slurm_profile_plans_every_rule(finished):
+    done = finished.run("all", "-n", "--profile", "profiles/slurm", "--forceall")
+    assert done.returncode == 0, done.stdout
+    assert {"sample_shard", "latency", "metrics", "macs", "write_table12"} <= set(jobs(done.stdout))

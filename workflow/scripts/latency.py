@@ -1,0 +1,76 @@
+"""Time sampling with several methods, interleaved in one process, on an otherwise idle machine.
+
+Writes throughput (images/s) and the spread of the repetitions for each variant, model/sampler/method.
+"""
+
+from pathlib import Path
+
+from deepcache import cli
+from deepcache.results.runs import Method, Sampler
+
+
+def main(arguments) -> None:
+    """Load each model once and time whole trajectories."""
+    import torch
+
+    from deepcache.devices import choose_device
+    from deepcache.errors import DeepCacheError
+    from deepcache.metrics.latency import measure
+    from deepcache.models.checkpoints import open_checkpoint
+    from deepcache.progress import progress
+    from deepcache.results.files import write_json
+    from deepcache.results.provenance import provenance
+    from deepcache.sampling.caching import cached
+    from deepcache.sampling.families import load_model
+
+    torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    manifests = dict(pair.split("=", 1) for pair in arguments.checkpoints)
+    models = {name: load_model(open_checkpoint(manifest)[0], device) for name, manifest in manifests.items()}
+
+    def trajectory(variant: str):
+        name, sampler, method = variant.split("/")
+        if name not in models:
+            raise DeepCacheError(f"--variants {variant}: no --checkpoints {name}=...")
+        model, sampler, method = models[name], Sampler.parse(sampler), Method.parse(method)
+
+        def run() -> None:
+            with cached(model.unet, method, sampler):
+                model.sample(range(arguments.batch_size), 0, sampler)
+
+        return run
+
+    variants = {variant: trajectory(variant) for variant in arguments.variants}
+    total = len(variants) * (arguments.repeats + 1)
+    with progress(None, "latency", unit="run", total=total) as bar:
+        found = measure(variants, arguments.repeats, device, lambda name: bar.update())
+    write_json(
+        arguments.output,
+        {
+            "batch_size": arguments.batch_size,
+            "repeats": arguments.repeats,
+            "variants": {
+                variant: {
+                    "throughput": arguments.batch_size / one.median,
+                    "seconds": [round(value, 6) for value in one.seconds],
+                    "spread": one.spread,
+                }
+                for variant, one in found.items()
+            },
+            **provenance(device),
+        },
+    )
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--checkpoints", required=True, nargs="+", metavar="MODEL=JSON", help="models' manifests")
+    parser.add_argument(
+        "--variants", required=True, nargs="+", metavar="MODEL/SAMPLER/METHOD", help="digits-ddpm/ddim-100/full ..."
+    )
+    parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
+    parser.add_argument("--repeats", type=cli.positive, default=3, help="timed repetitions after a warm-up")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    parser.add_argument("--threads", type=cli.positive, default=2, help="CPU threads")
+    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    cli.run(main, parser)

@@ -1,0 +1,30 @@
+"""Count the MACs of a checkpoint's U-Net: one full pass, and the shallow pass of each branch."""
+
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Count at batch 1 and write G MACs."""
+    from deepcache.caching.branches import num_branches
+    from deepcache.metrics.macs import branches_macs, dummy_inputs
+    from deepcache.models.checkpoints import open_checkpoint
+    from deepcache.results.files import write_json
+    from deepcache.sampling.families import load_model
+
+    folder, manifest = open_checkpoint(arguments.checkpoint)
+    unet = load_model(folder, "cpu").unet
+    branches = range(num_branches(unet))
+    full, shallow = branches_macs(unet, branches, dummy_inputs(unet, 1, None, "cpu"))
+    write_json(
+        arguments.output,
+        {"checkpoint": manifest["name"], "full_g": full, "shallow_g": [shallow[branch] for branch in branches]},
+    )
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--checkpoint", required=True, type=Path, metavar="JSON", help="the checkpoint's manifest")
+    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    cli.run(main, parser)

@@ -1,0 +1,70 @@
+"""Sample one shard of images with or without caching.
+
+Shard i of size S holds images i*S to (i+1)*S - 1. The initial noise of image j depends on the seed and j alone, so
+every method starts from the same noise.
+"""
+
+import time
+from pathlib import Path
+
+from deepcache import cli
+from deepcache.results.runs import Method, Sampler
+
+
+def main(arguments) -> None:
+    """Load, sample in batches, write the shard."""
+    import numpy as np
+    import torch
+
+    from deepcache.devices import choose_device
+    from deepcache.models.checkpoints import open_checkpoint
+    from deepcache.progress import progress
+    from deepcache.results.provenance import provenance
+    from deepcache.sampling.caching import cached
+    from deepcache.sampling.families import load_model
+    from deepcache.sampling.shards import write_shard
+
+    sampler, method = Sampler.parse(arguments.sampler), Method.parse(arguments.method)
+    full_steps = method.full_steps(sampler.steps)
+    torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    folder, manifest = open_checkpoint(arguments.checkpoint)
+    model = load_model(folder, device)
+    first = arguments.shard * arguments.shard_size
+    indices = range(first, first + arguments.shard_size)
+    batches = [indices[i : i + arguments.batch_size] for i in range(0, len(indices), arguments.batch_size)]
+    images, start = [], time.perf_counter()
+    name = f"{manifest['name']} {method.slug} shard {arguments.shard}"
+    bar = progress(None, name, unit="step", total=len(batches) * sampler.steps)
+    with cached(model.unet, method, sampler) as cache, bar:
+        for batch in batches:
+            if cache is not None:
+                cache.start_trajectory()
+            images.append(model.sample(batch, arguments.seed, sampler, lambda step: bar.update()))
+    settings = {
+        "checkpoint": manifest["sha256"],
+        "sampler": sampler.slug,
+        "method": method.slug,
+        "full_steps": list(full_steps),
+        "seed": arguments.seed,
+        "shard_size": arguments.shard_size,
+        "batch_size": arguments.batch_size,
+        "precision": "float32",
+    }
+    made = {"seconds": round(time.perf_counter() - start, 3), **provenance(device)}
+    write_shard(arguments.output, np.concatenate(images), settings, made)
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--checkpoint", required=True, type=Path, metavar="JSON", help="the checkpoint's manifest")
+    parser.add_argument("--sampler", default="ddim-100", help="such as ddim-100, ddim-100-quad")
+    parser.add_argument("--method", default="full", help="such as full, uniform-n5-b2, uniform-n5-b2-forecast1")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shard", type=int, default=0, help="index of the shard")
+    parser.add_argument("--shard-size", type=cli.positive, default=128, help="images in a shard")
+    parser.add_argument("--batch-size", type=cli.positive, default=128, help="images sampled at a time")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    parser.add_argument("--threads", type=cli.positive, default=1, help="CPU threads")
+    parser.add_argument("--output", required=True, type=Path, metavar="NPZ")
+    cli.run(main, parser)

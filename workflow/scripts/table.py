@@ -1,0 +1,30 @@
+"""Write one table as CSV and Markdown: our numbers, the published ones and the differences."""
+
+import json
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Build and write."""
+    from deepcache.results.files import atomic
+    from deepcache.results.tables import build_table, to_markdown
+
+    layout = json.loads(arguments.layout)
+    table = build_table(layout, arguments.results, arguments.published)
+    with atomic(arguments.output) as temporary:
+        table.to_csv(temporary, index=False)
+    with atomic(arguments.output.with_suffix(".md")) as temporary:
+        temporary.write_text(to_markdown(table, layout))
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument(
+        "--layout", required=True, metavar="JSON", help="as `python -m deepcache.results.layout CONFIG TABLE` prints it"
+    )
+    parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="results/<suite>")
+    parser.add_argument("--published", type=Path, default=Path("config/published"), metavar="DIR")
+    parser.add_argument("--output", required=True, type=Path, metavar="CSV", help="the Markdown is written beside it")
+    cli.run(main, parser)
