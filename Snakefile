@@ -31,6 +31,7 @@ rule all:
         TABLES,
         FIGURES,
         MACS,
+        KEPT,
 
 
 onstart:

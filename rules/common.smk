@@ -97,6 +97,13 @@ def table_inputs(layout):
     return [*runs, *metrics, *macs, *latency]
 
 
+def kept_results(layout):
+    """All that a table rests on: asked for by name, or Snakemake would not notice that a shard is lost."""
+    runs = layout_runs(layout)
+    shards = [shard for run in runs for shard in shard_paths(f"{RESULTS}/{run.path}", run.model)]
+    return [*table_inputs(layout), *shards]
+
+
 def grid_runs(grid):
     """(label, run) for each row of a picture: the runs of its table, of the first seed."""
     runs = [run for run in layout_runs(LAYOUTS[grid["table"]]) if run.seed == config["models"][run.model]["seeds"][0]]

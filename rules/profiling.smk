@@ -4,7 +4,7 @@ MACS = "results/macs/paper_models.csv"
 
 rule model_macs:
     input:
-        code=code("model_macs", "caching", "metrics/macs.py"),
+        code=code("model_macs", "caching", "metrics/macs.py", "models/dummy_inputs.py"),
         checkpoint=model_manifest,
     output:
         f"{RESULTS}/macs/{{model}}.json",
@@ -30,7 +30,7 @@ rule latency:
     conda:
         "../envs/deepcache.yaml"
     # Every core, so that no other job runs on the machine meanwhile; on a cluster the profile asks for a whole node.
-    threads: workflow.cores
+    threads: lambda wildcards: workflow.cores
     resources:
         gpu=gpus(),
         mem_mb=2000,
@@ -51,7 +51,7 @@ rule latency:
 
 rule macs:
     input:
-        code=code("macs", "caching", "metrics/macs.py", "models/paper.py"),
+        code=code("macs", "caching", "metrics/macs.py", "models/dummy_inputs.py", "models/paper.py"),
         published=[f"{PUBLISHED}/{name}" for name in sorted(os.listdir(f"{workflow.basedir}/{PUBLISHED}"))],
     output:
         csv=MACS,

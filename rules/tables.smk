@@ -2,6 +2,7 @@
 
 
 TABLES = [table_file(name) for name in LAYOUTS]
+KEPT = [path for layout in LAYOUTS.values() for path in kept_results(layout)]
 
 for name, layout in LAYOUTS.items():
 
@@ -36,3 +37,4 @@ for name, layout in LAYOUTS.items():
         input:
             table_file(name),
             grids_of(name),
+            kept_results(layout),

@@ -106,3 +106,24 @@ def _check_integers(**values: int) -> None:
 
 def _is_integer(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def average_macs(full: float, shallow: float, num_steps: int, full_steps: Sequence[int]) -> float:
+    """Average over a trajectory: (k full + (T - k) shallow) / T with k full steps of T, as in the paper's tables.
+
+    Args:
+        full: MACs of a full pass.
+        shallow: MACs of a shallow pass, in the same unit.
+        num_steps: steps of the trajectory, T.
+        full_steps: the schedule, as `uniform` and `nonuniform` return it.
+
+    Returns:
+        MACs a step, in that unit.
+
+    Raises:
+        DeepCacheError: if the schedule does not fit into the trajectory.
+    """
+    count = len(full_steps)
+    if count == 0 or not 0 <= min(full_steps) <= max(full_steps) < num_steps or len(set(full_steps)) != count:
+        raise DeepCacheError(f"schedule must be distinct steps from 0 to {num_steps - 1}, not {list(full_steps)}")
+    return (count * full + (num_steps - count) * shallow) / num_steps

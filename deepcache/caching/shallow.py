@@ -85,7 +85,7 @@ def _view(module: nn.Module, **children: nn.Module | None) -> nn.Module:
         if name.endswith("_hooks") or "_hooks_" in name:
             vars(view)[name] = type(value)() if isinstance(value, (dict, OrderedDict)) else value
     # What is bound to the original goes; a child that is None stands among the attributes.
-    for name in ("forward", "_hf_hook", "_old_forward", "_compiled_call_impl", *children):
+    for name in ("forward", "_hf_hook", "_old_forward", *children):
         vars(view).pop(name, None)
     view._modules = {**module._modules, **children}
     return view

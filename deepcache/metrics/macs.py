@@ -6,7 +6,6 @@ BK-SDM to the last digit. fvcore does the counting: it traces one forward. A mod
 no weights, and is counted in about a second.
 """
 
-import functools
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,9 +18,9 @@ from torch.utils import _pytree as pytree
 from deepcache.caching.branches import find_cut
 from deepcache.caching.shallow import shallow_view
 from deepcache.errors import DeepCacheError
+from deepcache.models.dummy_inputs import dummy_inputs
 
 GIGA = 1e9
-CLIP_TOKENS = 77
 
 
 def compute_macs(
@@ -126,115 +125,6 @@ def branches_macs(
         view.mid_block.feature = features[cut.feeder]
         shallow[branch] = count_ops_and_params(view, inputs)[0] / GIGA
     return full / GIGA, shallow
-
-
-def average_macs(full: float, shallow: float, num_steps: int, full_steps: Sequence[int]) -> float:
-    """Average over a trajectory: (k full + (T - k) shallow) / T with k full steps of T, as in the paper's tables.
-
-    Args:
-        full: MACs of a full pass.
-        shallow: MACs of a shallow pass, in the same unit.
-        num_steps: steps of the trajectory, T.
-        full_steps: the schedule, as `uniform` and `nonuniform` return it.
-
-    Returns:
-        MACs a step, in that unit.
-
-    Raises:
-        DeepCacheError: if the schedule does not fit into the trajectory.
-    """
-    count = len(full_steps)
-    if count == 0 or not 0 <= min(full_steps) <= max(full_steps) < num_steps or len(set(full_steps)) != count:
-        raise DeepCacheError(f"schedule must be distinct steps from 0 to {num_steps - 1}, not {list(full_steps)}")
-    return (count * full + (num_steps - count) * shallow) / num_steps
-
-
-def dummy_inputs(
-    unet: nn.Module,
-    batch: int,
-    resolution: int | tuple[int, int] | None,
-    device: str | torch.device,
-    *,
-    tokens: int | None = None,
-) -> dict:
-    """Make keyword arguments for a U-Net's forward out of its config; all zeros.
-
-    Args:
-        unet: a diffusers U-Net for images: UNet2DModel, UNet2DConditionModel (class labels, text of SD and SDXL).
-        batch: B.
-        resolution: side, or (H, W), of the U-Net's input; None: the config's sample size.
-        device: where to make them.
-        tokens: L, the length of the context where the U-Net attends to one; the config does not tell it. Default: 77,
-            CLIP's.
-
-    Returns:
-        `sample` (B, C, H, W), `timestep` (B,) and, where the U-Net takes them, `encoder_hidden_states` (B, L, D),
-        `class_labels`, `timestep_cond` and `added_cond_kwargs`.
-
-    Raises:
-        DeepCacheError: if the config tells no size, or asks for a conditioning that is not known here.
-    """
-    config = getattr(unet, "config", None)
-    if config is None or not hasattr(config, "in_channels"):
-        raise DeepCacheError(f"{type(unet).__name__} has no config of a diffusers U-Net: its inputs are not known")
-    parameter = next(unet.parameters())
-    zeros = functools.partial(torch.zeros, dtype=parameter.dtype, device=device)
-    inputs = {
-        "sample": zeros(batch, config.in_channels, *_height_and_width(resolution, config)),
-        "timestep": zeros(batch, dtype=torch.long),
-    }
-    if getattr(config, "cross_attention_dim", None) is not None:
-        inputs["encoder_hidden_states"] = zeros(batch, tokens or CLIP_TOKENS, _context_width(config))
-    if getattr(unet, "class_embedding", None) is not None:
-        inputs["class_labels"] = _class_labels(unet, batch, zeros)
-    if getattr(config, "time_cond_proj_dim", None) is not None:
-        inputs["timestep_cond"] = zeros(batch, config.time_cond_proj_dim)
-    if getattr(config, "addition_embed_type", None) is not None:
-        inputs["added_cond_kwargs"] = _added_conditions(config, batch, zeros)
-    return inputs
-
-
-# Inputs out of a config
-
-
-def _height_and_width(resolution: int | tuple[int, int] | None, config) -> tuple[int, int]:
-    size = resolution if resolution is not None else getattr(config, "sample_size", None)
-    if size is None:
-        raise DeepCacheError("resolution must be given: this U-Net's config has no sample_size")
-    height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 1:
-        raise DeepCacheError(f"resolution must be at least 1, not {resolution}")
-    return height, width
-
-
-def _context_width(config) -> int:
-    kind = getattr(config, "encoder_hid_dim_type", None)
-    if kind not in (None, "text_proj"):
-        raise DeepCacheError(f"encoder_hid_dim_type {kind!r}: give count_ops_and_params this U-Net's inputs yourself")
-    width = config.encoder_hid_dim if kind == "text_proj" else config.cross_attention_dim
-    return width if isinstance(width, int) else width[0]  # levels may attend to contexts of the same width only
-
-
-def _class_labels(unet: nn.Module, batch: int, zeros) -> torch.Tensor:
-    kind = unet.config.class_embed_type
-    if kind is None:
-        return zeros(batch, dtype=torch.long)
-    if kind == "timestep":
-        return zeros(batch)
-    if kind == "identity":
-        return zeros(batch, unet.time_embedding.linear_2.out_features)
-    return zeros(batch, unet.config.projection_class_embeddings_input_dim)  # projection, simple_projection
-
-
-def _added_conditions(config, batch: int, zeros) -> dict[str, torch.Tensor]:
-    if config.addition_embed_type == "text":  # made from the context
-        return {}
-    if config.addition_embed_type != "text_time":
-        kind = config.addition_embed_type
-        raise DeepCacheError(f"addition_embed_type {kind!r}: give count_ops_and_params this U-Net's inputs yourself")
-    numbers = 6  # SDXL's two sizes and a crop; the embeddings of these and of the pooled text are concatenated
-    pooled = config.projection_class_embeddings_input_dim - numbers * config.addition_time_embed_dim
-    return {"text_embeds": zeros(batch, pooled), "time_ids": zeros(batch, numbers)}
 
 
 # Pipelines and devices

@@ -293,6 +293,7 @@ def test_offloading_hook_that_is_added_while_caching_is_enabled(unet2d_condition
     assert torch.equal(sampled(unet2d_condition), full)
     if removed == "after":
         assert (hook.before, hook.after) == (10, 10), "the hook outlives caching"
+        assert torch.equal(cached(unet2d_condition), expected)
         remove_hook_from_module(unet2d_condition)
     assert torch.equal(sampled(unet2d_condition), full)
     assert torch.equal(cached(unet2d_condition), expected)

@@ -15,14 +15,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from deepcache import DeepCache, DeepCacheError, nonuniform, uniform
+from deepcache.caching.schedules import average_macs
 from deepcache.metrics.macs import (
-    average_macs,
     branch_macs,
     branches_macs,
     compute_macs,
     count_ops_and_params,
-    dummy_inputs,
 )
+from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.models.paper import ARCHITECTURES
 from tests.conftest import make_unet2d, make_unet2d_condition
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pandas as pd
+import psutil
 import pytest
 
 from deepcache.sampling.shards import read_shard
@@ -118,19 +119,12 @@ def wait_for(condition, process, seconds: float = 200) -> None:
 
 
 def kill_a_sampling_job(project) -> bool:
-    """SIGKILL the process that runs a sampling job; False where none is found."""
-    found = subprocess.run(
-        ["pgrep", "-f", f"preloaded.py workflow/scripts/sample.py .*{project.results.name}/"],
-        capture_output=True,
-        text=True,
-    )
-    for pid in found.stdout.split():
-        try:
-            if os.readlink(f"/proc/{pid}/cwd") == str(project.folder):
-                os.kill(int(pid), signal.SIGKILL)
-                return True
-        except OSError:
-            continue
+    """SIGKILL a process that Snakemake started for sampling; False where there is none at the moment."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        line = process.info["cmdline"] or []
+        if "workflow/scripts/sample.py" in line and process.info["cwd"] == str(project.folder):
+            process.kill()
+            return True
     return False
 
 

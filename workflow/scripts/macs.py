@@ -65,7 +65,8 @@ def architecture(model: str):
 
 def count(known, branches: set[int]) -> Counts:
     """Count an architecture's full pass and the shallow passes of some branches."""
-    from deepcache.metrics.macs import branches_macs, dummy_inputs
+    from deepcache.metrics.macs import branches_macs
+    from deepcache.models.dummy_inputs import dummy_inputs
 
     unet = known.build()
     return Counts(*branches_macs(unet, sorted(branches), dummy_inputs(unet, 1, None, "meta", tokens=known.tokens)))
@@ -73,8 +74,7 @@ def count(known, branches: set[int]) -> Counts:
 
 def step_macs(cell: Cell, counts: Counts) -> float:
     """G MACs a step, averaged over the trajectory; PLMS with 25 steps counts as half of 50, as in the paper."""
-    from deepcache.caching.schedules import uniform
-    from deepcache.metrics.macs import average_macs
+    from deepcache.caching.schedules import average_macs, uniform
 
     if cell.branch is None:
         return counts.full * cell.steps / architecture(cell.model).steps

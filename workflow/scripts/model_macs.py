@@ -8,8 +8,9 @@ from deepcache import cli
 def main(arguments) -> None:
     """Count at batch 1 and write G MACs."""
     from deepcache.caching.branches import num_branches
-    from deepcache.metrics.macs import branches_macs, dummy_inputs
+    from deepcache.metrics.macs import branches_macs
     from deepcache.models.checkpoints import open_checkpoint
+    from deepcache.models.dummy_inputs import dummy_inputs
     from deepcache.results.files import write_json
     from deepcache.sampling.families import load_model
 
