@@ -43,7 +43,7 @@ def call(unet, x, t, **options):
     return unet(x, t, encoder_hidden_states=CONTEXT, **options).sample
 
 
-def sampled(unet, call=call, num_steps=5, **options):
+def sampled(unet, call=call, num_steps=4, **options):
     """A DDIM trajectory."""
     return trajectory(unet, DDIMScheduler(), num_steps, call, **options)
 
@@ -57,7 +57,7 @@ def cached(unet, branch=2, interval=3, call=call):
 def assert_cached_equals_overridden(unet, branch=2, call=call):
     """Sample with caching and with the full network; returns the sample."""
     ours = cached(unet, branch, call=call)
-    with overridden(unet, branch, uniform(5, 3)):
+    with overridden(unet, branch, uniform(4, 3)):
         assert torch.equal(ours, sampled(unet, call))
     assert not torch.equal(ours, sampled(unet, call)), "caching makes a difference"
     return ours
@@ -98,7 +98,7 @@ def pipe(tmp_path):
     return pipe
 
 
-def generate(pipe, num_steps=5, **options):
+def generate(pipe, num_steps=4, **options):
     """The latents that the pipeline makes of a prompt, with guidance."""
     generator = torch.Generator().manual_seed(3)
     if isinstance(pipe, StableDiffusionImg2ImgPipeline):
@@ -116,8 +116,8 @@ def image_to_image(pipe, scheduler=None) -> StableDiffusionImg2ImgPipeline:
     return other
 
 
-@pytest.mark.parametrize("branch", [0, 4])
-@pytest.mark.parametrize(("scheduler", "calls"), [("PNDM", 6), ("DDIM", 5), ("Euler", 5)])
+@pytest.mark.parametrize("branch", [1, 4])
+@pytest.mark.parametrize(("scheduler", "calls"), [("PNDM", 5), ("DDIM", 4), ("Euler", 4)])
 def test_cached_pipeline_equals_the_full_one_with_the_feature_overridden(pipe, scheduler, calls, branch):
     pipe.scheduler = SCHEDULERS[scheduler]()
     with DeepCache(pipe, 3, branch) as cache:
@@ -135,7 +135,7 @@ def test_cached_pipeline_makes_several_images_and_other_resolutions(pipe):
     with DeepCache(pipe, 3, 1):
         ours = [generate(pipe, **changes) for changes in options]
     for sample, changes in zip(ours, options, strict=True):
-        with overridden(pipe.unet, 1, uniform(5, 3)):
+        with overridden(pipe.unet, 1, uniform(4, 3)):
             assert torch.equal(sample, generate(pipe, **changes))
 
 
@@ -161,7 +161,7 @@ def test_two_pipelines_with_one_unet_and_one_scheduler_are_both_cached(pipe):
             DeepCache(other, 3, 1).enable()
         ours = [generate(each) for each in (pipe, other, pipe)]
     for sample, each in zip(ours, (pipe, other, pipe), strict=True):
-        with overridden(pipe.unet, 1, uniform(5, 3)):
+        with overridden(pipe.unet, 1, uniform(4, 3)):
             assert torch.equal(sample, generate(each))
 
 
@@ -169,7 +169,7 @@ def test_two_pipelines_with_one_unet_and_one_scheduler_are_both_cached(pipe):
 def test_pipeline_with_the_same_unet_and_another_scheduler_runs_fully_with_a_warning(pipe, caplog, first):
     other = image_to_image(pipe, SCHEDULERS["DDIM"]())
     pair = {"image": torch.linspace(0, 1, 2 * 3 * 16 * 16).reshape(2, 3, 16, 16), "num_images_per_prompt": 2}
-    options = [{}, {**pair, "num_steps": 4}, {**pair, "num_steps": 4}]
+    options = [{}, {**pair, "num_steps": 3}, {**pair, "num_steps": 3}]
     full = [generate(other, **changes) for changes in options]
     with DeepCache(pipe, 3, 1) as cache:
         if first == "watched":
@@ -179,8 +179,8 @@ def test_pipeline_with_the_same_unet_and_another_scheduler_runs_fully_with_a_war
             assert torch.equal(generate(other, **changes), sample)
         assert "these calls run fully" in caplog.text and len(caplog.records) == 1
         sample = generate(pipe)
-        assert cache.full_steps == uniform(5, 3)
-    with overridden(pipe.unet, 1, uniform(5, 3)):
+        assert cache.full_steps == uniform(4, 3)
+    with overridden(pipe.unet, 1, uniform(4, 3)):
         assert torch.equal(sample, generate(pipe))
 
 
@@ -257,7 +257,7 @@ def hooks(unet) -> dict:
     }
 
 
-@pytest.mark.parametrize("branch", [0, 4, 11])
+@pytest.mark.parametrize("branch", [0, 4])
 def test_offloaded_unet_gives_the_same_sample_and_keeps_its_hooks(unet2d_condition, branch):
     expected = cached(unet2d_condition, branch)
     cpu_offload(unet2d_condition, execution_device=torch.device("cpu"))
@@ -274,7 +274,7 @@ def test_offloading_hook_runs_once_per_step(unet2d_condition):
     hook = Counting()
     add_hook_to_module(unet2d_condition, hook)
     assert torch.equal(cached(unet2d_condition), expected)
-    assert (hook.before, hook.after) == (5, 5)
+    assert (hook.before, hook.after) == (4, 4)
 
 
 @pytest.mark.parametrize("removed", ["before", "after"])
@@ -292,7 +292,7 @@ def test_offloading_hook_that_is_added_while_caching_is_enabled(unet2d_condition
     cache.disable()
     assert torch.equal(sampled(unet2d_condition), full)
     if removed == "after":
-        assert (hook.before, hook.after) == (10, 10), "the hook outlives caching"
+        assert (hook.before, hook.after) == (8, 8), "the hook outlives caching"
         assert torch.equal(cached(unet2d_condition), expected)
         remove_hook_from_module(unet2d_condition)
     assert torch.equal(sampled(unet2d_condition), full)
@@ -495,7 +495,7 @@ def test_hooks_on_the_unet_fire_once_per_step(unet2d_condition):
     unet2d_condition.register_forward_hook(lambda module, args, output: fired.append("after"))
     expected = cached(make_unet2d_condition())
     assert torch.equal(cached(unet2d_condition), expected)
-    assert fired == ["before", "after"] * 5
+    assert fired == ["before", "after"] * 4
 
 
 # Kinds of calls and of U-Nets
