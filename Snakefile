@@ -8,6 +8,8 @@ import os
 import sys
 
 sys.path.insert(0, workflow.basedir)
+# Jobs run with this Python, also where .venv is not activated; conda environments come before it.
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
 
 
 if "suite" not in config:

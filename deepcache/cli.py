@@ -3,28 +3,36 @@
 import argparse
 import inspect
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from deepcache.errors import DeepCacheError
+from deepcache.progress import LOG_INTERVAL
 
 
 class _Tee:
-    """A text stream that writes to two streams and looks like the first (a terminal, if that is one)."""
+    """A text stream that writes to a terminal and to a log file, and looks like the terminal."""
 
-    def __init__(self, first, second):
-        self._first, self._second = first, second
+    def __init__(self, terminal: TextIO, log: TextIO):
+        self._terminal, self._log = terminal, log
+        self._bar_logged = 0.0
 
     def write(self, text: str) -> int:
-        self._second.write(text)
-        self._second.flush()
-        return self._first.write(text)
+        if not text.startswith("\r"):
+            self._log.write(text)
+        elif time.monotonic() - self._bar_logged > LOG_INTERVAL:  # a bar overwrites itself many times a second
+            self._log.write(text.strip("\r\n ") + "\n")
+            self._bar_logged = time.monotonic()
+        self._log.flush()
+        return self._terminal.write(text)
 
     def flush(self) -> None:
-        self._first.flush()
+        self._terminal.flush()
 
     def __getattr__(self, name):
-        return getattr(self._first, name)
+        return getattr(self._terminal, name)
 
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:

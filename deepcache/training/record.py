@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcache.results.files import atomic, sha256, write_json
+from deepcache.results.files import sha256, write_json
 from deepcache.results.provenance import provenance
 from deepcache.training.loop import TrainingResult, TrainingSettings
 
@@ -35,10 +35,7 @@ def write_record(
 
 
 def _draw_losses(path: Path, name: str, losses: np.ndarray) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from deepcache.figures.style import plt, save  # matplotlib takes a second
 
     window = min(SMOOTHING, len(losses))
     smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
@@ -47,6 +44,4 @@ def _draw_losses(path: Path, name: str, losses: np.ndarray) -> None:
     axes.plot(np.arange(window - 1, len(losses)), smooth, color="C0", label=f"mean of {window} steps")
     axes.set(xlabel="optimisation step", ylabel="loss", yscale="log", title=f"Training of {name}")
     axes.legend()
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=120)
-    plt.close(figure)
+    save(figure, path)

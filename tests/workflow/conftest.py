@@ -1,6 +1,5 @@
 """A copy of the project in which the workflow runs on a handful of images."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -41,18 +40,12 @@ class Project:
             files.append("overlay.yaml")
         return [str(Path(sys.executable).with_name("snakemake")), *arguments, "--configfile", *files]
 
-    def environment(self) -> dict[str, str]:
-        """The environment of a user's shell in which .venv is active."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "PYTHONPATH": str(self.folder)}
-
     def run(self, *arguments: str, overlay: dict | None = None) -> subprocess.CompletedProcess:
         """Run Snakemake to its end; stdout and stderr come back together as stdout."""
         command = self.command(*arguments, overlay=overlay)
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -86,7 +86,6 @@ def test_killed_and_run_again_gives_the_same_tables(finished, fresh, victim):
     running = subprocess.Popen(
         project.command("table6", "--cores", "2"),
         cwd=project.folder,
-        env=project.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
