@@ -42,10 +42,11 @@ rule latency:
         variants=lambda w: timed_variants(LAYOUTS[w.table]),
         batch_size=config["latency"]["batch_size"],
         repeats=config["latency"]["repeats"],
+        threads=config["latency"]["threads"],
         device=config["device"],
     shell:
         "python workflow/preloaded.py workflow/scripts/latency.py --checkpoints {params.checkpoints} --variants {params.variants}"
-        " --batch-size {params.batch_size} --repeats {params.repeats} --device {params.device} --threads {threads}"
+        " --batch-size {params.batch_size} --repeats {params.repeats} --device {params.device} --threads {params.threads}"
         " --output {output} --log {log}"
 
 

@@ -69,8 +69,8 @@ if __name__ == "__main__":
         "--variants", required=True, nargs="+", metavar="MODEL/SAMPLER/METHOD", help="digits-ddpm/ddim-100/full ..."
     )
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
-    parser.add_argument("--repeats", type=cli.positive, default=3, help="timed repetitions after a warm-up")
+    parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=cli.positive, default=2, help="CPU threads")
+    parser.add_argument("--threads", type=cli.positive, default=1, help="CPU threads")
     parser.add_argument("--output", required=True, type=Path, metavar="JSON")
     cli.run(main, parser)
