@@ -1,0 +1,84 @@
+"""What the project promises about itself."""
+
+import graphlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(python: str) -> dict[str, str]:
+    """Versions in the lock for one version of Python ("3.11" or "3.12")."""
+    found = {}
+    for name, version, marker in re.findall(r"^([\w.-]+)==([^ ;\\]+)(?: ; ([^\\\n]+))?", LOCK, flags=re.M):
+        for_older, for_newer = "< '3.12'" in marker, ">= '3.12'" in marker
+        if not (for_older if python == "3.12" else for_newer):
+            found[normalised(name)] = version
+    return found
+
+
+def test_conda_environment_has_the_locked_versions():
+    environment = yaml.safe_load((ROOT / "envs/deepcache.yaml").read_text())["dependencies"]
+    assert "python=3.11" in environment
+    listed = dict(line.split("==") for line in next(entry for entry in environment if isinstance(entry, dict))["pip"])
+    locked = pins("3.11")
+    assert listed == {name: locked[name] for name in listed}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert set(listed) == {normalised(re.match(r"[\w.-]+", line)[0]) for line in project}
+
+
+def test_the_lock_fits_both_pythons_and_has_hashes():
+    assert pins("3.11").keys() >= {"torch", "diffusers", "snakemake", "numpy"}
+    assert pins("3.12").keys() >= {"torch", "diffusers", "snakemake", "numpy"}
+    assert LOCK.count("--hash=sha256:") > len(pins("3.11"))
+
+
+def test_public_names():
+    import deepcache
+
+    assert set(deepcache.__all__) >= {
+        "DeepCache",
+        "compute_macs",
+        "count_ops_and_params",
+        "nonuniform",
+        "uniform",
+    }
+    for name in deepcache.__all__:
+        assert callable(getattr(deepcache, name))
+
+
+def test_the_workflow_reads_its_config_without_torch():
+    """Snakemake builds its graph in seconds only if this holds."""
+    code = "import sys, deepcache, deepcache.results.config; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_no_cycles_between_modules():
+    folder, graph = ROOT / "deepcache", {}
+    for path in folder.rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        imported = re.findall(r"^ *from (deepcache[\w.]*) import (\w+)", path.read_text(), flags=re.M)
+        # `from deepcache.caching import schedules` imports a module, `from deepcache.errors import X` a name.
+        graph[name] = {
+            f"{module}.{thing}" if (ROOT / module.replace(".", "/") / f"{thing}.py").exists() else module
+            for module, thing in imported
+        }
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph) > 20
+
+
+def test_readme_names_files_and_targets_that_exist():
+    text = (ROOT / "README.md").read_text()
+    for path in set(re.findall(r"`((?:deepcache|workflow|config|rules|resources|envs|profiles)/[\w./-]+)`", text)):
+        assert (ROOT / path.rstrip("/")).exists(), path
+    for script in set(re.findall(r"python (workflow/scripts/\w+\.py)", text)):
+        assert (ROOT / script).exists(), script
