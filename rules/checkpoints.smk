@@ -34,6 +34,8 @@ rule checkpoint_manifest:
         f"{RESULTS}/checkpoints/{{checkpoint}}.json",
     log:
         f"{RESULTS}/logs/checkpoints/{{checkpoint}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/checkpoints/{{checkpoint}}.tsv"
     conda:
         "../envs/deepcache.yaml"
     resources:

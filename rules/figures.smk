@@ -12,6 +12,8 @@ rule sample_grid:
         f"{RESULTS}/figures/{{grid}}.png",
     log:
         f"{RESULTS}/logs/figures/{{grid}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/{{grid}}.tsv"
     conda:
         "../envs/deepcache.yaml"
     resources:

@@ -10,6 +10,8 @@ rule model_macs:
         f"{RESULTS}/macs/{{model}}.json",
     log:
         f"{RESULTS}/logs/macs/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/macs/{{model}}.tsv"
     conda:
         "../envs/deepcache.yaml"
     resources:
@@ -27,6 +29,8 @@ rule latency:
         f"{RESULTS}/latency/{{table}}.json",
     log:
         f"{RESULTS}/logs/latency/{{table}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/latency/{{table}}.tsv"
     conda:
         "../envs/deepcache.yaml"
     # Every core, so that no other job runs on the machine meanwhile; on a cluster the profile asks for a whole node.

@@ -37,6 +37,8 @@ rule collect_run:
         f"{RUN}/run.json",
     log:
         f"{RUN}/logs/collect.log",
+    benchmark:
+        f"{RUN}/benchmarks/collect.tsv"
     conda:
         "../envs/deepcache.yaml"
     resources:

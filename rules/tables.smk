@@ -18,6 +18,8 @@ for name, layout in LAYOUTS.items():
             markdown=table_file(name).replace(".csv", ".md"),
         log:
             f"{RESULTS}/logs/tables/{name}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/tables/{name}.tsv"
         conda:
             "../envs/deepcache.yaml"
         resources:
