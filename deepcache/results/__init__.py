@@ -1,0 +1,1 @@
+"""What a run is, where its files lie and where each number came from."""

@@ -1,0 +1,114 @@
+"""Checking a config before anything runs: every complaint is one line that names the key."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from deepcache.errors import DeepCacheError
+from deepcache.results.layout import resolve_method
+from deepcache.results.runs import Sampler
+
+
+def validate(config: dict, schema_path: str | Path, published: str | Path) -> None:
+    """Check a config against its schema, and what a schema cannot say.
+
+    Args:
+        config: the merged config.
+        schema_path: the JSON schema, as YAML.
+        published: folder with the paper's tables as CSV.
+
+    Raises:
+        DeepCacheError: names the first key that is wrong and says what it may be.
+    """
+    schema = yaml.safe_load(Path(schema_path).read_text())
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if error is not None:
+        raise DeepCacheError(_schema_message(error))
+    for key, problem in _problems(config, Path(published)):
+        raise DeepCacheError(f"config: {key}: {problem}")
+
+
+def _schema_message(error: jsonschema.ValidationError) -> str:
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", {}))
+        key = next(key for key in error.instance if key not in known)
+        close = difflib.get_close_matches(str(key), known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+        return f"config: {f'{where}.' if where else ''}{key}: unknown key; {hint}"
+    return f"config: {where or 'the whole file'}: {error.message}"
+
+
+def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
+    """What is wrong, as (key, sentence)."""
+    for name, model in config["models"].items():
+        key = f"models.{name}"
+        yield from _reference(f"{key}.checkpoint", model["checkpoint"], config["checkpoints"])
+        yield from _reference(f"{key}.reference", model["reference"], config["references"])
+        yield from _attempt(f"{key}.sampler", lambda model=model: Sampler.parse(model["sampler"]))
+    for name, reference in config["references"].items():
+        yield from _reference(f"references.{name}.extractor", reference["extractor"], config["checkpoints"])
+    for name, table in config["tables"].items():
+        yield from _table_problems(config, f"tables.{name}", table, published)
+    for name, grid in config["sample_grids"].items():
+        key = f"sample_grids.{name}"
+        yield from _reference(f"{key}.table", grid["table"], config["tables"])
+        samples = config["models"][config["tables"][grid["table"]]["model"]]["samples"]
+        if grid["images"] > samples:
+            yield f"{key}.images", f"{grid['images']} is more than the {samples} samples of a run"
+
+
+def _table_problems(config: dict, key: str, table: dict, published: Path) -> Iterator[tuple[str, str]]:
+    yield from _reference(f"{key}.model", table["model"], config["models"])
+    if not (published / table["published"]["file"]).is_file():
+        yield f"{key}.published.file", f"no {table['published']['file']} in {published}"
+    runs = {name for row in table["rows"] for name in row.get("runs", {})}
+    if not runs:
+        yield f"{key}.rows", "no row has runs"
+    names = [column if isinstance(column, str) else column["name"] for column in table["columns"]]
+    for i, column in enumerate(table["columns"]):
+        if isinstance(column, dict) and "run" in column and column["run"] not in runs:
+            yield f"{key}.columns[{i}].run", f"no row has a run named {column['run']}"
+        for name in column["minus"] if isinstance(column, dict) and "minus" in column else ():
+            if name not in names[:i]:
+                yield f"{key}.columns[{i}].minus", f"no earlier column is named {name}"
+    for i, row in enumerate(table["rows"]):
+        for column in table["published"]["key"]:
+            if column not in row["labels"]:
+                yield f"{key}.rows[{i}].labels", f"lacks {column}, by which the row is found among the published ones"
+        for name, run in row.get("runs", {}).items():
+            yield from _run_problems(config, f"{key}.rows[{i}].runs.{name}", table, run)
+
+
+def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tuple[str, str]]:
+    yield from _reference(f"{key}.model", run.get("model", table["model"]), config["models"])
+    model = config["models"][run.get("model", table["model"])]
+    sampler = run.get("sampler", model["sampler"])
+    yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(sampler))
+    steps = Sampler.parse(sampler).steps
+    if run.get("interval", 1) > steps:
+        yield f"{key}.interval", f"{run['interval']} is above the {steps} steps of {sampler}"
+    branch = run.get("branch", table.get("branch", 0))
+    if branch >= model["branches"]:
+        where = f"{key}.branch" if "branch" in run else f"{key.split('.rows')[0]}.branch"
+        yield where, f"{branch} is not among the model's branches, 0 to {model['branches'] - 1}"
+    if run.get("schedule") == "nonuniform":
+        for name in ("center", "power"):
+            if name not in run:
+                yield f"{key}.{name}", "a nonuniform schedule needs it"
+    yield from _attempt(key, lambda: resolve_method(run, table).full_steps(steps))
+
+
+def _reference(key: str, name: str, known: dict) -> Iterator[tuple[str, str]]:
+    if name not in known:
+        yield key, f"{name} is not defined; known: {', '.join(known)}"
+
+
+def _attempt(key: str, call) -> Iterator[tuple[str, str]]:
+    try:
+        call()
+    except DeepCacheError as error:
+        yield key, str(error)

@@ -1,0 +1,95 @@
+"""From a table's description in the config to the runs and files behind it.
+
+The workflow asks here what a table needs, and the program that writes the table is given the answer. Imports nothing
+heavy. `python -m deepcache.results.layout CONFIG TABLE` prints a table's layout as JSON.
+"""
+
+from pathlib import PurePosixPath
+
+from deepcache.results.runs import Method, Run, Sampler
+
+FROM_METRICS = ("fid", "kid")
+FROM_LATENCY = ("throughput", "speed")
+
+
+def resolve_method(run: dict, table: dict) -> Method:
+    """The method that a run in a table's row names; interval 1 is `full`, whatever the branch."""
+    interval = run.get("interval", 1)
+    if interval == 1:
+        return Method()
+    schedule = run.get("schedule", "uniform")
+    shape = {"center": run["center"], "power": float(run["power"])} if schedule == "nonuniform" else {}
+    branch = run.get("branch", table.get("branch", 0))
+    return Method(schedule, interval, branch, reuse=run.get("reuse", "hold"), **shape)
+
+
+def resolve_runs(config: dict, run: dict, table: dict) -> list[Run]:
+    """The run for each seed of its model."""
+    name = run.get("model", table["model"])
+    model = config["models"][name]
+    sampler = Sampler.parse(run.get("sampler", model["sampler"]))
+    return [Run(name, sampler, resolve_method(run, table), seed) for seed in model["seeds"]]
+
+
+def table_layout(config: dict, name: str) -> dict:
+    """A table's layout with every run spelt out, as plain values.
+
+    Each row holds its labels and, by name, its runs' folders below `results/<suite>` (one for each seed). Of the config it
+    contains only what the table depends on.
+    """
+    table = config["tables"][name]
+    first = next(iter(next(row["runs"] for row in table["rows"] if "runs" in row)))
+    columns = [
+        column if isinstance(column, dict) else {"name": column, "run": first, "value": column}
+        for column in table["columns"]
+    ]
+    rows = [
+        {
+            "labels": row["labels"],
+            "runs": {
+                key: [str(one.path) for one in resolve_runs(config, run, table)] for key, run in row.get("runs", {}).items()
+            },
+        }
+        for row in table["rows"]
+    ]
+    return {
+        "name": name,
+        "title": table["title"],
+        "note": table["note"],
+        "published": table["published"],
+        "columns": columns,
+        "rows": rows,
+    }
+
+
+def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run]:
+    """The distinct runs behind a layout, in order; if `values` is given, those with a column that shows one of them."""
+    wanted = {column["run"] for column in layout["columns"] if "run" in column and (not values or column["value"] in values)}
+    paths = [path for row in layout["rows"] for key, runs in row["runs"].items() if key in wanted for path in runs]
+    return [Run.parse(path) for path in dict.fromkeys(paths)]
+
+
+def timed_variants(layout: dict) -> list[str]:
+    """`model/sampler/method` of everything that is timed for a layout, uncached first; empty where nothing is."""
+    timed = dict.fromkeys(variant(run) for run in layout_runs(layout, FROM_LATENCY))
+    return list(dict.fromkeys([*map(uncached, timed), *timed]))
+
+
+def variant(run: Run) -> str:
+    """A run without its seed, as `model/sampler/method`."""
+    return str(run.path.parent)
+
+
+def uncached(name: str) -> str:
+    """The variant that another is compared with: the same model and sampler without caching."""
+    return str(PurePosixPath(name).parent / "full")
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+    from pathlib import Path
+
+    import yaml
+
+    print(json.dumps(table_layout(yaml.safe_load(Path(sys.argv[1]).read_text()), sys.argv[2])))

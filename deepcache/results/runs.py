@@ -1,0 +1,133 @@
+"""The identity of a run, as a readable path; built and parsed here and nowhere else.
+
+A run is model, sampler, method and seed: `digits-ddpm/ddim-100/uniform-n5-b2/seed-0`. Imports nothing heavy: the
+workflow reads it while it builds its graph.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from deepcache.caching import schedules
+from deepcache.errors import DeepCacheError
+
+SPACINGS = ("uniform", "quad")
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampler with its number of steps; slugs such as `ddim-100`, `ddim-100-quad`.
+
+    Attributes:
+        name: `ddim`.
+        steps: number of steps, T.
+        spacing: how the steps are spread over the training timesteps, `uniform` or `quad` (quadratic).
+    """
+
+    name: str
+    steps: int
+    spacing: str = "uniform"
+
+    PATTERN = r"ddim-[1-9][0-9]*(?:-quad)?"
+
+    @property
+    def slug(self) -> str:
+        """The sampler as a folder name."""
+        return f"{self.name}-{self.steps}" + ("" if self.spacing == "uniform" else f"-{self.spacing}")
+
+    @classmethod
+    def parse(cls, slug: str) -> "Sampler":
+        """The inverse of `slug`; DeepCacheError where it is none."""
+        if not re.fullmatch(cls.PATTERN, slug):
+            raise DeepCacheError(f"sampler must look like ddim-100 or ddim-100-quad, not {slug!r}")
+        name, steps, *spacing = slug.split("-")
+        return cls(name, int(steps), spacing[0] if spacing else "uniform")
+
+
+@dataclass(frozen=True)
+class Method:
+    """When, where and what: slugs such as `full`, `uniform-n5-b2`, `nonuniform-n10-c15-p1.4-b1-forecast1`.
+
+    Attributes:
+        schedule: `full` (no caching), `uniform` or `nonuniform` (Eq. 7).
+        interval: N; the schedule has ceil(T / N) full steps.
+        branch: where the U-Net is cut, 0-based.
+        center: c of Eq. 7.
+        power: p of Eq. 7.
+        reuse: `hold`, `zeros` or `forecast1`, `forecast2`, ...
+    """
+
+    schedule: str = "full"
+    interval: int = 1
+    branch: int = 0
+    center: int | None = None
+    power: float | None = None
+    reuse: str = "hold"
+
+    PATTERN = (
+        r"full|(?:uniform-n[1-9][0-9]*|nonuniform-n[1-9][0-9]*-c[0-9]+-p[0-9.]+)-b[0-9]+(?:-zeros|-forecast[1-9])?"
+    )
+
+    @property
+    def slug(self) -> str:
+        """The method as a folder name."""
+        if self.schedule == "full":
+            return "full"
+        shape = f"-c{self.center}-p{self.power:g}" if self.schedule == "nonuniform" else ""
+        reuse = "" if self.reuse == "hold" else f"-{self.reuse}"
+        return f"{self.schedule}-n{self.interval}{shape}-b{self.branch}{reuse}"
+
+    @classmethod
+    def parse(cls, slug: str) -> "Method":
+        """The inverse of `slug`; DeepCacheError where it is none."""
+        if not re.fullmatch(cls.PATTERN, slug):
+            raise DeepCacheError(
+                f"method must look like full, uniform-n5-b2 or nonuniform-n10-c15-p1.4-b1-forecast1, not {slug!r}"
+            )
+        if slug == "full":
+            return cls()
+        schedule, *parts = slug.split("-")
+        values = {}
+        for part in parts:
+            if part == "zeros" or part.startswith("forecast"):
+                values["reuse"] = part
+            else:
+                name, kind = {"n": ("interval", int), "b": ("branch", int), "c": ("center", int), "p": ("power", float)}[
+                    part[0]
+                ]
+                values[name] = kind(part[1:])
+        return cls(schedule, **values)
+
+    def full_steps(self, num_steps: int) -> tuple[int, ...]:
+        """Steps that run fully in a trajectory of `num_steps`; DeepCacheError where the method does not fit it."""
+        if self.schedule == "full":
+            return tuple(range(num_steps))
+        if self.schedule == "uniform":
+            return schedules.uniform(num_steps, self.interval)
+        if not 1 <= self.interval <= num_steps:
+            raise DeepCacheError(f"interval must be between 1 and the number of steps ({num_steps}), not {self.interval}")
+        return schedules.nonuniform(num_steps, math.ceil(num_steps / self.interval), self.center, self.power)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One set of samples."""
+
+    model: str
+    sampler: Sampler
+    method: Method
+    seed: int
+
+    @property
+    def path(self) -> PurePosixPath:
+        """The run's folder below `results/<suite>`."""
+        return PurePosixPath(self.model, self.sampler.slug, self.method.slug, f"seed-{self.seed}")
+
+    @classmethod
+    def parse(cls, path: str | PurePosixPath) -> "Run":
+        """The inverse of `path`, from its last four parts; DeepCacheError where it is none."""
+        parts = PurePosixPath(path).parts[-4:]
+        if len(parts) != 4 or not re.fullmatch(r"seed-[0-9]+", parts[3]):
+            raise DeepCacheError(f"a run looks like digits-ddpm/ddim-100/uniform-n5-b2/seed-0, not {path}")
+        return cls(parts[0], Sampler.parse(parts[1]), Method.parse(parts[2]), int(parts[3].removeprefix("seed-")))

@@ -1,0 +1,56 @@
+import pytest
+
+from deepcache import DeepCacheError
+from deepcache.results.runs import Method, Run, Sampler
+
+METHODS = {
+    "full": Method(),
+    "uniform-n5-b2": Method("uniform", 5, 2),
+    "uniform-n5-b2-zeros": Method("uniform", 5, 2, reuse="zeros"),
+    "nonuniform-n10-c15-p1.4-b1": Method("nonuniform", 10, 1, 15, 1.4),
+    "nonuniform-n20-c120-p1.2-b0-forecast2": Method("nonuniform", 20, 0, 120, 1.2, "forecast2"),
+}
+
+
+@pytest.mark.parametrize("slug", METHODS)
+def test_method_slugs_go_both_ways(slug):
+    assert METHODS[slug].slug == slug
+    assert Method.parse(slug) == METHODS[slug]
+
+
+@pytest.mark.parametrize("slug", ["ddim-100", "ddim-50-quad"])
+def test_sampler_slugs_go_both_ways(slug):
+    assert Sampler.parse(slug).slug == slug
+
+
+def test_run_path_goes_both_ways():
+    run = Run("digits-ddpm", Sampler("ddim", 100), Method("uniform", 5, 2), 0)
+    assert str(run.path) == "digits-ddpm/ddim-100/uniform-n5-b2/seed-0"
+    assert Run.parse(run.path) == run
+    assert Run.parse(f"results/digits/{run.path}") == run
+
+
+@pytest.mark.parametrize("slug", ["", "uniform", "uniform-n0-b1", "uniform-n5", "uniform-n5-b2-ones", "nonuniform-n5-b1"])
+def test_bad_methods_are_named(slug):
+    with pytest.raises(DeepCacheError, match=f"not '{slug}'"):
+        Method.parse(slug)
+
+
+@pytest.mark.parametrize("slug", ["ddim", "ddim-0", "ddim-100-cubic", "plms100"])
+def test_bad_samplers_are_named(slug):
+    with pytest.raises(DeepCacheError, match=f"not '{slug}'"):
+        Sampler.parse(slug)
+
+
+def test_bad_runs_are_named():
+    with pytest.raises(DeepCacheError, match="not a/b"):
+        Run.parse("a/b")
+
+
+def test_full_steps():
+    assert Method().full_steps(4) == (0, 1, 2, 3)
+    assert Method("uniform", 3).full_steps(10) == (0, 3, 6, 9)
+    nonuniform = Method("nonuniform", 5, 0, 10, 1.5).full_steps(50)
+    assert len(nonuniform) == 10
+    with pytest.raises(DeepCacheError, match="interval"):
+        Method("nonuniform", 51, 0, 10, 1.5).full_steps(50)

@@ -1,0 +1,103 @@
+import json
+
+import pandas as pd
+import pytest
+
+from deepcache import DeepCacheError
+from deepcache.results.tables import build_table, to_markdown
+
+FULL, CACHED = "model/ddim-10/full/seed-{}", "model/ddim-10/uniform-n3-b1/seed-{}"
+LAYOUT = {
+    "name": "table2",
+    "title": "Title",
+    "note": "A note.",
+    "published": {"file": "paper.csv", "where": {"dataset": "A"}, "key": ["method"]},
+    "columns": [
+        *({"name": name, "run": "ours", "value": name} for name in ("macs_g", "throughput", "speed", "fid")),
+        {"name": "excess", "minus": ["fid", "speed"]},
+    ],
+    "rows": [
+        {"labels": {"method": "quoted"}, "runs": {}},
+        {"labels": {"method": "full"}, "runs": {"ours": [FULL.format(0), FULL.format(1)]}},
+        {"labels": {"method": "cached"}, "runs": {"ours": [CACHED.format(0), CACHED.format(1)]}},
+    ],
+}
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+@pytest.fixture
+def root(tmp_path):
+    write(tmp_path / "paper.csv", "dataset,method,fid,speed\nA,quoted,9,\nA,full,4,1\nA,cached,5,2.5\nB,full,70,1\n")
+    write(tmp_path / "macs/model.json", {"full_g": 10.0, "shallow_g": [1.0, 2.0]})
+    variants = {
+        "model/ddim-10/full": {"throughput": 2.0, "seconds": [1.0, 2.0, 3.0]},
+        "model/ddim-10/uniform-n3-b1": {"throughput": 5.0, "seconds": [0.5, 0.8, 1.0]},
+    }
+    write(tmp_path / "latency/table2.json", {"variants": variants})
+    for pattern, fids in ((FULL, (6.0, 8.0)), (CACHED, (10.0, 14.0))):
+        for seed, fid in enumerate(fids):
+            write(tmp_path / pattern.format(seed) / "metrics.json", {"fid": fid, "images": 16})
+            write(tmp_path / pattern.format(seed) / "run.json", {"images": 16, "devices": ["A CPU"]})
+    return tmp_path
+
+
+def test_every_cell(root):
+    table = build_table(LAYOUT, root, root).set_index("method")
+    cached = table.loc["cached"]
+    assert cached["macs_g"] == pytest.approx((4 * 10 + 6 * 2) / 10)  # steps 0, 3, 6, 9 of ten are full
+    assert (cached["throughput"], cached["speed"]) == (5.0, 2.5)
+    assert (cached["fid"], cached["fid_paper"], cached["fid_delta"]) == (12.0, 5.0, 7.0)
+    assert cached["excess"] == 12.0 - 2.5
+    assert table.loc["full", "macs_g"] == 10.0
+    assert (cached["images"], cached["seeds"], cached["device"]) == (16, 2, "A CPU")
+    assert cached["runs"].split("; ") == [str(root / CACHED.format(seed) / "run.json") for seed in (0, 1)]
+
+
+def test_columns_that_the_paper_prints_stand_in_threes(root):
+    columns = list(build_table(LAYOUT, root, root).columns)
+    assert columns == (
+        ["method", "macs_g", "throughput", "speed", "speed_paper", "speed_delta", "fid", "fid_paper", "fid_delta"]
+        + ["excess", "images", "seeds", "device", "runs"]
+    )
+
+
+def test_quoted_rows_have_the_paper_alone(root):
+    row = build_table(LAYOUT, root, root).set_index("method").loc["quoted"]
+    assert row["fid_paper"] == 9
+    assert row.drop(["fid_paper"]).isna().all()
+
+
+def test_counts_stay_integers_on_disk(root):
+    build_table(LAYOUT, root, root).to_csv(root / "out.csv", index=False)
+    assert pd.read_csv(root / "out.csv", dtype=str)["images"].tolist()[1:] == ["16", "16"]
+
+
+def test_different_numbers_of_images_are_refused(root):
+    write(root / FULL.format(1) / "metrics.json", {"fid": 8.0, "images": 32})
+    with pytest.raises(DeepCacheError, match=r"FID depends on the number of images, but its runs have \[16, 32\]"):
+        build_table(LAYOUT, root, root)
+
+
+def test_a_missing_result_is_named(root):
+    (root / "macs/model.json").write_text("{")
+    with pytest.raises(DeepCacheError, match=r"macs/model.json: cannot be read"):
+        build_table(LAYOUT, root, root)
+
+
+def test_a_row_must_be_among_the_published(root):
+    layout = {**LAYOUT, "rows": [{"labels": {"method": "fulll"}, "runs": {}}]}
+    with pytest.raises(DeepCacheError, match="table2: 0 rows of paper.csv have method=fulll"):
+        build_table(layout, root, root)
+
+
+def test_markdown(root):
+    text = to_markdown(build_table(LAYOUT, root, root), LAYOUT)
+    assert text.startswith("# Title\n\nA note.\n\n| method")
+    assert "| 12    | 5           | 7 " in text
+    assert "16 images in each run, seeds: 2, device: A CPU." in text
+    assert "nan" not in text
+    assert "None" not in text
