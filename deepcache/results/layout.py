@@ -34,8 +34,8 @@ def resolve_runs(config: dict, run: dict, table: dict) -> list[Run]:
 def table_layout(config: dict, name: str) -> dict:
     """A table's layout with every run spelt out, as plain values.
 
-    Each row holds its labels and, by name, its runs' folders below `results/<suite>` (one for each seed). Of the config it
-    contains only what the table depends on.
+    Each row holds its labels and, by name, its runs' folders below `results/<suite>` (one for each seed). Of the config
+    it contains only what the table depends on.
     """
     table = config["tables"][name]
     first = next(iter(next(row["runs"] for row in table["rows"] if "runs" in row)))
@@ -43,13 +43,12 @@ def table_layout(config: dict, name: str) -> dict:
         column if isinstance(column, dict) else {"name": column, "run": first, "value": column}
         for column in table["columns"]
     ]
+
+    def paths(run: dict) -> list[str]:
+        return [str(one.path) for one in resolve_runs(config, run, table)]
+
     rows = [
-        {
-            "labels": row["labels"],
-            "runs": {
-                key: [str(one.path) for one in resolve_runs(config, run, table)] for key, run in row.get("runs", {}).items()
-            },
-        }
+        {"labels": row["labels"], "runs": {key: paths(run) for key, run in row.get("runs", {}).items()}}
         for row in table["rows"]
     ]
     return {
@@ -64,7 +63,8 @@ def table_layout(config: dict, name: str) -> dict:
 
 def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run]:
     """The distinct runs behind a layout, in order; if `values` is given, those with a column that shows one of them."""
-    wanted = {column["run"] for column in layout["columns"] if "run" in column and (not values or column["value"] in values)}
+    shown = [column for column in layout["columns"] if "run" in column]
+    wanted = {column["run"] for column in shown if values is None or column["value"] in values}
     paths = [path for row in layout["rows"] for key, runs in row["runs"].items() if key in wanted for path in runs]
     return [Run.parse(path) for path in dict.fromkeys(paths)]
 

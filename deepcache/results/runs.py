@@ -93,10 +93,8 @@ class Method:
             if part == "zeros" or part.startswith("forecast"):
                 values["reuse"] = part
             else:
-                name, kind = {"n": ("interval", int), "b": ("branch", int), "c": ("center", int), "p": ("power", float)}[
-                    part[0]
-                ]
-                values[name] = kind(part[1:])
+                name = {"n": "interval", "b": "branch", "c": "center", "p": "power"}[part[0]]
+                values[name] = float(part[1:]) if name == "power" else int(part[1:])
         return cls(schedule, **values)
 
     def full_steps(self, num_steps: int) -> tuple[int, ...]:
@@ -106,7 +104,7 @@ class Method:
         if self.schedule == "uniform":
             return schedules.uniform(num_steps, self.interval)
         if not 1 <= self.interval <= num_steps:
-            raise DeepCacheError(f"interval must be between 1 and the number of steps ({num_steps}), not {self.interval}")
+            raise DeepCacheError(f"interval must be between 1 and the {num_steps} steps, not {self.interval}")
         return schedules.nonuniform(num_steps, math.ceil(num_steps / self.interval), self.center, self.power)
 
 

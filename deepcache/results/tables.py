@@ -145,7 +145,8 @@ def _check_counts(sources: Sources) -> None:
     counts = sorted({metrics["images"] for metrics in sources.used.values()})
     if len(counts) > 1:
         raise DeepCacheError(
-            f"{sources.table}: FID depends on the number of images, but its runs have {counts}: give all the same samples"
+            f"{sources.table}: FID depends on the number of images, but its runs have {counts}: "
+            "give all models the same samples"
         )
 
 

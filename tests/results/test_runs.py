@@ -30,7 +30,10 @@ def test_run_path_goes_both_ways():
     assert Run.parse(f"results/digits/{run.path}") == run
 
 
-@pytest.mark.parametrize("slug", ["", "uniform", "uniform-n0-b1", "uniform-n5", "uniform-n5-b2-ones", "nonuniform-n5-b1"])
+BAD_METHODS = ["", "uniform", "uniform-n0-b1", "uniform-n5", "uniform-n5-b2-ones", "nonuniform-n5-b1"]
+
+
+@pytest.mark.parametrize("slug", BAD_METHODS)
 def test_bad_methods_are_named(slug):
     with pytest.raises(DeepCacheError, match=f"not '{slug}'"):
         Method.parse(slug)
