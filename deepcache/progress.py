@@ -24,12 +24,31 @@ class _Lines:
         self._stream.flush()
 
 
-def progress(items: Iterable, description: str, *, unit: str, total: int | None = None) -> tqdm:
-    """Wrap `items` in a bar with rate and time left, on stderr; where that is no terminal, a line in ten seconds."""
-    options = {"total": total, "unit": unit}
+def stream_options() -> dict:
+    """Where and how often tqdm draws a bar: on stderr; where that is no terminal, as a line in ten seconds."""
     if sys.stderr.isatty():
-        return tqdm(items, description, file=sys.stderr, dynamic_ncols=True, **options)
-    lines = _Lines(sys.stderr)
-    return tqdm(
-        items, description, file=lines, mininterval=LOG_INTERVAL, maxinterval=LOG_INTERVAL, ncols=100, **options
-    )
+        return {"file": sys.stderr, "dynamic_ncols": True}
+    return {"file": _Lines(sys.stderr), "mininterval": LOG_INTERVAL, "maxinterval": LOG_INTERVAL, "ncols": 100}
+
+
+def progress(
+    items: Iterable | None,
+    description: str,
+    *,
+    unit: str,
+    total: int | None = None,
+    initial: int = 0,
+    unit_scale: bool = False,
+) -> tqdm:
+    """Wrap `items` in a bar with rate and time left, on stderr; where that is no terminal, a line in ten seconds.
+
+    Args:
+        items: what to go through; None for a bar that is moved by hand.
+        description: stands before the bar.
+        unit: what is counted.
+        total: how many there are, where `items` does not know.
+        initial: how many were done before.
+        unit_scale: write large counts with k, M, G: for bytes.
+    """
+    counted = {"unit": unit, "total": total, "initial": initial, "unit_scale": unit_scale}
+    return tqdm(items, description, **counted, **stream_options())

@@ -1,4 +1,4 @@
-# Checkpoints: trained here or shipped, and verified before anything uses them.
+# Checkpoints: one rule for each source; each ends in a manifest, verified, through which everything opens them.
 
 
 rule train_checkpoint:
@@ -11,7 +11,7 @@ rule train_checkpoint:
     benchmark:
         f"{RESULTS}/benchmarks/train/{{checkpoint}}.tsv"
     wildcard_constraints:
-        checkpoint="|".join(TRAINED) or "$^",
+        checkpoint=from_sources("train"),
     conda:
         "../envs/deepcache.yaml"
     threads: 2
@@ -26,9 +26,9 @@ rule train_checkpoint:
         " --seed {params.seed} --threads {threads} --log {log}"
 
 
-rule checkpoint_manifest:
+rule checkpoint_in_place:
     input:
-        code=code("checkpoint"),
+        code=code("checkpoint", "models/checkpoints.py", "models/sources.py"),
         files=checkpoint_files,
     output:
         f"{RESULTS}/checkpoints/{{checkpoint}}.json",
@@ -36,19 +36,35 @@ rule checkpoint_manifest:
         f"{RESULTS}/logs/checkpoints/{{checkpoint}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/checkpoints/{{checkpoint}}.tsv"
+    wildcard_constraints:
+        checkpoint=from_sources("shipped", "train", "local"),
     conda:
         "../envs/deepcache.yaml"
     resources:
         mem_mb=200,
-        runtime=10,
+        runtime=30,
     params:
-        folder=lambda w: checkpoint_folder(w.checkpoint),
-        source=lambda w: config["checkpoints"][w.checkpoint]["source"],
-        sha256=lambda w: [
-            f"{file}={digest}"
-            for file, digest in config["checkpoints"][w.checkpoint].get("sha256", {}).items()
-            if w.checkpoint not in TRAINED
-        ],
+        options=lambda w: checkpoint_options(w.checkpoint),
     shell:
-        "python workflow/preloaded.py workflow/scripts/checkpoint.py --name {wildcards.checkpoint} --folder {params.folder}"
-        " --source {params.source} --sha256 {params.sha256} --output {output} --log {log}"
+        "python workflow/preloaded.py workflow/scripts/checkpoint.py {params.options} --output {output} --log {log}"
+
+
+# What arrives stays in results/downloads, where an interrupted download goes on.
+use rule checkpoint_in_place as checkpoint_from_hub with:
+    input:
+        code=code("checkpoint", "models/checkpoints.py", "models/sources.py"),
+    wildcard_constraints:
+        checkpoint=from_sources("hub"),
+    retries: 2
+    resources:
+        mem_mb=2000,
+        runtime=480,
+
+
+use rule checkpoint_from_hub as checkpoint_from_url with:
+    wildcard_constraints:
+        checkpoint=from_sources("url"),
+    resources:
+        # Room for the conversion of LDM-4-G.
+        mem_mb=16000,
+        runtime=480,

@@ -1,6 +1,7 @@
 # The checked config, paths, and small functions that several rule files use.
 import json
 import math
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
@@ -60,17 +61,35 @@ def extractor_manifest(reference):
     return manifest(config["references"][reference]["extractor"])
 
 
+def from_sources(*sources):
+    """The checkpoints from these sources, as a wildcard's pattern; one that matches nothing, if there are none."""
+    return "|".join(name for name, one in config["checkpoints"].items() if one["source"] in sources) or "$^"
+
+
 def checkpoint_folder(name):
+    """Where a checkpoint lies, or is put."""
     if name in TRAINED:
         return f"{RESULTS}/checkpoints/{name}"
-    return config["checkpoints"][name]["folder"]
+    return config["checkpoints"][name].get("folder", f"results/downloads/{name}")
 
 
 def checkpoint_files(wildcards):
+    """The files of a checkpoint that lies in its folder already."""
     folder = checkpoint_folder(wildcards.checkpoint)
-    if wildcards.checkpoint in TRAINED:
-        return [folder]
-    return [f"{folder}/{file}" for file in config["checkpoints"][wildcards.checkpoint]["sha256"]]
+    files = config["checkpoints"][wildcards.checkpoint].get("sha256", {})
+    return [folder] if wildcards.checkpoint in TRAINED or not files else [f"{folder}/{file}" for file in files]
+
+
+def checkpoint_options(name):
+    """A checkpoint's entry in the config as options of checkpoint.py."""
+    entry = config["checkpoints"][name]
+    digests = {} if name in TRAINED else entry.get("sha256", {})
+    options = ["--name", name, "--source", entry["source"], "--folder", checkpoint_folder(name)]
+    for key in ("licence", "repository", "revision", "url", "convert"):
+        options += [f"--{key}", entry[key]] if key in entry else []
+    options += ["--include", *entry["include"]] if "include" in entry else []
+    options += ["--sha256", *(f"{file}={digest}" for file, digest in digests.items())] if digests else []
+    return shlex.join(options)
 
 
 def shard_paths(run, model):

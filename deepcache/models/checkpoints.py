@@ -6,31 +6,52 @@ from pathlib import Path
 from deepcache.errors import DeepCacheError
 from deepcache.results.files import UNREADABLE, sha256, write_json
 
-WEIGHTS = "*.safetensors"
+WEIGHTS = (".safetensors", ".bin", ".ckpt")
 
 
-def write_manifest(path: str | Path, name: str, folder: str | Path, source: str, expected: dict[str, str]) -> dict:
-    """Check a checkpoint's folder and write its manifest: name, source, folder and the SHA-256 of every weight file.
+def write_manifest(
+    path: str | Path,
+    name: str,
+    folder: str | Path,
+    source: str,
+    expected: dict[str, str],
+    origin: dict | None = None,
+    licence: str | None = None,
+) -> dict:
+    """Check a checkpoint's folder and write its manifest, through which it is opened from then on.
 
     Args:
         path: the manifest to write, JSON.
         name: the checkpoint's name in the config.
         folder: where the checkpoint lies.
-        source: `shipped` or `train`.
+        source: `shipped`, `train`, `local`, `hub` or `url`.
         expected: SHA-256 by file name relative to the folder; empty where nothing is known beforehand.
+        origin: where it comes from: address, repository and revision.
+        licence: under which it may be used.
+
+    Returns:
+        The manifest: all of these, and the SHA-256 of every weight file.
 
     Raises:
         DeepCacheError: if the folder has no weights or a checksum is not the expected one.
     """
     folder = Path(folder)
-    found = {str(file.relative_to(folder)): sha256(file) for file in sorted(folder.rglob(WEIGHTS))}
+    files = [file for file in sorted(folder.rglob("*")) if file.suffix in WEIGHTS and file.is_file()]
+    found = {str(file.relative_to(folder)): sha256(file) for file in files}
     if not found:
-        raise DeepCacheError(f"checkpoints.{name}: no {WEIGHTS} in {folder}")
+        raise DeepCacheError(f"checkpoints.{name}: no weights (*{', *'.join(WEIGHTS)}) in {folder}")
     for file, digest in expected.items():
         if found.get(file) != digest:
             actual = found.get(file, "(no such file)")
             raise DeepCacheError(f"checkpoints.{name}: {folder / file} has SHA-256 {actual}, expected {digest}")
-    manifest = {"name": name, "source": source, "folder": str(folder), "sha256": found}
+    manifest = {
+        "name": name,
+        "source": source,
+        "origin": origin,
+        "licence": licence,
+        "folder": str(folder),
+        "sha256": found,
+    }
     write_json(path, manifest)
     return manifest
 

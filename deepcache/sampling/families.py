@@ -36,8 +36,8 @@ class PixelDDPM(ImageModel):
     def __init__(self, folder: Path, device: torch.device):
         from diffusers import DDIMScheduler, UNet2DModel
 
-        self.unet = UNet2DModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32).eval().to(device)
-        self._alphas_cumprod = DDIMScheduler.from_pretrained(folder, subfolder="scheduler").alphas_cumprod.double()
+        self.unet = UNet2DModel.from_pretrained(_part(folder, "unet")).float().eval().to(device)
+        self._alphas_cumprod = DDIMScheduler.from_pretrained(_part(folder, "scheduler")).alphas_cumprod.double()
         size = self.unet.config.sample_size
         self._shape = (self.unet.config.in_channels, size, size)
 
@@ -46,6 +46,11 @@ class PixelDDPM(ImageModel):
         timesteps = ddim_timesteps(sampler.steps, sampler.spacing, len(self._alphas_cumprod))
         x = ddim(lambda x, t: self.unet(x, t).sample, x, timesteps, self._alphas_cumprod, on_step=on_step)
         return to_uint8(x)
+
+
+def _part(folder: Path, name: str) -> Path:
+    """A part of a pipeline has a folder of its own, but in early repositories such as google/ddpm-cifar10-32."""
+    return folder / name if (folder / name).is_dir() else folder
 
 
 def to_uint8(x: torch.Tensor) -> np.ndarray:

@@ -55,6 +55,16 @@ def test_images_do_not_depend_on_batches(model, method):
     assert np.abs(together - apart).max() <= 1, "batches change nothing but rounding"
 
 
+def test_early_repositories_have_no_folders(model, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    (flat / "model_index.json").write_text((tmp_path / "model" / "model_index.json").read_text())
+    for part in ("unet", "scheduler"):
+        for file in (tmp_path / "model" / part).iterdir():
+            file.rename(flat / file.name)
+    assert (load_model(flat, "cpu").sample([0], 0, SAMPLER) == model.sample([0], 0, SAMPLER)).all()
+
+
 def test_methods_differ(model):
     images = {}
     for slug in ("full", "uniform-n3-b2", "uniform-n3-b5", "uniform-n3-b2-zeros", "uniform-n2-b2-forecast1"):

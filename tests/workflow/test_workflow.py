@@ -1,10 +1,13 @@
 """The workflow from end to end on a handful of images."""
 
+import functools
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import pandas as pd
@@ -144,6 +147,31 @@ def test_training_is_a_rule(fresh):
     assert record["settings"]["steps"] == 2
     assert manifest["sha256"] == record["sha256"]
     assert manifest["source"] == "train"
+
+
+def test_a_downloaded_checkpoint(fresh, monkeypatch):
+    """A real download, from a server on this machine, in place of the shipped file."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    project = fresh()
+    shipped = project.folder / "resources/checkpoints/digits-classifier"
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=shipped)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/model.safetensors"
+        entry = {"source": "url", "url": url, "folder": "results/downloads/digits-classifier", "licence": "Apache-2.0"}
+        overlay = {"checkpoints": {"digits-classifier": entry}}
+        done = project.run("results/tiny/references/digits-16.npz", "--cores", "1", overlay=overlay)
+        server.shutdown()
+    assert done.returncode == 0, done.stdout
+    manifest = json.loads((project.results / "checkpoints/digits-classifier.json").read_text())
+    assert manifest["origin"]["url"] == url
+    assert manifest["licence"] == "Apache-2.0"
+
+
+def test_hub_checkpoints_are_planned(finished):
+    entry = {"source": "hub", "repository": "google/ddpm-cifar10-32", "revision": "0" * 40, "include": ["*.json"]}
+    planned = jobs(finished.run("table6", "-n", overlay={"checkpoints": {"digits-ddpm": entry}}).stdout)
+    assert planned["checkpoint_from_hub"] == 1
 
 
 def test_a_spoilt_checkpoint_stops_the_workflow(fresh):

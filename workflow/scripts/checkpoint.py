@@ -1,23 +1,52 @@
-"""Verify a checkpoint's SHA-256 and write its manifest, through which every later step opens it."""
+"""Get a checkpoint, verify its SHA-256, and write the manifest through which every later step opens it.
+
+A shipped, trained or local checkpoint lies in --folder already; one from the hub or from a URL is downloaded there.
+"""
 
 from pathlib import Path
 
 from deepcache import cli
+from deepcache.errors import DeepCacheError
+
+NEEDED = {"hub": ("repository", "revision"), "url": ("url",)}
 
 
 def main(arguments) -> None:
-    """Check and write."""
+    """Fetch, check and write."""
     from deepcache.models.checkpoints import write_manifest
+    from deepcache.models.sources import from_hub, from_url, in_place
 
+    for name in NEEDED.get(arguments.source, ()):
+        if getattr(arguments, name) is None:
+            raise DeepCacheError(f"--source {arguments.source} needs --{name}")
     expected = dict(pair.split("=", 1) for pair in arguments.sha256)
-    write_manifest(arguments.output, arguments.name, arguments.folder, arguments.source, expected)
+    try:
+        if arguments.source == "hub":
+            found = from_hub(arguments.folder, arguments.repository, arguments.revision, arguments.include)
+        elif arguments.source == "url":
+            found = from_url(arguments.folder, arguments.url, expected, arguments.convert)
+        else:
+            found = in_place(arguments.folder)
+    except DeepCacheError as error:
+        raise DeepCacheError(f"checkpoints.{arguments.name}: {error}") from error
+    if found.folder != arguments.folder:
+        expected = {}  # those of the file before its conversion, checked when it was downloaded
+    write_manifest(
+        arguments.output, arguments.name, found.folder, arguments.source, expected, found.origin, arguments.licence
+    )
 
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--name", required=True, help="the checkpoint's name in the config")
-    parser.add_argument("--folder", required=True, type=Path, metavar="DIR", help="where the checkpoint lies")
-    parser.add_argument("--source", required=True, choices=["shipped", "train"], help="where it comes from")
+    parser.add_argument("--source", required=True, choices=["shipped", "train", "local", "hub", "url"])
+    parser.add_argument("--folder", required=True, type=Path, metavar="DIR", help="where it lies, or is put")
     parser.add_argument("--sha256", nargs="*", default=[], metavar="FILE=DIGEST", help="expected checksums")
+    parser.add_argument("--licence", help="under which it may be used; recorded in the manifest")
+    parser.add_argument("--repository", metavar="OWNER/NAME", help="hub: the repository")
+    parser.add_argument("--revision", metavar="COMMIT", help="hub: 40 hexadecimal digits")
+    parser.add_argument("--include", nargs="+", metavar="PATTERN", help="hub: only files that match one")
+    parser.add_argument("--url", help="url: address of the file, whose checksum --sha256 must give")
+    parser.add_argument("--convert", choices=["ldm"], help="url: convert the file (ldm: CompVis's LDM-4-G)")
     parser.add_argument("--output", required=True, type=Path, metavar="JSON")
     cli.run(main, parser)

@@ -1,0 +1,109 @@
+"""Prompts out of the files in which they are published: PartiPrompts, COCO captions, plain text."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from deepcache.errors import DeepCacheError
+
+COLUMN = "Prompt"  # of PartiPrompts
+KINDS = {".tsv": "partiprompts", ".json": "coco", ".txt": "text"}
+
+
+def read_prompts(path: str | Path, kind: str | None = None, limit: int | None = None) -> list[str]:
+    """Read prompts in the order of their file, without the blanks around them.
+
+    Args:
+        path: a UTF-8 file.
+        kind: `partiprompts` (tab-separated, with a header that names the column Prompt), `coco` (captions as in
+            captions_val2017.json: for each image, in the order of "images", the caption that stands first in
+            "annotations") or `text` (a prompt a line); None: by the suffix .tsv, .json or .txt.
+        limit: read only the first so many.
+
+    Returns:
+        The prompts; none is empty.
+
+    Raises:
+        DeepCacheError: if the file cannot be read as that kind, lacks a prompt somewhere or has fewer than `limit`.
+    """
+    path = Path(path)
+    read = _reader(path, kind)
+    if limit is not None and limit < 1:
+        raise DeepCacheError(f"{path}: the limit must be at least 1, not {limit}")
+    prompts = read(path, _read_text(path))
+    if not prompts:
+        raise DeepCacheError(f"{path}: holds no prompts")
+    if limit is not None and limit > len(prompts):
+        raise DeepCacheError(f"{path}: holds {len(prompts)} prompts, {limit} are asked for: lower the limit")
+    return prompts[:limit]
+
+
+def _reader(path: Path, kind: str | None) -> Callable[[Path, str], list[str]]:
+    readers = {"partiprompts": _partiprompts, "coco": _coco, "text": _text}
+    if kind is None:
+        kind = KINDS.get(path.suffix.lower())
+        if kind is None:
+            raise DeepCacheError(f"{path}: the suffix is none of {', '.join(KINDS)}: say which kind of file it is")
+    if kind not in readers:
+        raise DeepCacheError(f"{path}: kind must be one of {', '.join(readers)}, not {kind!r}")
+    return readers[kind]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DeepCacheError(f"{path}: {error.strerror}") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # Where there is a byte order mark, the decoder counts from behind it.
+        offset = error.start + len(content) - len(error.object)
+        line = content.count(b"\n", 0, offset) + 1
+        raise DeepCacheError(f"{path}: line {line}, byte {offset}: not UTF-8: save it as UTF-8") from error
+    if not text.strip():
+        raise DeepCacheError(f"{path}: the file is empty")
+    return text
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as editors count them: splitlines() would also break at characters that may stand in a prompt."""
+    return text.removesuffix("\n").split("\n")
+
+
+def _text(path: Path, text: str) -> list[str]:
+    return [_filled(line, f"{path}: line {number} is empty") for number, line in enumerate(_lines(text), 1)]
+
+
+def _partiprompts(path: Path, text: str) -> list[str]:
+    """No quoting: quotation marks belong to the prompts."""
+    header, *rows = _lines(text)
+    names = [name.strip() for name in header.split("\t")]
+    if COLUMN not in names:
+        raise DeepCacheError(f"{path}: line 1: no column {COLUMN!r} among {', '.join(map(repr, names))}")
+    column = names.index(COLUMN)
+    cells = [row.split("\t")[column : column + 1] for row in rows]
+    return [_filled("".join(cell), f"{path}: line {number} has no prompt") for number, cell in enumerate(cells, 2)]
+
+
+def _coco(path: Path, text: str) -> list[str]:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DeepCacheError(f"{path}: line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from error
+    try:
+        images = [image["id"] for image in content["images"]]
+        captions = {}
+        for annotation in content["annotations"]:
+            captions.setdefault(annotation["image_id"], annotation["caption"])
+        return [_filled(captions.get(image, ""), f"{path}: image {image} has no caption") for image in images]
+    except (KeyError, TypeError, AttributeError) as error:
+        wanted = '"images" with "id", "annotations" with "image_id" and "caption"'
+        raise DeepCacheError(f"{path}: not COCO captions, which have {wanted}") from error
+
+
+def _filled(prompt: str, complaint: str) -> str:
+    prompt = prompt.strip()
+    if not prompt:
+        raise DeepCacheError(f"{complaint}: every prompt must have some text")
+    return prompt
