@@ -44,6 +44,12 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--device` (see deepcache.devices.choose_device) and `--threads`."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads")
+
+
 def positive(text: str) -> int:
     """An argument's value that must be an integer of at least 1."""
     value = int(text)

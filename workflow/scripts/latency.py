@@ -70,7 +70,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=cli.positive, default=1, help="CPU threads")
+    cli.add_device_options(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="JSON")
     cli.run(main, parser)

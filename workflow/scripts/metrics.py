@@ -49,7 +49,6 @@ if __name__ == "__main__":
     parser.add_argument("--run", required=True, type=Path, metavar="JSON", help="the run's sidecar, run.json")
     parser.add_argument("--reference", required=True, type=Path, metavar="NPZ", help="reference statistics")
     parser.add_argument("--extractor", required=True, type=Path, metavar="JSON", help="manifest of the extractor")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=cli.positive, default=1, help="CPU threads")
+    cli.add_device_options(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="JSON")
     cli.run(main, parser)

@@ -36,7 +36,6 @@ if __name__ == "__main__":
     parser.add_argument("--extractor", required=True, type=Path, metavar="JSON", help="manifest of the extractor")
     parser.add_argument("--dataset", choices=["digits"], default="digits", help="reference images")
     parser.add_argument("--image-size", type=cli.positive, default=16, help="side of the images in pixels")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=cli.positive, default=1, help="CPU threads")
+    cli.add_device_options(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="NPZ")
     cli.run(main, parser)

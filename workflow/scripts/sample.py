@@ -64,7 +64,6 @@ if __name__ == "__main__":
     parser.add_argument("--shard", type=int, default=0, help="index of the shard")
     parser.add_argument("--shard-size", type=cli.positive, default=128, help="images in a shard")
     parser.add_argument("--batch-size", type=cli.positive, default=128, help="images sampled at a time")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=cli.positive, default=1, help="CPU threads")
+    cli.add_device_options(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="NPZ")
     cli.run(main, parser)
