@@ -19,11 +19,10 @@ rule train_checkpoint:
         mem_mb=3000,
         runtime=120,
     params:
-        steps=lambda w: config["checkpoints"][w.checkpoint].get("steps", 0),
-        seed=lambda w: config["checkpoints"][w.checkpoint].get("seed", 0),
+        options=lambda w: train_options(w.checkpoint),
     shell:
-        "python workflow/preloaded.py workflow/scripts/train.py --model {wildcards.checkpoint} --output {output} --steps {params.steps}"
-        " --seed {params.seed} --threads {threads} --log {log}"
+        "python workflow/preloaded.py workflow/scripts/train.py --model {wildcards.checkpoint} {params.options}"
+        " --threads {threads} --output {output} --log {log}"
 
 
 rule checkpoint_in_place:

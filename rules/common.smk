@@ -80,6 +80,12 @@ def checkpoint_files(wildcards):
     return [folder] if wildcards.checkpoint in TRAINED or not files else [f"{folder}/{file}" for file in files]
 
 
+def train_options(name):
+    """What the config says of a training, as options of train.py."""
+    entry = config["checkpoints"][name]
+    return " ".join(f"--{key} {entry[key]}" for key in ("steps", "seed") if key in entry)
+
+
 def checkpoint_options(name):
     """A checkpoint's entry in the config as options of checkpoint.py."""
     entry = config["checkpoints"][name]

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deepcache.errors import DeepCacheError
+
 # What reading a damaged JSON or npz file can raise.
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -33,6 +35,21 @@ def atomic(path: str | Path) -> Iterator[Path]:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(folder: str | Path, marker: str) -> None:
+    """Refuse a folder that `atomic` would replace although it holds something else.
+
+    Args:
+        folder: may be missing or empty.
+        marker: a file that folders of the expected kind hold.
+
+    Raises:
+        DeepCacheError: if there are other files, or a file has the folder's name.
+    """
+    folder = Path(folder)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / marker).exists()):
+        raise DeepCacheError(f"{folder} exists and holds no {marker}, so it is not replaced: give another --output")
 
 
 def write_json(path: str | Path, value) -> None:

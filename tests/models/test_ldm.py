@@ -464,7 +464,7 @@ def test_program_replaces_only_an_earlier_conversion(program, monkeypatch, capsy
     for output in (tmp_path / "mine", tmp_path / "mine/notes.txt"):
         with pytest.raises(SystemExit):
             run(program, monkeypatch, checkpoint, output)
-        assert "is no earlier conversion" in capsys.readouterr().err
+        assert "holds no model_index.json, so it is not replaced" in capsys.readouterr().err
     assert (tmp_path / "mine/notes.txt").read_text() == "keep"
 
     (tmp_path / "earlier").mkdir()

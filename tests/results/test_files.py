@@ -2,7 +2,8 @@ import hashlib
 
 import pytest
 
-from deepcache.results.files import atomic, sha256, write_json
+from deepcache import DeepCacheError
+from deepcache.results.files import atomic, check_replaceable, sha256, write_json
 
 
 def test_file_appears_whole_and_alone(tmp_path):
@@ -30,6 +31,18 @@ def test_folders_too(tmp_path):
         temporary.mkdir()
         raise RuntimeError
     assert [path.name for path in tmp_path.rglob("*")] == ["folder", "second"]
+
+
+def test_only_folders_of_the_same_kind_are_replaceable(tmp_path):
+    check_replaceable(tmp_path / "missing", "training.json")
+    check_replaceable(tmp_path, "training.json")
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(DeepCacheError, match=r"holds no training\.json, so it is not replaced"):
+        check_replaceable(tmp_path, "training.json")
+    with pytest.raises(DeepCacheError, match="not replaced"):
+        check_replaceable(tmp_path / "thesis.tex", "training.json")
+    (tmp_path / "training.json").touch()
+    check_replaceable(tmp_path, "training.json")
 
 
 def test_no_nan_in_json(tmp_path):

@@ -13,17 +13,11 @@ def main(arguments) -> None:
     """Convert; the folder appears only when everything is in it."""
     import torch
 
-    from deepcache.errors import DeepCacheError
     from deepcache.models.ldm import load_compvis
-    from deepcache.results.files import atomic
+    from deepcache.results.files import atomic, check_replaceable
 
     output = arguments.output.resolve()
-    if output.exists() and not (
-        output.is_dir() and ((output / "model_index.json").exists() or not any(output.iterdir()))
-    ):
-        raise DeepCacheError(
-            f"{output} exists and is no earlier conversion, so it is not replaced: give another --output"
-        )
+    check_replaceable(output, "model_index.json")
     dtype = {"fp32": torch.float32, "fp16": torch.float16}[arguments.dtype]
     pipeline = load_compvis(arguments.checkpoint, dtype, arguments.latent_size)
     with atomic(output) as folder:

@@ -13,16 +13,18 @@ def main(arguments) -> None:
     """Train and save; the folder appears only when everything is in it."""
     import torch
 
-    from deepcache.results.files import atomic
+    from deepcache.results.files import atomic, check_replaceable
     from deepcache.training.recipes import RECIPES
     from deepcache.training.record import write_record
 
+    output = arguments.output.resolve()
+    check_replaceable(output, "training.json")
     recipe = RECIPES[arguments.model]
     overrides = {"seed": arguments.seed, **({"steps": arguments.steps} if arguments.steps else {})}
     settings = dataclasses.replace(recipe.settings, **overrides)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(settings.seed)
-    with atomic(arguments.output) as folder:
+    with atomic(output) as folder:
         result, figures = recipe.train(settings, folder)
         write_record(folder, arguments.model, settings, result, figures, "cpu")
 
@@ -31,7 +33,7 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--model", required=True, choices=["digits-ddpm", "digits-classifier"])
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
-    parser.add_argument("--steps", type=int, help="optimisation steps (default: the recipe's)")
+    parser.add_argument("--steps", type=cli.positive, help="optimisation steps (default: the recipe's)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--threads", type=cli.positive, default=2, help="CPU threads")
     cli.run(main, parser)
