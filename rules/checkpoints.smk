@@ -3,7 +3,7 @@
 
 rule train_checkpoint:
     input:
-        code=code("train", "training", "data", "models"),
+        code=code("train", "training", "data/digits.py", "models/digits.py", "models/classifier.py"),
     output:
         directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
     log:
