@@ -7,10 +7,10 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, constants, errors, get_cached_repo_tree, snapshot_download
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub.utils import filter_repo_objects, logging
 from huggingface_hub.utils import tqdm as hub_tqdm
 
-from deepcache.data.download import BACKOFF, Backoff, check_space, disk_error
+from deepcache.data.download import BACKOFF, Backoff, check_space, disk_error, shown
 from deepcache.errors import DeepCacheError
 from deepcache.progress import stream_options
 
@@ -96,7 +96,7 @@ def _fetch(repo_id: str, revision: str, partial: Path, patterns: list[str] | Non
     failures = 0
     while True:
         try:
-            with _one_bar(repo_id) as bar_class:
+            with _one_bar(repo_id) as bar_class, _no_warnings():
                 snapshot_download(
                     repo_id, revision=revision, local_dir=partial, allow_patterns=patterns, tqdm_class=bar_class
                 )
@@ -143,14 +143,23 @@ def _one_bar(description: str) -> Iterator[type[hub_tqdm]]:
             bar.close()
 
 
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Silence the library's warnings, which quote signed addresses of files: those open the files to any reader."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
 def _status(error: BaseException) -> int | None:
     return error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
 
 
 def _explained(error: Exception, name: str, partial: Path) -> DeepCacheError:
     """One line out of what the library raised: what happened and what to do."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return disk_error(partial, error)
     if isinstance(error, RuntimeError):  # of hf_xet, whose message may quote signed addresses
         return DeepCacheError(f"{name}: the transfer failed: run again, with HF_HUB_DISABLE_XET=1 over plain HTTP")
     chain = list(_chain(error))
@@ -163,7 +172,7 @@ def _explained(error: Exception, name: str, partial: Path) -> DeepCacheError:
         return DeepCacheError(f"{name}: not a repository's name: write owner/name, {INSTEAD}")
     if isinstance(error, errors.HTTPError | errors.EntryNotFoundError):
         return DeepCacheError(
-            f"{name}: no connection to {constants.ENDPOINT}: check the network and HF_ENDPOINT, {INSTEAD}"
+            f"{name}: no connection to {shown(constants.ENDPOINT)}: check the network and HF_ENDPOINT, {INSTEAD}"
         )
     return disk_error(partial, error)
 

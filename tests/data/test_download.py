@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -219,10 +220,12 @@ def test_only_the_rest_is_sent_within_one_call(server, fetch, waits, capsys):
     assert "broken after 100000 of 300000 bytes; attempt 2 of 4 in 1 s" in capsys.readouterr().err
 
 
-def test_only_the_rest_is_sent_in_the_next_call(server, fetch):
+def test_only_the_rest_is_sent_in_the_next_call(server, fetch, capsys):
     break_off(server, fetch)
+    capsys.readouterr()
     fetch()
     assert is_alone(fetch.path)
+    assert capsys.readouterr().err.startswith("file.bin:  67%"), "the bar starts with what is here"
     assert [r["sent"] for r in server.requests] == [100_000]
     assert server.requests[0]["headers"]["Range"] == "bytes=200000-"
 
@@ -255,6 +258,16 @@ def test_a_changed_file_is_noticed_though_the_server_ignores_if_range(server, fe
     server.files["/file.bin"] = CONTENT
     fetch(None)
     assert is_alone(fetch.path)
+
+
+def test_a_part_of_a_file_of_another_length_is_not_used(server, fetch):
+    server.files["/file.bin"] = CONTENT + b"more"
+    break_off(server, fetch)
+    server.files["/file.bin"] = CONTENT
+    server.if_range = server.tags = False
+    fetch(None)
+    assert is_alone(fetch.path)
+    assert [r["headers"]["Range"] for r in server.requests] == ["bytes=200000-", None]
 
 
 def test_a_range_behind_the_end_starts_over(server, fetch, waits):
@@ -585,6 +598,16 @@ def test_files_that_arrived_are_not_sent_again(hub, clone):
     assert len(sent(hub)) < 3
 
 
+def test_a_broken_transfer_goes_on_without_quoting_addresses(hub, clone, caplog, monkeypatch):
+    library = logging.getLogger("huggingface_hub")
+    monkeypatch.setattr(library, "propagate", True)
+    hub.troubles = {hub.weights: [Break(100_000)]}
+    clone()
+    assert contents(clone.folder) == FILES
+    assert hub.address not in caplog.text
+    assert library.level <= logging.WARNING, "and is as talkative as before"
+
+
 def test_a_busy_hub_is_asked_again(hub, clone, waits, capsys):
     hub.troubles = {hub.weights: [Reply(503), Reply(503)]}
     clone()
@@ -666,6 +689,16 @@ def test_a_full_disk_is_one_line(clone, monkeypatch):
     monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
     assert "the disk is full: make room and run again" in failure(clone)
     assert not clone.folder.exists()
+
+
+def test_a_failed_transfer_is_one_line_without_the_address(clone, monkeypatch):
+    def broken(*arguments, **options):
+        raise RuntimeError("https://host/file?signature=secret:\nrefused")
+
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", broken)
+    message = failure(clone)
+    assert "the transfer failed: run again, with HF_HUB_DISABLE_XET=1" in message
+    assert "secret" not in message
 
 
 def program(*arguments, **environment):
