@@ -510,6 +510,7 @@ def hub(server, monkeypatch):
         server.files[address] = FILES[entry["path"]]
         tag = entry["lfs"]["oid"] if "lfs" in entry else entry["oid"]
         server.extra[address] = {"X-Repo-Commit": COMMIT, "ETag": f'"{tag}"'}
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", server.address)
     monkeypatch.setattr(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.address + "/{repo_id}/resolve/{revision}/{filename}"
@@ -720,8 +721,8 @@ def test_the_program_downloads_a_file(server, tmp_path):
 
 def test_the_program_downloads_a_repository_as_the_environment_says(hub, tmp_path):
     arguments = ("--repository", "owner/name", "--revision", COMMIT, "--output", tmp_path / "name", "--include", "v*")
-    environment = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home")}
-    status, error = program(*arguments, **environment, HF_HUB_OFFLINE="1")
+    environment = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+    status, error = program(*arguments, **environment | {"HF_HUB_OFFLINE": "1"})
     assert status == 1
     assert error.startswith(f"error: owner/name at {COMMIT}: HF_HUB_OFFLINE is set and the files are not here")
     assert hub.requests == []
@@ -729,7 +730,7 @@ def test_the_program_downloads_a_repository_as_the_environment_says(hub, tmp_pat
     assert status == 0
     assert contents(tmp_path / "name") == {"vae/weights.safetensors": b"vae"}
     assert TOKEN not in error
-    assert program(*arguments, **environment, HF_HUB_OFFLINE="1")[0] == 0
+    assert program(*arguments, **environment | {"HF_HUB_OFFLINE": "1"})[0] == 0
 
 
 @pytest.mark.parametrize(
