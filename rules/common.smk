@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepcache.errors import DeepCacheError
 from deepcache.results.config import validate
-from deepcache.results.layout import layout_runs, table_layout, timed_variants
+from deepcache.results.layout import FROM_METRICS, layout_runs, table_layout, timed_variants
 from deepcache.results.runs import Method, Sampler
 
 PUBLISHED = "config/published"
@@ -116,7 +116,7 @@ def table_file(name):
 def table_inputs(layout):
     """The files that a table's cells are read from."""
     runs = [f"{RESULTS}/{run.path}/run.json" for run in layout_runs(layout)]
-    metrics = [f"{RESULTS}/{run.path}/metrics.json" for run in layout_runs(layout, ("fid", "kid"))]
+    metrics = [f"{RESULTS}/{run.path}/metrics.json" for run in layout_runs(layout, FROM_METRICS)]
     macs = sorted({f"{RESULTS}/macs/{run.model}.json" for run in layout_runs(layout, ("macs_g",))})
     latency = [f"{RESULTS}/latency/{layout['name']}.json"] if timed_variants(layout) else []
     return [*runs, *metrics, *macs, *latency]

@@ -10,7 +10,7 @@ from torch_fidelity import FeatureExtractorBase, register_feature_extractor
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_dataset
 
-from deepcache.models.classifier import NUM_FEATURES, DigitsClassifier
+from deepcache.models.classifier import DigitsClassifier
 
 BATCH_SIZE = 256
 
@@ -42,7 +42,7 @@ class DigitsFeatures(FeatureExtractorBase):
         return (self.classifier.features(images),)
 
 
-EXTRACTORS = {"digits-classifier": (DigitsFeatures, NUM_FEATURES)}
+EXTRACTORS = {"digits-classifier": DigitsFeatures}
 
 
 class _Images(Dataset):
@@ -71,7 +71,7 @@ def extract_features(images: np.ndarray, extractor: str, checkpoint: Path, devic
         float32, shape (N, D).
     """
     if extractor not in FEATURE_EXTRACTORS_REGISTRY:
-        register_feature_extractor(extractor, EXTRACTORS[extractor][0])
+        register_feature_extractor(extractor, EXTRACTORS[extractor])
     cuda = device.type == "cuda"
     model = create_feature_extractor(extractor, ["pool"], cuda=cuda, verbose=False, checkpoint=checkpoint)
     features = get_featuresdict_from_dataset(_Images(images), model, BATCH_SIZE, cuda, save_cpu_ram=True, verbose=False)

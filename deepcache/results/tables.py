@@ -2,7 +2,6 @@
 
 import json
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from deepcache.results.runs import Run
 
 @dataclass
 class Sources:
-    """The result files that a table's cells are read from, below `results/<suite>`.
+    """The result files that a table's cells are read from, below `results/<suite>`; a public method for each value.
 
     Attributes:
         root: `results/<suite>`.
@@ -70,10 +69,6 @@ class Sources:
         except (OSError, ValueError) as error:
             raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
 
-    def value(self, name: str) -> Callable[[list[Run]], float]:
-        """The function that computes a kind of cell."""
-        return {name: getattr(self, name) for name in ("macs_g", "throughput", "speed", "fid", "kid")}[name]
-
 
 def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
     """Fill a layout: labels, then m, m_paper and m_delta for each column m that the paper prints, then the origin.
@@ -108,7 +103,7 @@ def _row(layout: dict, row: dict, paper: pd.DataFrame, sources: Sources) -> dict
             first, second = column["minus"]
             ours = cells[first] - cells[second]
         else:
-            ours = sources.value(column["value"])(runs[column["run"]])
+            ours = getattr(sources, column["value"])(runs[column["run"]])
         cells[name] = ours
         if name in paper.columns:
             theirs = None if pd.isna(printed[name]) else float(printed[name])

@@ -20,7 +20,7 @@ def main(arguments) -> None:
     folder, manifest = open_checkpoint(arguments.extractor)
     images = load_digits(arguments.image_size)[0].permute(0, 2, 3, 1).numpy()
     about = {
-        "dataset": "digits",
+        "dataset": arguments.dataset,
         "images": len(images),
         "image_size": arguments.image_size,
         "content_sha256": hashlib.sha256(images.tobytes()).hexdigest(),
