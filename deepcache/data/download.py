@@ -156,7 +156,8 @@ def download(
     Args:
         url: address of the file, http or https.
         path: where to put it.
-        sha256: the file's SHA-256; a file with another one is set aside as `path.wrong-sha256`.
+        sha256: the file's SHA-256, or its first 8 digits or more where a publisher gives no others; a file with another
+            one is set aside as `path.wrong-sha256`.
         timeout: seconds to connect, and to wait for the next bytes.
         backoff: how often to try again after connection errors, timeouts and the statuses 429 and 5xx.
 
@@ -167,7 +168,7 @@ def download(
     sha256 = _checked_digest(sha256)
     _check_address(url)
     try:
-        if sha256 is not None and path.is_file() and files.sha256(path) == sha256:
+        if sha256 is not None and path.is_file() and files.sha256(path).startswith(sha256):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = _Partial(path)
@@ -311,8 +312,8 @@ def _receive(response: requests.Response, partial: _Partial, start: int, length:
 
 def _accept(partial: _Partial, path: Path, sha256: str | None, name: str) -> None:
     """Move a whole file to its place, or out of the way if it is the wrong one."""
-    found = sha256 if sha256 is None else files.sha256(partial.path)
-    if found == sha256:
+    found = None if sha256 is None else files.sha256(partial.path)
+    if found is None or found.startswith(sha256):
         partial.move(path)
         return
     aside = path.with_name(f"{path.name}.wrong-sha256")
@@ -330,8 +331,8 @@ def _check_address(url: str) -> None:
 
 
 def _checked_digest(sha256: str | None) -> str | None:
-    if sha256 is not None and re.fullmatch("[0-9a-fA-F]{64}", sha256) is None:
-        raise DeepCacheError(f"sha256: {sha256!r} is not a SHA-256: 64 hexadecimal digits")
+    if sha256 is not None and re.fullmatch("[0-9a-fA-F]{8,64}", sha256) is None:
+        raise DeepCacheError(f"sha256: {sha256!r} is not a SHA-256: 64 hexadecimal digits, or the first 8 or more")
     return None if sha256 is None else sha256.lower()
 
 

@@ -1,8 +1,9 @@
 """Download repositories from the Hugging Face hub at a pinned commit, whole or not at all."""
 
+import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, errors, get_cached_repo_tree, snapshot_download
@@ -13,6 +14,7 @@ from huggingface_hub.utils import tqdm as hub_tqdm
 from deepcache.data.download import BACKOFF, Backoff, check_space, disk_error, shown
 from deepcache.errors import DeepCacheError
 from deepcache.progress import stream_options
+from deepcache.results.files import write_json
 
 BYTES_BAR = "huggingface_hub.snapshot_download"  # of the library's three bars, the one of the bytes written
 INSTEAD = "or use `source: local` with a folder that holds the files"
@@ -62,6 +64,33 @@ def download_repository(
         partial.replace(folder)
     except (errors.HTTPError, errors.EntryNotFoundError, errors.HFValidationError, OSError, RuntimeError) as error:
         raise _explained(error, name, partial) from error
+
+
+def resolve_revision(repo_id: str, revision: str, folder: str | Path) -> str:
+    """The commit that a branch or tag names, which is noted beside the folder and stays the same from then on.
+
+    Args:
+        repo_id: `owner/name`.
+        revision: a commit, which is returned as it is, or the name of a branch or tag.
+        folder: where the repository will be put.
+
+    Raises:
+        DeepCacheError: if the hub does not answer or knows no such revision.
+    """
+    if re.fullmatch("[0-9a-f]{40}", revision):
+        return revision
+    folder = Path(folder)
+    note, asked = folder.with_name(f"{folder.name}.revision.json"), {"repository": repo_id, "revision": revision}
+    with suppress(OSError, ValueError):
+        noted = json.loads(note.read_text())
+        if noted.items() >= asked.items():
+            return noted["commit"]
+    try:
+        commit = HfApi().model_info(repo_id, revision=revision).sha
+        write_json(note, {**asked, "commit": commit})
+    except (errors.HTTPError, errors.HFValidationError, OSError) as error:
+        raise _explained(error, f"{repo_id} at {revision}", note) from error
+    return commit
 
 
 def _is_complete(repo_id: str, revision: str, folder: Path, patterns: list[str] | None) -> bool:

@@ -1,5 +1,6 @@
 """Where checkpoints come from: each source puts one into a folder and says what it was made of."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,17 @@ def in_place(folder: Path) -> Fetched:
 
 
 def from_hub(folder: Path, repository: str, revision: str, include: list[str] | None) -> Fetched:
-    """Download a repository, or some of its files, at a pinned commit; DeepCacheError where that fails."""
-    from deepcache.data.hub import download_repository
+    """Download a repository, or some of its files, at a commit; DeepCacheError where that fails.
 
-    download_repository(repository, revision, folder, include)
-    return Fetched(folder, {"repository": repository, "revision": revision})
+    A branch or tag is resolved once; the manifest names the commit.
+    """
+    from deepcache.data.hub import download_repository, resolve_revision
+
+    commit = resolve_revision(repository, revision, folder)
+    if commit != revision:
+        print(f"{repository}: {revision} is {commit}: write `revision: {commit}` to pin it", file=sys.stderr)
+    download_repository(repository, commit, folder, include)
+    return Fetched(folder, {"repository": repository, "revision": commit})
 
 
 def from_url(folder: Path, url: str, sha256: dict[str, str], convert: str | None) -> Fetched:
@@ -46,19 +53,25 @@ def from_url(folder: Path, url: str, sha256: dict[str, str], convert: str | None
     Args:
         folder: where the file is put.
         url: its address.
-        sha256: the file's SHA-256 by its name; required, since nothing else says what an address holds tomorrow.
+        sha256: the file's SHA-256 by its name. Without one the file is taken as it comes, once: the manifest has its
+            checksum, and a message says how to pin it.
         convert: a name in CONVERTERS, or None.
 
     Raises:
-        DeepCacheError: if there is no checksum, or the download or the conversion fails.
+        DeepCacheError: if the address names no file, or the download or the conversion fails.
     """
     from deepcache.data.download import download, shown
+    from deepcache.results.files import sha256 as digest
 
     name = Path(unquote(urlsplit(url).path)).name
-    if name not in sha256:
-        raise DeepCacheError(f"{shown(url)}: sha256 must give the checksum of {name or 'a file'}")
-    download(url, folder / name, sha256[name])
-    origin = {"url": shown(url), "file": name, "file_sha256": sha256[name]}
+    if not name:
+        raise DeepCacheError(f"{shown(url)}: names no file")
+    if name in sha256 or not (folder / name).is_file():
+        download(url, folder / name, sha256.get(name))
+    found = digest(folder / name)
+    if found != sha256.get(name):
+        print(f'{shown(url)}: write `sha256: {{{name}: "{found}"}}` to pin it', file=sys.stderr)
+    origin = {"url": shown(url), "file": name, "file_sha256": found}
     if convert is None:
         return Fetched(folder, origin)
     converted = folder / "diffusers"

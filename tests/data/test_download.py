@@ -21,7 +21,7 @@ from huggingface_hub import close_session, constants
 from deepcache import DeepCacheError
 from deepcache.data import download as downloads
 from deepcache.data.download import Backoff, download
-from deepcache.data.hub import download_repository
+from deepcache.data.hub import download_repository, resolve_revision
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = bytes(i * i % 251 for i in range(300_000))
@@ -585,6 +585,20 @@ def test_a_folder_with_other_files_is_left_alone(hub, clone):
 def test_a_revision_that_may_move_is_refused(hub, clone, revision):
     assert "is no commit: give 40 hexadecimal digits" in failure(clone, revision=revision)
     assert hub.requests == []
+
+
+def test_a_branch_is_resolved_once(hub, tmp_path):
+    folder = tmp_path / "deep" / "name"
+    address = "/api/models/owner/name/revision/main"
+    hub.files[address] = json.dumps({"id": "owner/name", "sha": COMMIT}).encode()
+    assert resolve_revision("owner/name", COMMIT, folder) == COMMIT
+    assert hub.requests == [], "a commit needs no resolving"
+    assert resolve_revision("owner/name", "main", folder) == COMMIT
+    hub.files[address] = json.dumps({"id": "owner/name", "sha": "f" * 40}).encode()
+    assert resolve_revision("owner/name", "main", folder) == COMMIT, "the branch may move, the run does not"
+    with pytest.raises(DeepCacheError, match=r"^owner/name at v2: the hub answers 404"):
+        resolve_revision("owner/name", "v2", folder)
+    assert resolve_revision("owner/name", "main", folder) == COMMIT
 
 
 def test_files_that_arrived_are_not_sent_again(hub, clone):

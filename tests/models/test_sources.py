@@ -67,6 +67,26 @@ def test_url(program, weights, address, tmp_path):
     assert (tmp_path / "here/model.safetensors").read_bytes() == weights.read_bytes()
 
 
+def test_url_without_a_checksum_is_taken_once(program, weights, address, tmp_path, capsys):
+    digest = sha256(weights)
+    options = ("--source", "url", "--url", address, "--folder", tmp_path / "here")
+    assert program(*options)["origin"]["file_sha256"] == digest
+    assert f'write `sha256: {{model.safetensors: "{digest}"}}` to pin it' in capsys.readouterr().err
+    weights.write_bytes(b"other weights")
+    assert program(*options)["origin"]["file_sha256"] == digest
+
+
+def test_url_with_the_first_digits_of_a_checksum(program, weights, address, tmp_path, capsys):
+    digest = sha256(weights)
+    options = ("--source", "url", "--url", address, "--folder", tmp_path / "here")
+    assert program(*options, "--sha256", f"model.safetensors={digest[:8]}")["sha256"] == {"model.safetensors": digest}
+    weights.write_bytes(b"other weights")
+    (tmp_path / "here/model.safetensors").unlink()
+    with pytest.raises(SystemExit):
+        program(*options, "--sha256", f"model.safetensors={digest[:8]}")
+    assert f"expected SHA-256 {digest[:8]}, found {sha256(weights)}" in capsys.readouterr().err
+
+
 def test_url_with_conversion(program, weights, address, tmp_path, monkeypatch):
     def convert(file, folder):
         folder.mkdir()
@@ -103,11 +123,10 @@ def test_hub(program, tmp_path, monkeypatch):
         (("--source", "local", "--folder", "/nowhere"), "checkpoints.model: /nowhere: no such folder"),
         (("--source", "hub", "--folder", "x"), "--source hub needs --repository"),
         (("--source", "hub", "--folder", "x", "--repository", "a/b"), "--source hub needs --revision"),
-        (("--source", "hub", "--folder", "x", "--repository", "a/b", "--revision", "main"), "'main' is no commit"),
         (("--source", "url", "--folder", "x"), "--source url needs --url"),
         (
-            ("--source", "url", "--folder", "x", "--url", "http://127.0.0.1:1/m.ckpt?token=secret"),
-            "checkpoints.model: http://127.0.0.1:1/m.ckpt: sha256 must give the checksum of m.ckpt",
+            ("--source", "url", "--folder", "x", "--url", "http://127.0.0.1:1/?token=secret"),
+            "checkpoints.model: http://127.0.0.1:1/: names no file",
         ),
     ],
 )
