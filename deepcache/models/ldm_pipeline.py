@@ -3,7 +3,7 @@
 What it computes is what CompVis/latent-diffusion computes with its DDIM sampler (Rombach et al. 2022).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -99,6 +99,7 @@ class LDMClassPipeline(DiffusionPipeline):
         latents: torch.Tensor | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
+        callback_on_step_end: Callable[["LDMClassPipeline", int, torch.Tensor, dict], dict] | None = None,
     ) -> ImagePipelineOutput | tuple:
         """Sample one image for each label. The defaults are those of the paper's Table 1.
 
@@ -112,6 +113,8 @@ class LDMClassPipeline(DiffusionPipeline):
             latents: initial noise instead, shape (B, C, H, W).
             output_type: "pil", "np" (float32 in [0, 1], shape (B, H, W, C)), "pt" or "latent" (shape (B, C, h, w)).
             return_dict: whether to return an ImagePipelineOutput or a tuple.
+            callback_on_step_end: called with (pipeline, step, timestep, {"latents": latents}) after each step; what it
+                returns as "latents" takes their place.
 
         Raises:
             DeepCacheError: if a label, the number of steps, the latents' shape or the output type is none that can be.
@@ -123,9 +126,11 @@ class LDMClassPipeline(DiffusionPipeline):
         context = self._context(labels, guided)
         timesteps = self._set_timesteps(num_inference_steps)
         latents = self._initial_latents(len(labels), generator, latents)
-        for t in self.progress_bar(timesteps):
+        for step, t in enumerate(self.progress_bar(timesteps)):
             noise = self._predict_noise(self.scheduler.scale_model_input(latents, t), t, context, guidance_scale)
             latents = self.scheduler.step(noise, t, latents, eta=eta, generator=generator).prev_sample
+            if callback_on_step_end is not None:
+                latents = callback_on_step_end(self, step, t, {"latents": latents})["latents"]
         images = latents if output_type == "latent" else self._decode(latents, output_type)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
@@ -143,8 +148,8 @@ class LDMClassPipeline(DiffusionPipeline):
             labels = torch.cat([torch.full_like(labels, self.num_classes), labels])
         return self.class_embedder(labels).to(self.unet.dtype)
 
-    def _set_timesteps(self, num_steps: int) -> torch.Tensor:
-        """Give the scheduler its timesteps, noisiest first, and return them, int64.
+    def choose_timesteps(self, num_steps: int) -> torch.Tensor:
+        """Timesteps, noisiest first, int64.
 
         The scheduler's own choice stops after `num_steps` of them; CompVis's goes on to the end of the training's.
         Both step down by the same stride, which is all that the scheduler's `step` needs to know.
@@ -158,6 +163,10 @@ class LDMClassPipeline(DiffusionPipeline):
                 f"num_inference_steps {num_steps}: the first timestep would be {timesteps[0]}, beyond the last one of "
                 f"the training, {trained - 1}: choose another number, such as 250"
             )
+        return timesteps
+
+    def _set_timesteps(self, num_steps: int) -> torch.Tensor:
+        timesteps = self.choose_timesteps(num_steps)
         self.scheduler.set_timesteps(num_steps, device=self._execution_device)
         self.scheduler.timesteps = timesteps.to(self._execution_device)
         return self.scheduler.timesteps

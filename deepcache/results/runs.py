@@ -12,37 +12,46 @@ from pathlib import PurePosixPath
 from deepcache.caching import schedules
 from deepcache.errors import DeepCacheError
 
+NAMES = ("ddim", "plms", "dpmpp", "euler", "lms")
 SPACINGS = ("uniform", "quad")
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler with its number of steps; slugs such as `ddim-100`, `ddim-100-quad`.
+    """A sampler with its number of steps; slugs such as `ddim-100`, `ddim-100-quad`, `plms-50-cfg7.5`.
 
     Attributes:
-        name: `ddim`.
+        name: `ddim`; for Stable Diffusion also `plms` (PNDM without Runge-Kutta steps), `dpmpp`, `euler`, `lms`.
         steps: number of steps, T.
         spacing: how the steps are spread over the training timesteps, `uniform` or `quad` (quadratic).
+        guidance_scale: of classifier-free guidance; 1 is none.
     """
 
     name: str
     steps: int
     spacing: str = "uniform"
+    guidance_scale: float = 1.0
 
-    PATTERN = r"ddim-[1-9][0-9]*(?:-quad)?"
+    PATTERN = rf"(?:{'|'.join(NAMES)})-[1-9][0-9]*(?:-quad)?(?:-cfg[0-9.]*[0-9])?"
 
     @property
     def slug(self) -> str:
         """The sampler as a folder name."""
-        return f"{self.name}-{self.steps}" + ("" if self.spacing == "uniform" else f"-{self.spacing}")
+        spacing = "" if self.spacing == "uniform" else f"-{self.spacing}"
+        guidance = "" if self.guidance_scale == 1 else f"-cfg{self.guidance_scale:g}"
+        return f"{self.name}-{self.steps}{spacing}{guidance}"
 
     @classmethod
     def parse(cls, slug: str) -> "Sampler":
         """The inverse of `slug`; DeepCacheError where it is none."""
         if not re.fullmatch(cls.PATTERN, slug):
-            raise DeepCacheError(f"sampler must look like ddim-100 or ddim-100-quad, not {slug!r}")
-        name, steps, *spacing = slug.split("-")
-        return cls(name, int(steps), spacing[0] if spacing else "uniform")
+            raise DeepCacheError(
+                f"sampler must look like ddim-100, ddim-100-quad or plms-50-cfg7.5 (one of {', '.join(NAMES)}), "
+                f"not {slug!r}"
+            )
+        name, steps, *options = slug.split("-")
+        guidance = [float(option.removeprefix("cfg")) for option in options if option.startswith("cfg")]
+        return cls(name, int(steps), "quad" if "quad" in options else "uniform", *guidance)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,15 @@ import numpy as np
 import torch
 
 
+def image_seed(seed: int, index: int, purpose: str = "noise") -> int:
+    """A 63-bit number for image `index` of a run with `seed`, independent of those for other images and purposes."""
+    key = [seed, index] if purpose == "noise" else [seed, index, *purpose.encode()]
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
 def image_generator(seed: int, index: int) -> torch.Generator:
-    """The CPU generator of image `index` of a run with `seed`; streams of different images are independent."""
-    state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+    """The CPU generator of an image's noise."""
+    return torch.Generator().manual_seed(image_seed(seed, index))
 
 
 def initial_noise(seed: int, indices: Iterable[int], shape: tuple[int, ...]) -> torch.Tensor:

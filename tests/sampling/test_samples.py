@@ -9,7 +9,8 @@ from deepcache import DeepCacheError
 from deepcache.models.digits import ddpm_scheduler
 from deepcache.results.runs import Method, Sampler
 from deepcache.sampling.caching import cached, make_reuse
-from deepcache.sampling.families import load_model, to_uint8
+from deepcache.sampling.families import load_model
+from deepcache.sampling.model import to_uint8
 from deepcache.sampling.noise import initial_noise
 from deepcache.sampling.shards import read_images, read_shard, write_shard
 from tests.conftest import make_unet2d

@@ -1,0 +1,46 @@
+"""Class-conditional latent diffusion."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from deepcache.errors import DeepCacheError
+from deepcache.sampling.model import ImageModel
+from deepcache.sampling.noise import image_seed, initial_noise
+
+
+class LatentClass(ImageModel):
+    """A latent diffusion model with class labels and guidance: the paper's LDM-4-G (Table 1), `digits-ldm`.
+
+    Labels are drawn uniformly at random, as in the paper; that of image j depends on (seed, j) alone.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype):
+        from deepcache.models.ldm_pipeline import LDMClassPipeline
+
+        self._pipeline = LDMClassPipeline.from_pretrained(folder).to(device, dtype)
+        self._pipeline.set_progress_bar_config(disable=True)
+        self.unet = self._pipeline.unet.eval()
+        size = self.unet.config.sample_size
+        self._shape = (self.unet.config.in_channels, size, size)
+
+    def labels(self, seed: int, indices) -> list[int]:
+        """Class of each image, from 0."""
+        return [image_seed(seed, index, "label") % self._pipeline.num_classes for index in indices]
+
+    def sample(self, indices, seed, sampler, on_step=lambda step: None) -> np.ndarray:  # noqa: D102
+        if sampler.name != "ddim" or sampler.spacing != "uniform":
+            raise DeepCacheError(f"sampler {sampler.slug}: a class-conditional latent model has ddim-<steps> only")
+        images = self._pipeline(
+            self.labels(seed, indices),
+            guidance_scale=sampler.guidance_scale,
+            num_inference_steps=sampler.steps,
+            latents=initial_noise(seed, indices, self._shape),
+            output_type="np",
+            callback_on_step_end=lambda pipeline, step, timestep, tensors: on_step(step) or tensors,
+        ).images
+        return np.round(images * 255).astype(np.uint8)
+
+    def num_steps(self, sampler) -> int:  # noqa: D102
+        return len(self._pipeline.choose_timesteps(sampler.steps))

@@ -1,0 +1,38 @@
+"""Unconditional U-Nets in pixel space."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from deepcache.errors import DeepCacheError
+from deepcache.sampling.ddim import ddim, ddim_timesteps
+from deepcache.sampling.model import ImageModel, to_uint8
+from deepcache.sampling.noise import initial_noise
+
+
+class PixelDDPM(ImageModel):
+    """A DDPM (Ho et al. 2020): the paper's CIFAR-10 and LSUN models (Table 2), `digits-ddpm`."""
+
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype):
+        from diffusers import DDIMScheduler, UNet2DModel
+
+        self.unet = UNet2DModel.from_pretrained(_part(folder, "unet")).to(device, dtype).eval()
+        self._alphas_cumprod = DDIMScheduler.from_pretrained(_part(folder, "scheduler")).alphas_cumprod.double()
+        size = self.unet.config.sample_size
+        self._shape = (self.unet.config.in_channels, size, size)
+
+    def sample(self, indices, seed, sampler, on_step=lambda step: None) -> np.ndarray:  # noqa: D102
+        if sampler.name != "ddim" or sampler.guidance_scale != 1:
+            raise DeepCacheError(f"sampler {sampler.slug}: an unconditional model has ddim without guidance only")
+        x = initial_noise(seed, indices, self._shape).to(self.unet.device)
+        timesteps = ddim_timesteps(sampler.steps, sampler.spacing, len(self._alphas_cumprod))
+        return to_uint8(ddim(self._predict_noise, x, timesteps, self._alphas_cumprod, on_step=on_step))
+
+    def _predict_noise(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return self.unet(x.to(self.unet.dtype), t).sample.float()
+
+
+def _part(folder: Path, name: str) -> Path:
+    """A part of a pipeline has a folder of its own, but in early repositories such as google/ddpm-cifar10-32."""
+    return folder / name if (folder / name).is_dir() else folder

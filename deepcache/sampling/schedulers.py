@@ -1,0 +1,29 @@
+"""diffusers' schedulers by the names that samplers have in a run's path."""
+
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    SchedulerMixin,
+)
+
+from deepcache.errors import DeepCacheError
+
+SCHEDULERS = {
+    "ddim": (DDIMScheduler, {}),
+    # Without the Runge-Kutta steps PNDM is PLMS, the paper's sampler: T + 1 passes for T steps.
+    "plms": (PNDMScheduler, {"skip_prk_steps": True}),
+    "dpmpp": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "solver_order": 2}),
+    "euler": (EulerDiscreteScheduler, {}),
+    "lms": (LMSDiscreteScheduler, {}),
+}
+
+
+def make_scheduler(name: str, config: dict) -> SchedulerMixin:
+    """A fresh scheduler with a checkpoint's betas and offsets; DeepCacheError where the name is unknown."""
+    if name not in SCHEDULERS:
+        raise DeepCacheError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {name!r}")
+    scheduler, options = SCHEDULERS[name]
+    return scheduler.from_config(config, **options)

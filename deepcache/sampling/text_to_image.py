@@ -1,0 +1,50 @@
+"""Text-to-image with Stable Diffusion."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from deepcache.errors import DeepCacheError
+from deepcache.sampling.model import ImageModel
+from deepcache.sampling.noise import initial_noise
+from deepcache.sampling.schedulers import make_scheduler
+
+
+class TextToImage(ImageModel):
+    """A Stable Diffusion checkpoint: the paper's SD v1.5 and BK-SDM (Table 3).
+
+    Image j is made from prompt j, counted round the list where there are fewer. The safety checker is as the checkpoint
+    has it.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, prompts: Sequence[str]):
+        from diffusers import StableDiffusionPipeline
+
+        self._pipeline = StableDiffusionPipeline.from_pretrained(folder).to(device, dtype)
+        self._pipeline.set_progress_bar_config(disable=True)
+        self._prompts = prompts
+        self._scheduler_config = self._pipeline.scheduler.config
+        self.unet = self._pipeline.unet.eval()
+        size = self.unet.config.sample_size
+        self._shape = (self.unet.config.in_channels, size, size)
+
+    def sample(self, indices, seed, sampler, on_step=lambda step: None) -> np.ndarray:  # noqa: D102
+        if sampler.spacing != "uniform":
+            raise DeepCacheError(f"sampler {sampler.slug}: Stable Diffusion has no {sampler.spacing} spacing")
+        self._pipeline.scheduler = make_scheduler(sampler.name, self._scheduler_config)
+        images = self._pipeline(
+            [self._prompts[index % len(self._prompts)] for index in indices],
+            guidance_scale=sampler.guidance_scale,
+            num_inference_steps=sampler.steps,
+            latents=initial_noise(seed, indices, self._shape).to(self.unet.device, self.unet.dtype),
+            output_type="np",
+            callback_on_step_end=lambda pipeline, step, timestep, tensors: on_step(step) or tensors,
+        ).images
+        return np.round(images * 255).astype(np.uint8)
+
+    def num_steps(self, sampler) -> int:  # noqa: D102
+        scheduler = make_scheduler(sampler.name, self._scheduler_config)
+        scheduler.set_timesteps(sampler.steps)
+        return len(scheduler.timesteps)
