@@ -6,7 +6,7 @@ from pathlib import Path
 from deepcache.errors import DeepCacheError
 from deepcache.results.files import UNREADABLE, sha256, write_json
 
-WEIGHTS = (".safetensors", ".bin", ".ckpt")
+WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 
 
 def write_manifest(
