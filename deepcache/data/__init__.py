@@ -1,1 +1,1 @@
-"""Datasets that need no download."""
+"""Datasets and prompt files: where they come from, and reading them."""

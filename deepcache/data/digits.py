@@ -1,5 +1,7 @@
 """scikit-learn's 1,797 handwritten digits as images with a margin."""
 
+import hashlib
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -27,12 +29,21 @@ def load_digits(image_size: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
     """
     if image_size <= 0 or image_size % 8:
         raise DeepCacheError(f"digits: image_size must be a positive multiple of 8, not {image_size}")
-    from sklearn import datasets  # 1.6 s of imports, needed only here
-
-    bunch = datasets.load_digits()
+    bunch = _bunch()
     originals = torch.from_numpy(np.asarray(bunch.images, dtype=np.float32))[:, None] / 16.0
     margin = int(image_size * MARGIN)
     inner = image_size - 2 * margin
     scaled = F.interpolate(originals, size=(inner, inner), mode="bicubic", align_corners=False).clamp(0, 1)
     padded = F.pad(scaled, (margin, margin, margin, margin))
     return (padded * 255).round().to(torch.uint8), torch.from_numpy(np.asarray(bunch.target, dtype=np.int64))
+
+
+def digest() -> str:
+    """SHA-256 of the originals' pixels, as the installed scikit-learn has them."""
+    return hashlib.sha256(np.asarray(_bunch().images, dtype=np.uint8).tobytes()).hexdigest()
+
+
+def _bunch():
+    from sklearn import datasets  # 1.6 s of imports, needed only here
+
+    return datasets.load_digits()

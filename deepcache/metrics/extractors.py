@@ -1,78 +1,77 @@
-"""Feature extractors, registered with torch-fidelity."""
+"""Feature extractors: what an image becomes before sets of images are compared."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
-from torch_fidelity import FeatureExtractorBase, register_feature_extractor
-from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
-from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_dataset
+from torch_fidelity import FeatureExtractorBase
 
-from deepcache.models.classifier import DigitsClassifier
+from deepcache.errors import DeepCacheError
+from deepcache.metrics.digits_features import DigitsFeatures
+from deepcache.metrics.inception_features import InceptionADM, InceptionPytorchFid
 
-BATCH_SIZE = 256
-
-
-class DigitsFeatures(FeatureExtractorBase):
-    """The digits classifier behind torch-fidelity's interface; its one feature is "pool", 48 numbers an image."""
-
-    def __init__(self, name: str, features_list: Sequence[str], *, checkpoint: Path, **kwargs):
-        super().__init__(name, features_list)
-        self.classifier = DigitsClassifier.from_pretrained(checkpoint)
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        """Names of the features."""
-        return ("pool",)
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """Every metric uses the one feature."""
-        return "pool"
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """Compiling would cost more than it saves."""
-        return False
-
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Features of uint8 images, shape (B, C, H, W), as a tuple of tensors, (B, 48)."""
-        return (self.classifier.features(images),)
+# By kind; each is made with a name, the names of the features and the folder of its weights.
+EXTRACTORS: dict[str, type[FeatureExtractorBase]] = {
+    "digits-classifier": DigitsFeatures,
+    "inception-adm": InceptionADM,
+    "inception-pytorch-fid": InceptionPytorchFid,
+}
 
 
-EXTRACTORS = {"digits-classifier": DigitsFeatures}
-
-
-class _Images(Dataset):
-    """uint8 images (N, H, W, C) as torch-fidelity wants them: uint8 tensors (C, H, W)."""
-
-    def __init__(self, images: np.ndarray):
-        self._images = torch.from_numpy(images).permute(0, 3, 1, 2)
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return self._images[index].contiguous()
-
-
-def extract_features(images: np.ndarray, extractor: str, checkpoint: Path, device: torch.device) -> np.ndarray:
-    """Features of images.
+def load_extractor(
+    kind: str, checkpoint: Path, device: torch.device, names: Sequence[str] = ("pool",)
+) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Load an extractor.
 
     Args:
-        images: uint8, shape (N, H, W, C).
-        extractor: a name in EXTRACTORS.
+        kind: a name in EXTRACTORS.
         checkpoint: folder with the extractor's weights.
         device: where to compute.
+        names: which features: `pool` (for FID, KID, precision and recall), `spatial` (for sFID), `logits` (for the
+            Inception score).
 
     Returns:
-        float32, shape (N, D).
+        A function of a batch of images, uint8, shape (B, H, W, 1 or 3), that gives float32, shape (B, D), by name.
+
+    Raises:
+        DeepCacheError: if there is no such extractor or feature, or the weights are missing or others.
     """
-    if extractor not in FEATURE_EXTRACTORS_REGISTRY:
-        register_feature_extractor(extractor, EXTRACTORS[extractor])
-    cuda = device.type == "cuda"
-    model = create_feature_extractor(extractor, ["pool"], cuda=cuda, verbose=False, checkpoint=checkpoint)
-    features = get_featuresdict_from_dataset(_Images(images), model, BATCH_SIZE, cuda, save_cpu_ram=True, verbose=False)
-    return features["pool"].float().numpy()
+    if kind not in EXTRACTORS:
+        raise DeepCacheError(f"extractor {kind!r} is not known: use {', '.join(EXTRACTORS)}")
+    provided = EXTRACTORS[kind].get_provided_features_list()
+    unknown = [name for name in names if name not in provided]
+    if unknown:
+        raise DeepCacheError(f"extractor {kind} has no features {', '.join(unknown)}: use {', '.join(provided)}")
+    model = EXTRACTORS[kind](kind, list(names), checkpoint=checkpoint).requires_grad_(False).eval().to(device)
+
+    def features(images: np.ndarray) -> dict[str, np.ndarray]:
+        batch = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
+        # The same image has the same features in every run, to the precision of float32.
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            found = model.convert_features_tuple_to_dict(model(batch))
+        return {name: value.float().cpu().numpy() for name, value in found.items()}
+
+    return features
+
+
+def extract(
+    batches: Iterable[np.ndarray], kind: str, checkpoint: Path, device: torch.device, names: Sequence[str] = ("pool",)
+) -> Iterator[dict[str, np.ndarray]]:
+    """Features of batches of images, one batch at a time: see `load_extractor`.
+
+    Args:
+        batches: uint8, shape (B, H, W, 1 or 3); read as the features are asked for.
+        kind: a name in EXTRACTORS.
+        checkpoint: folder with the extractor's weights.
+        device: where to compute.
+        names: which features.
+
+    Returns:
+        For each batch float32, shape (B, D), by name.
+
+    Raises:
+        DeepCacheError: as from `load_extractor`, at once.
+    """
+    return map(load_extractor(kind, checkpoint, device, names), batches)

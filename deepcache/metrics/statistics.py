@@ -1,59 +1,122 @@
-"""Reference statistics: mean, covariance and features of a reference set, and the key of what they were made from."""
+"""What a set of images is measured by: moments of its features, some of the features, and where they come from."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from deepcache.errors import DeepCacheError
+from deepcache.metrics.moments import Moments
 from deepcache.results.files import UNREADABLE, atomic
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Features of a set of images and their first two moments.
+    """Features of a set of images and their first two moments, named as in ADM's reference batches.
 
     Attributes:
-        mu: float64, shape (D,).
-        sigma: float64, shape (D, D), unbiased.
-        features: float32, shape (N, D).
+        mu: mean of the pooled features, float64, shape (D,).
+        sigma: their covariance, float64, shape (D, D), unbiased.
+        features: pooled features of the first K images, float32, shape (K, D).
         about: where they come from: dataset, its content's hash, extractor, its weights' SHA-256.
+        mu_s: mean of the spatial features (of sFID), float64, shape (D_s,); None if they were not asked for.
+        sigma_s: their covariance, float64, shape (D_s, D_s), or None.
     """
 
     mu: np.ndarray
     sigma: np.ndarray
     features: np.ndarray
     about: dict
+    mu_s: np.ndarray | None = None
+    sigma_s: np.ndarray | None = None
 
     @classmethod
-    def of(cls, features: np.ndarray, about: dict) -> "Statistics":
-        """Moments of features, shape (N, D), accumulated in float64.
+    def of(cls, features: np.ndarray, about: dict, spatial: np.ndarray | None = None) -> "Statistics":
+        """Statistics of pooled features, shape (N, D), and perhaps spatial ones, shape (N, D_s), all of them kept.
 
         Raises:
             DeepCacheError: if there are fewer than two images or a feature is not finite.
         """
-        if len(features) < 2:
-            raise DeepCacheError(f"a covariance needs at least two images, not {len(features)}")
-        if not np.isfinite(features).all():
-            raise DeepCacheError("features contain NaN or infinity: the images or the extractor are broken")
-        wide = features.astype(np.float64)
-        return cls(wide.mean(axis=0), np.cov(wide, rowvar=False), features, about)
+        accumulator = Accumulator()
+        accumulator.add({"pool": features} | ({} if spatial is None else {"spatial": spatial}))
+        return accumulator.statistics(about)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz, whole or not at all."""
-        with atomic(path) as temporary:
-            np.savez_compressed(
-                temporary, mu=self.mu, sigma=self.sigma, features=self.features, about=np.array(json.dumps(self.about))
-            )
+        spatial = {} if self.mu_s is None else {"mu_s": self.mu_s, "sigma_s": self.sigma_s}
+        about = np.array(json.dumps(self.about))
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, mu=self.mu, sigma=self.sigma, features=self.features, about=about, **spatial)
 
     @classmethod
     def load(cls, path: str | Path) -> "Statistics":
         """Read what `save` wrote; DeepCacheError where it is damaged."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                return cls(file["mu"], file["sigma"], file["features"], json.loads(str(file["about"])))
+                spatial = {key: file[key] for key in ("mu_s", "sigma_s") if key in file}
+                about = json.loads(str(file["about"]))
+                return cls(file["mu"], file["sigma"], file["features"], about, **spatial)
         except UNREADABLE as error:
             raise DeepCacheError(
                 f"{path}: not readable as reference statistics ({error}); delete it and run again"
             ) from error
+
+
+class Accumulator:
+    """Statistics in the making, of features that arrive in batches.
+
+    Args:
+        keep: of how many images, the first ones, the pooled features are kept; None for all.
+    """
+
+    def __init__(self, keep: int | None = None):
+        self._keep = keep
+        self._kept: list[np.ndarray] = []
+        self._moments = {"pool": Moments(), "spatial": Moments()}
+
+    def add(self, batch: Mapping[str, np.ndarray]) -> None:
+        """Add a batch of features by name: `pool`, shape (B, D), and perhaps `spatial`, shape (B, D_s).
+
+        Raises:
+            DeepCacheError: if a feature is not finite, or there is another number of them than before.
+        """
+        seen = self._moments["pool"].count
+        wanted = len(batch["pool"]) if self._keep is None else max(0, self._keep - seen)
+        for name, moments in self._moments.items():
+            if name in batch:
+                moments.add(batch[name])
+        if wanted:
+            self._kept.append(np.asarray(batch["pool"][:wanted], np.float32))
+
+    def statistics(self, about: dict) -> Statistics:
+        """The statistics of all batches; DeepCacheError if there were fewer than two images."""
+        pool, spatial = self._moments["pool"], self._moments["spatial"]
+        moments_s = (spatial.mean(), spatial.covariance()) if spatial.count else (None, None)
+        # The covariance first: it says what is wrong where there is no image.
+        sigma = pool.covariance()
+        return Statistics(pool.mean(), sigma, self.features(), about, *moments_s)
+
+    def features(self) -> np.ndarray:
+        """The pooled features kept so far, float32, shape (K, D)."""
+        if len(self._kept) > 1:
+            self._kept = [np.concatenate(self._kept)]
+        return self._kept[0] if self._kept else np.zeros((0, self._moments["pool"].shift.size), np.float32)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that is needed to go on later, as arrays."""
+        moments = {
+            f"{name}.{key}": value for name, moments in self._moments.items() for key, value in moments.state().items()
+        }
+        return {"features": self.features(), **moments}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, np.ndarray], keep: int | None = None) -> "Accumulator":
+        """What `state` was taken of."""
+        accumulator = cls(keep)
+        accumulator._kept = [state["features"]]
+        for name in accumulator._moments:
+            own = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+            accumulator._moments[name] = Moments.restored(own)
+        return accumulator

@@ -11,6 +11,8 @@ from torch import nn
 INPUT_SIZE = 16
 NUM_FEATURES = 48
 NUM_CLASSES = 10
+EARLY_LAYERS = 4  # of the body: up to the first map of half the side, 24 channels of 8x8
+EARLY_CHANNELS = 2
 
 
 class DigitsClassifier(nn.Module):
@@ -43,10 +45,18 @@ class DigitsClassifier(nn.Module):
         Args:
             images: uint8, shape (B, 1 or 3, H, W); colour is averaged to grey, other sizes are resized to 16x16.
         """
-        x = images.float().mean(dim=1, keepdim=True) / 127.5 - 1
-        if x.shape[-2:] != (INPUT_SIZE, INPUT_SIZE):
-            x = F.interpolate(x, size=(INPUT_SIZE, INPUT_SIZE), mode="bilinear", antialias=True, align_corners=False)
-        return self.scale(self.body(x).mean(dim=(2, 3)))
+        return self.scale(self.body(_as_input(images)).mean(dim=(2, 3)))
+
+    def spatial(self, images: torch.Tensor) -> torch.Tensor:
+        """Where things are: two channels of an early 8x8 map, pixel by pixel, shape (B, 128), as sFID needs them.
+
+        They take the place of the 7 of 192 channels of Inception's 17x17 map.
+
+        Args:
+            images: as in `features`.
+        """
+        early = self.body[:EARLY_LAYERS](_as_input(images))
+        return early[:, :EARLY_CHANNELS].permute(0, 2, 3, 1).flatten(1)
 
     @torch.no_grad()
     def standardise(self, images: torch.Tensor) -> None:
@@ -74,3 +84,11 @@ class DigitsClassifier(nn.Module):
         model = cls()
         model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
         return model.float().eval()
+
+
+def _as_input(images: torch.Tensor) -> torch.Tensor:
+    """Grey, 16x16 pixels, from -1 to 1."""
+    x = images.float().mean(dim=1, keepdim=True) / 127.5 - 1
+    if x.shape[-2:] != (INPUT_SIZE, INPUT_SIZE):
+        x = F.interpolate(x, size=(INPUT_SIZE, INPUT_SIZE), mode="bilinear", antialias=True, align_corners=False)
+    return x

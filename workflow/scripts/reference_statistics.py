@@ -1,41 +1,65 @@
-"""Compute the reference statistics that samples are measured against."""
+"""Compute the reference statistics that samples are measured against.
 
-import hashlib
+Moments of the features, and the features of some images, are streamed; where the program is stopped, the next attempt
+goes on from the state that it left in --partial.
+"""
+
 from pathlib import Path
 
 from deepcache import cli
 
 
 def main(arguments) -> None:
-    """Load the reference images, extract features, write mean, covariance and features."""
+    """Open dataset and extractor, compute, write."""
     import torch
 
-    from deepcache.data.digits import load_digits
+    from deepcache.data.manifests import open_dataset, open_manifest
     from deepcache.devices import choose_device
-    from deepcache.metrics.extractors import extract_features
-    from deepcache.metrics.statistics import Statistics
+    from deepcache.metrics.extractors import load_extractor
+    from deepcache.metrics.partial import Partial
+    from deepcache.metrics.references import compute_statistics
     from deepcache.models.checkpoints import open_checkpoint
 
     torch.set_num_threads(arguments.threads)
-    folder, manifest = open_checkpoint(arguments.extractor)
-    images = load_digits(arguments.image_size)[0].permute(0, 2, 3, 1).numpy()
+    dataset = open_manifest(arguments.dataset)
+    images = open_dataset(dataset, arguments.image_size, arguments.images)
+    folder, weights = open_checkpoint(arguments.weights)
+    device = choose_device(arguments.device)
     about = {
-        "dataset": arguments.dataset,
-        "images": len(images),
+        "dataset": dataset["name"],
+        "fingerprint": dataset["fingerprint"],
+        "images": arguments.images or len(images),
+        "crop": arguments.crop,
         "image_size": arguments.image_size,
-        "content_sha256": hashlib.sha256(images.tobytes()).hexdigest(),
-        "extractor": manifest["name"],
-        "extractor_sha256": manifest["sha256"],
+        "extractor": arguments.extractor,
+        "extractor_sha256": weights["sha256"],
+        "features": arguments.features,
     }
-    features = extract_features(images, manifest["name"], folder, choose_device(arguments.device))
-    Statistics.of(features, about).save(arguments.output)
+    partial = Partial(arguments.partial, {**about, "batch_size": arguments.batch_size}, arguments.save_every)
+    features = load_extractor(arguments.extractor, folder, device, ("pool", "spatial"))
+    compute_statistics(images, features, about, partial, arguments.batch_size).save(arguments.output)
 
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--extractor", required=True, type=Path, metavar="JSON", help="manifest of the extractor")
-    parser.add_argument("--dataset", choices=["digits"], default="digits", help="reference images")
-    parser.add_argument("--image-size", type=cli.positive, default=16, help="side of the images in pixels")
+    parser.add_argument("--dataset", required=True, type=Path, metavar="JSON", help="the dataset's manifest")
+    parser.add_argument(
+        "--extractor", required=True, metavar="KIND", help="digits-classifier, inception-adm or inception-pytorch-fid"
+    )
+    parser.add_argument(
+        "--weights", required=True, type=Path, metavar="JSON", help="manifest of the extractor's weights"
+    )
+    parser.add_argument("--image-size", required=True, type=cli.positive, metavar="S", help="side in pixels")
+    parser.add_argument("--crop", choices=["none", "center"], default="none", help="how images get to that size")
+    parser.add_argument("--images", type=cli.positive, metavar="N", help="use the first N (default: all)")
+    parser.add_argument(
+        "--features", type=cli.positive, default=10_000, metavar="K", help="keep the features of the first K images"
+    )
+    parser.add_argument(
+        "--partial", required=True, type=Path, metavar="FILE", help="state of an unfinished computation"
+    )
+    parser.add_argument("--save-every", type=float, default=30, metavar="SECONDS", help="how often to write the state")
+    parser.add_argument("--batch-size", type=cli.positive, default=64, help="images at a time")
     cli.add_device_options(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="NPZ")
     cli.run(main, parser)

@@ -1,0 +1,54 @@
+"""Image files in a folder and its subfolders."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from deepcache.data.formats.decoding import decode
+from deepcache.errors import DeepCacheError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def list_files(folder: Path) -> list[str]:
+    """Names of all files below a folder relative to it, with forward slashes, sorted; hidden ones are left out."""
+    found = []
+    for place, folders, names in os.walk(folder, followlinks=True):  # classes are often links to other disks
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = Path(place).relative_to(folder)
+        found += [(below / name).as_posix() for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+class Folder:
+    """Images sorted by their names relative to the folder; class folders, as ImageNet has them, are subfolders.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        DeepCacheError: if it is no folder or holds no images.
+    """
+
+    def __init__(self, path: Path):
+        if not path.is_dir():
+            raise DeepCacheError(f"{path}: not a folder")
+        self._path = path
+        self._names = [name for name in list_files(path) if name.lower().endswith(SUFFIXES)]
+        if not self._names:
+            raise DeepCacheError(f"{path}: holds no images (*{', *'.join(SUFFIXES)})")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def read(self, start: int = 0) -> Iterator[np.ndarray]:
+        """See `Images.read`."""
+        for name in self._names[start:]:
+            path = self._path / name
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise DeepCacheError(f"{path}: {error.strerror}") from error
+            yield decode(content, str(path))

@@ -1,0 +1,102 @@
+"""Reference statistics of a dataset: streamed, resumable, and labelled with all that decides them."""
+
+import hashlib
+import sys
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+
+from deepcache.data.datasets import batches, read_prepared
+from deepcache.data.formats import Images
+from deepcache.data.formats.npz import Npz
+from deepcache.errors import DeepCacheError
+from deepcache.metrics.partial import Partial
+from deepcache.metrics.statistics import Accumulator, Statistics
+from deepcache.progress import progress
+
+COMPUTED = "of these images"
+STORED = "stored in the dataset's file: of the whole training set"
+
+
+def has_stored_moments(images: Images, extractor: str) -> bool:
+    """Whether the dataset brings the moments that this extractor would give: ADM's reference batches do."""
+    return extractor == "inception-adm" and isinstance(images, Npz) and images.has_moments
+
+
+def compute_statistics(
+    images: Images,
+    features: Callable[[np.ndarray], dict[str, np.ndarray]],
+    about: dict,
+    partial: Partial,
+    batch_size: int,
+) -> Statistics:
+    """Compute reference statistics, from where an earlier attempt was stopped.
+
+    The result is the same bit for bit whether the computation was stopped or not.
+
+    Args:
+        images: the dataset.
+        features: an extractor, which gives `pool` and `spatial`: see deepcache.metrics.extractors.load_extractor.
+        about: `dataset`, `images` (how many, the first ones), `crop`, `image_size`, `features` (of how many images, the
+            first ones, the pooled features are kept), `extractor`, and whatever else says where the statistics come
+            from.
+        partial: holds the state meanwhile, and is removed in the end.
+        batch_size: images at a time.
+
+    Returns:
+        The statistics. Where the dataset brings the moments (see `has_stored_moments`) they are taken, and only the
+        images whose features are kept are looked at. Its `about` has the numbers that were found, `moments`, where
+        those come from, and `content_sha256`, a hash over the images as the extractor saw them.
+
+    Raises:
+        DeepCacheError: if an image is damaged or has the wrong size, or stored moments belong to another size.
+    """
+    stored = has_stored_moments(images, about["extractor"])
+    if stored and images.shape[1:3] != (about["image_size"], about["image_size"]):
+        height, width = images.shape[1:3]
+        raise DeepCacheError(
+            f"datasets.{about['dataset']}: its moments are of images of {width}x{height} pixels: use that image size"
+        )
+    total = min(about["images"], about["features"]) if stored else about["images"]
+    try:
+        accumulator, content = _accumulate(images, features, about, total, partial, batch_size)
+    except DeepCacheError as error:
+        raise DeepCacheError(f"datasets.{about['dataset']}: {error}") from error
+    found = {"images": total, "features": len(accumulator.features()), "content_sha256": content.hex()}
+    about = {**about, **found, "moments": STORED if stored else COMPUTED}
+    if stored:
+        statistics = Statistics(**images.moments(), features=accumulator.features(), about=about)
+    else:
+        statistics = accumulator.statistics(about)
+    partial.discard()
+    return statistics
+
+
+def _accumulate(
+    images: Images,
+    features: Callable[[np.ndarray], dict[str, np.ndarray]],
+    about: dict,
+    total: int,
+    partial: Partial,
+    batch_size: int,
+) -> tuple[Accumulator, bytes]:
+    """Features of the first `total` images, and a hash of the images: a chain, so that it can be taken up again."""
+    accumulator, position, content = Accumulator(about["features"]), 0, b""
+    state = partial.load()
+    if state is not None:
+        position, content = int(state.pop("position")), state.pop("content").tobytes()
+        accumulator = Accumulator.restored(state, about["features"])
+        print(f"going on from image {position} of {total}", file=sys.stderr)
+    prepared = read_prepared(images, about["image_size"], about["crop"], position)
+    with progress(None, about["dataset"], unit="image", total=total, initial=position) as bar:
+        for batch in batches(islice(prepared, total - position), batch_size):
+            accumulator.add(features(batch))
+            for image in batch:
+                content = hashlib.sha256(content + repr(image.shape).encode() + image.tobytes()).digest()
+            position += len(batch)
+            bar.update(len(batch))
+            if partial.due() and position < total:
+                done = {"position": np.array(position), "content": np.frombuffer(content, np.uint8)}
+                partial.save({**accumulator.state(), **done})
+    return accumulator, content
