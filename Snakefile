@@ -3,7 +3,9 @@
 #   snakemake all --cores 2        everything of the suite
 #   snakemake table2 --cores 2     one table with its picture
 #
-# The suite is config/config.yaml, unless --configfile names another.
+#   snakemake plan --cores 1       what a suite will cost, before anything is started
+#
+# The suite is config/config.yaml, unless --configfile names another: config/paper.yaml, config/smoke.yaml.
 import os
 import sys
 
@@ -19,12 +21,14 @@ if "suite" not in config:
 
 include: "rules/common.smk"
 include: "rules/checkpoints.smk"
+include: "rules/datasets.smk"
 include: "rules/references.smk"
 include: "rules/samples.smk"
 include: "rules/metrics.smk"
 include: "rules/profiling.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/plan.smk"
 
 
 rule all:

@@ -19,10 +19,37 @@ rule train_checkpoint:
         mem_mb=3000,
         runtime=120,
     params:
+        script="train",
         options=lambda w: train_options(w.checkpoint),
     shell:
-        "python workflow/preloaded.py workflow/scripts/train.py --model {wildcards.checkpoint} {params.options}"
-        " --threads {threads} --output {output} --log {log}"
+        "python workflow/preloaded.py workflow/scripts/{params.script}.py {params.options} --threads {threads}"
+        " --output {output} --log {log}"
+
+
+# The paper's architectures without their weights, for the smoke suite.
+use rule train_checkpoint as random_checkpoint with:
+    input:
+        code=code(
+            "random_checkpoint",
+            "models/clip_vocabulary.py",
+            "models/paper.py",
+            "models/paper_pipelines.py",
+            "models/random_inception.py",
+            "models/random_weights.py",
+        ),
+    log:
+        f"{RESULTS}/logs/random/{{checkpoint}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/random/{{checkpoint}}.tsv"
+    wildcard_constraints:
+        checkpoint=from_sources("random"),
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        script="random_checkpoint",
+        options=lambda w: random_options(w.checkpoint),
 
 
 rule checkpoint_in_place:
@@ -36,7 +63,7 @@ rule checkpoint_in_place:
     benchmark:
         f"{RESULTS}/benchmarks/checkpoints/{{checkpoint}}.tsv"
     wildcard_constraints:
-        checkpoint=from_sources("shipped", "train", "local"),
+        checkpoint=from_sources("shipped", "train", "random", "local"),
     conda:
         "../envs/deepcache.yaml"
     resources:

@@ -7,13 +7,16 @@ import tempfile
 from pathlib import Path
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.config import validate
+from deepcache.results.config import extend, validate
 from deepcache.results.layout import FROM_METRICS, layout_runs, table_layout, timed_variants
-from deepcache.results.runs import Method, Sampler
+from deepcache.results.runs import Method, Run, Sampler
 
 PUBLISHED = "config/published"
 
 try:
+    extended = dict(extend(config, workflow.basedir))
+    config.clear()
+    config.update(extended)
     validate(config, workflow.source_path("../config/schema.yaml"), Path(workflow.basedir) / PUBLISHED)
 except DeepCacheError as error:
     print(error, file=sys.stderr)
@@ -21,12 +24,14 @@ except DeepCacheError as error:
 
 RESULTS = f"results/{config['suite']}"
 RUN = f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/seed-{{seed}}"
-TRAINED = [name for name, checkpoint in config["checkpoints"].items() if checkpoint["source"] == "train"]
+# Checkpoints that this workflow makes itself.
+MADE = [name for name, checkpoint in config["checkpoints"].items() if checkpoint["source"] in ("train", "random")]
 LAYOUTS = {name: table_layout(config, name) for name in config["tables"]}
 
 
 wildcard_constraints:
     checkpoint="|".join(config["checkpoints"]),
+    dataset="|".join(config["datasets"]),
     reference="|".join(config["references"]),
     model="|".join(config["models"]),
     sampler=Sampler.PATTERN,
@@ -53,12 +58,23 @@ def model_manifest(wildcards):
     return manifest(config["models"][wildcards.model]["checkpoint"])
 
 
+def dataset_manifest(dataset):
+    """The manifest through which a dataset is opened."""
+    return f"{RESULTS}/datasets/{dataset}.json"
+
+
+def prompts_manifest(wildcards):
+    """The manifest of a model's prompts; none where it takes none."""
+    prompts = config["models"][wildcards.model].get("prompts")
+    return [] if prompts is None else dataset_manifest(prompts)
+
+
 def reference_of(model):
     return config["models"][model]["reference"]
 
 
-def extractor_manifest(reference):
-    return manifest(config["references"][reference]["extractor"])
+def precision_of(model):
+    return config["models"][model].get("precision", "float32")
 
 
 def from_sources(*sources):
@@ -68,7 +84,7 @@ def from_sources(*sources):
 
 def checkpoint_folder(name):
     """Where a checkpoint lies, or is put."""
-    if name in TRAINED:
+    if name in MADE:
         return f"{RESULTS}/checkpoints/{name}"
     return config["checkpoints"][name].get("folder", f"results/downloads/{name}")
 
@@ -77,25 +93,61 @@ def checkpoint_files(wildcards):
     """The files of a checkpoint that lies in its folder already."""
     folder = checkpoint_folder(wildcards.checkpoint)
     files = config["checkpoints"][wildcards.checkpoint].get("sha256", {})
-    return [folder] if wildcards.checkpoint in TRAINED or not files else [f"{folder}/{file}" for file in files]
+    return [folder] if wildcards.checkpoint in MADE or not files else [f"{folder}/{file}" for file in files]
 
 
 def train_options(name):
     """What the config says of a training, as options of train.py."""
     entry = config["checkpoints"][name]
-    return " ".join(f"--{key} {entry[key]}" for key in ("steps", "seed") if key in entry)
+    return shlex.join(["--model", name, *options_of(entry, "steps", "seed")])
+
+
+def random_options(name):
+    """A checkpoint's entry in the config as options of random_checkpoint.py."""
+    return shlex.join(options_of(config["checkpoints"][name], "architecture", "seed", "sample_size"))
+
+
+def options_of(entry, *keys):
+    """Keys of an entry as a program's options of the same names."""
+    pairs = [(f"--{key.replace('_', '-')}", str(entry[key])) for key in keys if key in entry]
+    return [word for pair in pairs for word in pair]
+
+
+def checksum_options(entry):
+    digests = entry.get("sha256", {})
+    return ["--sha256", *(f"{file}={digest}" for file, digest in digests.items())] if digests else []
 
 
 def checkpoint_options(name):
     """A checkpoint's entry in the config as options of checkpoint.py."""
     entry = config["checkpoints"][name]
-    digests = {} if name in TRAINED else entry.get("sha256", {})
-    options = ["--name", name, "--source", entry["source"], "--folder", checkpoint_folder(name)]
-    for key in ("licence", "repository", "revision", "url", "convert"):
-        options += [f"--{key}", entry[key]] if key in entry else []
-    options += ["--include", *entry["include"]] if "include" in entry else []
-    options += ["--sha256", *(f"{file}={digest}" for file, digest in digests.items())] if digests else []
+    own = {"hub": ["repository", "revision"], "url": ["url", "convert"]}.get(entry["source"], [])
+    options = ["--name", name, "--folder", checkpoint_folder(name), *options_of(entry, "source", "licence", *own)]
+    if entry["source"] == "hub" and "include" in entry:
+        options += ["--include", *entry["include"]]
+    return shlex.join(options if name in MADE else [*options, *checksum_options(entry)])
+
+
+def dataset_options(name):
+    """A dataset's entry in the config as options of dataset.py."""
+    entry = config["datasets"][name]
+    own = {
+        "local": ["folder"],
+        "url": ["url", "member"],
+        "random": ["images", "image_size", "seed"],
+    }.get(entry["source"], [])
+    # Downloads serve every suite; what a suite makes up is its own.
+    downloads = f"{RESULTS}/datasets" if entry["source"] == "random" else "results/downloads"
+    options = ["--name", name, "--downloads", downloads]
+    options += options_of(entry, "source", "format", "licence", *own)
+    options += ["--unpack"] if entry["source"] == "url" and entry.get("unpack") else []
+    options += checksum_options(entry) if entry["source"] in ("url", "local") else []
     return shlex.join(options)
+
+
+def reference_options(name):
+    """A reference's entry in the config as options of reference_statistics.py."""
+    return shlex.join(options_of(config["references"][name], "extractor", "image_size", "crop", "images", "features"))
 
 
 def shard_paths(run, model):
@@ -105,7 +157,14 @@ def shard_paths(run, model):
 
 
 def timed_models(wildcards):
-    return {variant.split("/")[0] for variant in timed_variants(LAYOUTS[wildcards.table])}
+    """Models that a table's latency job times, in order."""
+    return sorted({variant.split("/")[0] for variant in timed_variants(LAYOUTS[wildcards.table])})
+
+
+def timed_prompts(wildcards):
+    """Of these, the prompts of those that take some."""
+    models = {model: config["models"][model].get("prompts") for model in timed_models(wildcards)}
+    return {model: prompts for model, prompts in models.items() if prompts is not None}
 
 
 def table_file(name):
@@ -130,9 +189,16 @@ def kept_results(layout):
 
 
 def grid_runs(grid):
-    """(label, run) for each row of a picture: the runs of its table, of the first seed."""
-    runs = [run for run in layout_runs(LAYOUTS[grid["table"]]) if run.seed == config["models"][run.model]["seeds"][0]]
-    return [(f"N = {run.method.interval}", run) for run in runs]
+    """(label, run) for each row of a picture: its model's rows in its table, the first seed."""
+    layout = LAYOUTS[grid["table"]]
+    model = grid.get("model", config["tables"][grid["table"]]["model"])
+    found = {}
+    for row in layout["rows"]:
+        label = row["labels"].get("method") or ", ".join(f"{key} {value}" for key, value in row["labels"].items())
+        for paths in row["runs"].values():
+            if Run.parse(paths[0]).model == model:
+                found.setdefault(paths[0], label)
+    return [(label, Run.parse(path)) for path, label in found.items()]
 
 
 def grids_of(table):

@@ -1,12 +1,10 @@
 # Metrics: one JSON file for each run.
 rule metrics:
     input:
-        code=code(
-            "metrics", "metrics/extractors.py", "metrics/fidelity.py", "metrics/statistics.py", "models/classifier.py"
-        ),
+        code=code("metrics", "metrics", "models/classifier.py"),
         run=rules.collect_run.output,
         reference=lambda w: f"{RESULTS}/references/{reference_of(w.model)}.npz",
-        extractor=lambda w: extractor_manifest(reference_of(w.model)),
+        weights=lambda w: manifest(config["references"][reference_of(w.model)]["weights"]),
     output:
         f"{RUN}/metrics.json",
     log:
@@ -17,10 +15,11 @@ rule metrics:
         "../envs/deepcache.yaml"
     resources:
         gpu=gpus(),
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=6000,
+        runtime=240,
     params:
+        extractor=lambda w: config["references"][reference_of(w.model)]["extractor"],
         device=config["device"],
     shell:
         "python workflow/preloaded.py workflow/scripts/metrics.py --run {input.run} --reference {input.reference}"
-        " --extractor {input.extractor} --device {params.device} --threads {threads} --output {output} --log {log}"
+        " --extractor {params.extractor} --weights {input.weights} --device {params.device} --threads {threads} --output {output} --log {log}"

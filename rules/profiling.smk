@@ -4,7 +4,7 @@ MACS = "results/macs/paper_models.csv"
 
 rule model_macs:
     input:
-        code=code("model_macs", "caching", "metrics/macs.py", "models/dummy_inputs.py"),
+        code=code("model_macs", "caching", "sampling/families.py", "metrics/macs.py", "models/dummy_inputs.py"),
         checkpoint=model_manifest,
     output:
         f"{RESULTS}/macs/{{model}}.json",
@@ -15,7 +15,7 @@ rule model_macs:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=3000,
         runtime=30,
     shell:
         "python workflow/preloaded.py workflow/scripts/model_macs.py --checkpoint {input.checkpoint} --output {output} --log {log}"
@@ -24,7 +24,8 @@ rule model_macs:
 rule latency:
     input:
         code=code("latency", "caching", "sampling", "metrics/latency.py"),
-        checkpoints=lambda w: [manifest(config["models"][model]["checkpoint"]) for model in sorted(timed_models(w))],
+        checkpoints=lambda w: [manifest(config["models"][model]["checkpoint"]) for model in timed_models(w)],
+        prompts=lambda w: [dataset_manifest(name) for name in timed_prompts(w).values()],
     output:
         f"{RESULTS}/latency/{{table}}.json",
     log:
@@ -37,19 +38,22 @@ rule latency:
     threads: lambda wildcards: workflow.cores
     resources:
         gpu=gpus(),
-        mem_mb=2000,
+        mem_mb=16000,
         runtime=240,
     params:
         checkpoints=lambda w: [
-            f"{model}={manifest(config['models'][model]['checkpoint'])}" for model in sorted(timed_models(w))
+            f"{model}={manifest(config['models'][model]['checkpoint'])}" for model in timed_models(w)
         ],
+        precision=lambda w: [f"{model}={precision_of(model)}" for model in timed_models(w)],
+        prompts=lambda w: [f"{model}={dataset_manifest(name)}" for model, name in timed_prompts(w).items()],
         variants=lambda w: timed_variants(LAYOUTS[w.table]),
         batch_size=config["latency"]["batch_size"],
         repeats=config["latency"]["repeats"],
         threads=config["latency"]["threads"],
         device=config["device"],
     shell:
-        "python workflow/preloaded.py workflow/scripts/latency.py --checkpoints {params.checkpoints} --variants {params.variants}"
+        "python workflow/preloaded.py workflow/scripts/latency.py --checkpoints {params.checkpoints}"
+        " --precision {params.precision} --prompts {params.prompts} --variants {params.variants}"
         " --batch-size {params.batch_size} --repeats {params.repeats} --device {params.device} --threads {params.threads}"
         " --output {output} --log {log}"
 

@@ -1,10 +1,9 @@
 # Reference statistics: what samples are measured against.
 rule reference_statistics:
     input:
-        code=code(
-            "reference_statistics", "data", "metrics/extractors.py", "metrics/statistics.py", "models/classifier.py"
-        ),
-        extractor=lambda w: extractor_manifest(w.reference),
+        code=code("reference_statistics", "data", "metrics", "models/classifier.py"),
+        dataset=lambda w: dataset_manifest(config["references"][w.reference]["dataset"]),
+        weights=lambda w: manifest(config["references"][w.reference]["weights"]),
     output:
         f"{RESULTS}/references/{{reference}}.npz",
     log:
@@ -15,12 +14,14 @@ rule reference_statistics:
         "../envs/deepcache.yaml"
     resources:
         gpu=gpus(),
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=6000,
+        runtime=1440,
     params:
-        dataset=lambda w: config["references"][w.reference]["dataset"],
-        image_size=lambda w: config["references"][w.reference]["image_size"],
+        options=lambda w: reference_options(w.reference),
+        # Where the statistics of a large dataset go on after an interruption.
+        partial=f"{RESULTS}/references/{{reference}}.partial.npz",
         device=config["device"],
     shell:
-        "python workflow/preloaded.py workflow/scripts/reference_statistics.py --extractor {input.extractor} --dataset {params.dataset}"
-        " --image-size {params.image_size} --device {params.device} --threads {threads} --output {output} --log {log}"
+        "python workflow/preloaded.py workflow/scripts/reference_statistics.py --dataset {input.dataset}"
+        " --weights {input.weights} {params.options} --partial {params.partial} --device {params.device}"
+        " --threads {threads} --output {output} --log {log}"

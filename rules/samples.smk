@@ -5,6 +5,7 @@ rule sample_shard:
     input:
         code=code("sample", "caching", "sampling", "results/runs.py"),
         checkpoint=model_manifest,
+        prompts=prompts_manifest,
     output:
         f"{RUN}/shards/{{shard}}.npz",
     log:
@@ -16,17 +17,19 @@ rule sample_shard:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=8000,
+        runtime=1440,
     params:
         shard=lambda w: int(w.shard),
         shard_size=lambda w: config["models"][w.model]["shard_size"],
         batch_size=lambda w: config["models"][w.model]["batch_size"],
+        precision=lambda w: precision_of(w.model),
+        prompts=lambda w, input: f"--prompts {input.prompts}" if input.prompts else "",
         device=config["device"],
     shell:
         "python workflow/preloaded.py workflow/scripts/sample.py --checkpoint {input.checkpoint} --sampler {wildcards.sampler}"
         " --method {wildcards.method} --seed {wildcards.seed} --shard {params.shard} --shard-size {params.shard_size}"
-        " --batch-size {params.batch_size} --device {params.device} --threads {threads} --output {output} --log {log}"
+        " --batch-size {params.batch_size} --precision {params.precision} {params.prompts} --device {params.device} --threads {threads} --output {output} --log {log}"
 
 
 rule collect_run:

@@ -8,8 +8,44 @@ import jsonschema
 import yaml
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import resolve_method
+from deepcache.results.layout import FROM_METRICS, resolve_method
 from deepcache.results.runs import Sampler
+
+IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
+PROMPTS = ("partiprompts", "coco", "text")
+
+
+def extend(config: dict, root: str | Path) -> dict:
+    """Merge a config over the one that its key `extends` names, which may itself extend another.
+
+    Args:
+        config: may name a file, relative to `root`. Mappings are merged key by key, everything else replaces what was
+            there; a key set to null is removed.
+        root: the project's folder.
+
+    Raises:
+        DeepCacheError: if the file cannot be read.
+    """
+    if "extends" not in config:
+        return config
+    path = Path(root, config["extends"])
+    try:
+        base = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise DeepCacheError(f"config: extends: {path} cannot be read ({error})") from error
+    return _merged(extend(base, root), {key: value for key, value in config.items() if key != "extends"})
+
+
+def _merged(base: dict, over: dict) -> dict:
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged[key] = _merged(base[key], value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def validate(config: dict, schema_path: str | Path, published: str | Path) -> None:
@@ -47,16 +83,23 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
     for name, model in config["models"].items():
         key = f"models.{name}"
         yield from _reference(f"{key}.checkpoint", model["checkpoint"], config["checkpoints"])
-        yield from _reference(f"{key}.reference", model["reference"], config["references"])
+        if "reference" in model:
+            yield from _reference(f"{key}.reference", model["reference"], config["references"])
+        if "prompts" in model:
+            yield from _dataset(f"{key}.prompts", model["prompts"], config, PROMPTS)
         yield from _attempt(f"{key}.sampler", lambda model=model: Sampler.parse(model["sampler"]))
     for name, reference in config["references"].items():
-        yield from _reference(f"references.{name}.extractor", reference["extractor"], config["checkpoints"])
+        yield from _dataset(f"references.{name}.dataset", reference["dataset"], config, IMAGES)
+        yield from _reference(f"references.{name}.weights", reference["weights"], config["checkpoints"])
     for name, table in config["tables"].items():
         yield from _table_problems(config, f"tables.{name}", table, published)
     for name, grid in config["sample_grids"].items():
         key = f"sample_grids.{name}"
         yield from _reference(f"{key}.table", grid["table"], config["tables"])
-        samples = config["models"][config["tables"][grid["table"]]["model"]]["samples"]
+        if "model" in grid:
+            yield from _reference(f"{key}.model", grid["model"], config["models"])
+        model = grid.get("model", config["tables"][grid["table"]]["model"])
+        samples = config["models"][model]["samples"]
         if grid["images"] > samples:
             yield f"{key}.images", f"{grid['images']} is more than the {samples} samples of a run"
 
@@ -85,6 +128,12 @@ def _table_problems(config: dict, key: str, table: dict, published: Path) -> Ite
 
 def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tuple[str, str]]:
     yield from _reference(f"{key}.model", run.get("model", table["model"]), config["models"])
+    measured = {column if isinstance(column, str) else column.get("value") for column in table["columns"]}
+    if "reference" not in config["models"][run.get("model", table["model"])] and measured & set(FROM_METRICS):
+        yield (
+            f"models.{run.get('model', table['model'])}.reference",
+            f"missing, but {key.split('.rows')[0]} measures it",
+        )
     model = config["models"][run.get("model", table["model"])]
     sampler = run.get("sampler", model["sampler"])
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(sampler))
@@ -100,11 +149,20 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
             if name not in run:
                 yield f"{key}.{name}", "a nonuniform schedule needs it"
     yield from _attempt(key, lambda: resolve_method(run, table).full_steps(steps))
+    if "against" in run:
+        yield from _run_problems(config, f"{key}.against", table, run["against"])
 
 
 def _reference(key: str, name: str, known: dict) -> Iterator[tuple[str, str]]:
     if name not in known:
         yield key, f"{name} is not defined; known: {', '.join(known)}"
+
+
+def _dataset(key: str, name: str, config: dict, formats: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    yield from _reference(key, name, config["datasets"])
+    if config["datasets"][name]["format"] not in formats:
+        found = config["datasets"][name]["format"]
+        yield key, f"{name} has the format {found}, here it must be one of {', '.join(formats)}"
 
 
 def _attempt(key: str, call) -> Iterator[tuple[str, str]]:

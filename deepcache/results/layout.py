@@ -47,6 +47,12 @@ def table_layout(config: dict, name: str) -> dict:
     def paths(run: dict) -> list[str]:
         return [str(one.path) for one in resolve_runs(config, run, table)]
 
+    against = {}
+    for row in table["rows"]:
+        for run in row.get("runs", {}).values():
+            if "against" in run:
+                (one, other) = (resolve_runs(config, which, table)[0] for which in (run, run["against"]))
+                against[variant(one)] = variant(other)
     rows = [
         {"labels": row["labels"], "runs": {key: paths(run) for key, run in row.get("runs", {}).items()}}
         for row in table["rows"]
@@ -55,7 +61,9 @@ def table_layout(config: dict, name: str) -> dict:
         "name": name,
         "title": table["title"],
         "note": table["note"],
+        "steps": Sampler.parse(config["models"][table["model"]]["sampler"]).steps,
         "published": table["published"],
+        "against": against,
         "columns": columns,
         "rows": rows,
     }
@@ -72,7 +80,12 @@ def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run
 def timed_variants(layout: dict) -> list[str]:
     """`model/sampler/method` of everything that is timed for a layout, uncached first; empty where nothing is."""
     timed = dict.fromkeys(variant(run) for run in layout_runs(layout, FROM_LATENCY))
-    return list(dict.fromkeys([*map(uncached, timed), *timed]))
+    return list(dict.fromkeys([*(baseline(layout, name) for name in timed), *timed]))
+
+
+def baseline(layout: dict, name: str) -> str:
+    """The variant that another's speed is measured against: the layout's `against`, or itself without caching."""
+    return layout["against"].get(name, uncached(name))
 
 
 def variant(run: Run) -> str:

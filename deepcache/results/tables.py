@@ -9,8 +9,13 @@ import pandas as pd
 
 from deepcache.caching.schedules import average_macs
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import uncached, variant
+from deepcache.results.layout import baseline, variant
 from deepcache.results.runs import Run
+
+RANDOM_WEIGHTS = (
+    "The weights are random: whatever depends on the samples means nothing here. MACs and times are those of the "
+    "architecture at this size."
+)
 
 
 @dataclass
@@ -19,19 +24,24 @@ class Sources:
 
     Attributes:
         root: `results/<suite>`.
-        table: the table's name; throughput is measured for each table apart.
+        layout: the table's; throughput is measured for each table apart.
         used: the metrics files that were read, in order.
     """
 
     root: Path
-    table: str
+    layout: dict
     used: dict[Path, dict] = field(default_factory=dict)
 
     def macs_g(self, runs: list[Run]) -> float:
-        """G MACs of one image and step, averaged over the steps of the schedule (paper, Section 4.1)."""
+        """G MACs of one image and step, averaged over the steps of the schedule (paper, Section 4.1).
+
+        A trajectory without caching but with fewer steps counts over the table's number of steps, as in Table 3.
+        """
         run = runs[0]
         counted = self._json(self.root / "macs" / f"{run.model}.json")
         steps, shallow = run.sampler.steps, counted["shallow_g"][run.method.branch]
+        if run.method.schedule == "full":
+            return counted["full_g"] * steps / self.layout["steps"]
         return average_macs(counted["full_g"], shallow, steps, run.method.full_steps(steps))
 
     def throughput(self, runs: list[Run]) -> float:
@@ -39,9 +49,12 @@ class Sources:
         return self._latency()["variants"][variant(runs[0])]["throughput"]
 
     def speed(self, runs: list[Run]) -> float:
-        """Times faster than the same model and sampler without caching: median over the interleaved repetitions."""
+        """Times faster than the same model and sampler without caching, or than what the config says to compare with.
+
+        The median over the interleaved repetitions.
+        """
         name, timed = variant(runs[0]), self._latency()["variants"]
-        pairs = zip(timed[uncached(name)]["seconds"], timed[name]["seconds"], strict=True)
+        pairs = zip(timed[baseline(self.layout, name)]["seconds"], timed[name]["seconds"], strict=True)
         return statistics.median(without / cached for without, cached in pairs)
 
     def fid(self, runs: list[Run]) -> float:
@@ -61,7 +74,7 @@ class Sources:
         return statistics.fmean(found)
 
     def _latency(self) -> dict:
-        return self._json(self.root / "latency" / f"{self.table}.json")
+        return self._json(self.root / "latency" / f"{self.layout['name']}.json")
 
     def _json(self, path: Path) -> dict:
         try:
@@ -83,7 +96,7 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
             images would stand in one table (FID depends on it).
     """
     paper = _published_rows(layout["published"], published)
-    sources = Sources(Path(root), layout["name"])
+    sources = Sources(Path(root), layout)
     table = pd.DataFrame([_row(layout, row, paper, sources) for row in layout["rows"]])
     whole = [*dict.fromkeys(label for row in layout["rows"] for label in row["labels"]), "images", "seeds"]
     table[whole] = table[whole].convert_dtypes()  # else a row without a number turns the others' into fractions
@@ -114,6 +127,7 @@ def _row(layout: dict, row: dict, paper: pd.DataFrame, sources: Sources) -> dict
     cells["images"] = sidecars[0]["images"] if sidecars else None
     cells["seeds"] = len(next(iter(runs.values()))) if runs else None
     cells["device"] = "; ".join(sorted({device for one in sidecars for device in one["devices"]})) or None
+    cells["weights"] = "; ".join(sorted({one["weights"] for one in sidecars})) or None
     cells["runs"] = "; ".join(str(path / "run.json") for path in mine) or None
     return cells
 
@@ -140,14 +154,14 @@ def _check_counts(sources: Sources) -> None:
     counts = sorted({metrics["images"] for metrics in sources.used.values()})
     if len(counts) > 1:
         raise DeepCacheError(
-            f"{sources.table}: FID depends on the number of images, but its runs have {counts}: "
+            f"{sources.layout['name']}: FID depends on the number of images, but its runs have {counts}: "
             "give all models the same samples"
         )
 
 
 def to_markdown(table: pd.DataFrame, layout: dict) -> str:
     """The table for reading: title, note, rounded cells, and where each number comes from."""
-    shown = table.drop(columns=["images", "seeds", "device", "runs"])
+    shown = table.drop(columns=["images", "seeds", "device", "weights", "runs"])
     text = shown.map(_readable).to_markdown(index=False, disable_numparse=True)
     made = table.dropna(subset=["runs"])
     origin = (
@@ -155,7 +169,8 @@ def to_markdown(table: pd.DataFrame, layout: dict) -> str:
         f"device: {'; '.join(sorted(set(made['device'])))}. `_paper`: as published; `_delta`: ours minus published. "
         "The CSV names the sidecar of every run."
     )
-    return f"# {layout['title']}\n\n{layout['note']}\n\n{text}\n\n{origin}\n"
+    warning = f"**{RANDOM_WEIGHTS}**\n\n" if "random" in set("; ".join(made["weights"]).split("; ")) else ""
+    return f"# {layout['title']}\n\n{warning}{layout['note']}\n\n{text}\n\n{origin}\n"
 
 
 def _readable(value) -> str:

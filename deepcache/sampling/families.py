@@ -9,7 +9,7 @@ import torch
 from deepcache.errors import DeepCacheError
 from deepcache.results.files import UNREADABLE
 from deepcache.sampling.latent_class import LatentClass
-from deepcache.sampling.model import ImageModel
+from deepcache.sampling.model import ImageModel, part_folder
 from deepcache.sampling.pixel_ddpm import PixelDDPM
 from deepcache.sampling.text_to_image import TextToImage
 
@@ -41,6 +41,33 @@ def load_model(
         DeepCacheError: if the folder is no such checkpoint or of a family that is not known, or prompts are missing or
             not wanted.
     """
+    family = _family(folder)
+    if (family is TextToImage) != (prompts is not None):
+        problem = "takes no prompts" if prompts is not None else "needs prompts"
+        raise DeepCacheError(f"{folder}: {family.__name__} {problem}: correct the model's `prompts` in the config")
+    options = {} if prompts is None else {"prompts": prompts}
+    return family(Path(folder), torch.device(device), PRECISIONS[precision], **options)
+
+
+def bare_unet(folder: str | Path) -> tuple[torch.nn.Module, int | None]:
+    """A checkpoint's U-Net without its weights, on the device "meta", and the length of its context (see ImageModel).
+
+    Raises:
+        DeepCacheError: as `load_model`.
+    """
+    import diffusers
+
+    family, place = _family(folder), part_folder(Path(folder), "unet")
+    try:
+        config = json.loads((place / "config.json").read_text())
+        unet_class = getattr(diffusers, config["_class_name"])
+    except (*UNREADABLE, AttributeError) as error:
+        raise DeepCacheError(f"{place / 'config.json'}: cannot be read as a U-Net's config ({error})") from error
+    with torch.device("meta"):
+        return unet_class.from_config(config).eval(), family.context_tokens
+
+
+def _family(folder: str | Path) -> type[ImageModel]:
     index = Path(folder) / "model_index.json"
     try:
         kind = json.loads(index.read_text())["_class_name"]
@@ -48,9 +75,4 @@ def load_model(
         raise DeepCacheError(f"{index}: cannot be read as a diffusers pipeline ({error})") from error
     if kind not in FAMILIES:
         raise DeepCacheError(f"{index}: {kind} is not among the known pipelines ({', '.join(FAMILIES)})")
-    family = FAMILIES[kind]
-    if (family is TextToImage) != (prompts is not None):
-        problem = "takes no prompts" if prompts is not None else "needs prompts"
-        raise DeepCacheError(f"{folder}: {kind} {problem}: correct the model's `prompts` in the config")
-    options = {} if prompts is None else {"prompts": prompts}
-    return family(Path(folder), torch.device(device), PRECISIONS[precision], **options)
+    return FAMILIES[kind]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from deepcache.errors import DeepCacheError
-from deepcache.sampling.model import ImageModel
+from deepcache.sampling.model import ImageModel, step_callback
 from deepcache.sampling.noise import image_seed, initial_noise
 
 
@@ -16,10 +16,12 @@ class LatentClass(ImageModel):
     Labels are drawn uniformly at random, as in the paper; that of image j depends on (seed, j) alone.
     """
 
+    context_tokens = 1  # the class
+
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype):
         from deepcache.models.ldm_pipeline import LDMClassPipeline
 
-        self._pipeline = LDMClassPipeline.from_pretrained(folder).to(device, dtype)
+        self._pipeline = LDMClassPipeline.from_pretrained(folder, dtype=dtype).to(device)
         self._pipeline.set_progress_bar_config(disable=True)
         self.unet = self._pipeline.unet.eval()
         size = self.unet.config.sample_size
@@ -38,7 +40,7 @@ class LatentClass(ImageModel):
             num_inference_steps=sampler.steps,
             latents=initial_noise(seed, indices, self._shape),
             output_type="np",
-            callback_on_step_end=lambda pipeline, step, timestep, tensors: on_step(step) or tensors,
+            callback_on_step_end=step_callback(on_step),
         ).images
         return np.round(images * 255).astype(np.uint8)
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,9 +11,15 @@ from deepcache.results.runs import Sampler
 
 
 class ImageModel(ABC):
-    """A model whose `unet` can be cached and that makes the images of given indices."""
+    """A model whose `unet` can be cached and that makes the images of given indices.
+
+    Attributes:
+        unet: the U-Net.
+        context_tokens: length of the context that it attends to; None where it has none, or CLIP's.
+    """
 
     unet: torch.nn.Module
+    context_tokens: int | None = None
 
     @abstractmethod
     def sample(
@@ -29,6 +36,21 @@ class ImageModel(ABC):
     def num_steps(self, sampler: Sampler) -> int:
         """How often the U-Net runs in a trajectory."""
         return sampler.steps
+
+
+def part_folder(folder: Path, name: str) -> Path:
+    """A part of a pipeline has a folder of its own, but in early repositories such as google/ddpm-cifar10-32."""
+    return folder / name if (folder / name).is_dir() else folder
+
+
+def step_callback(on_step: Callable[[int], None]) -> Callable:
+    """`on_step` as a callback of diffusers' pipelines, which changes nothing."""
+
+    def callback(pipeline, step: int, timestep, tensors: dict) -> dict:
+        on_step(step)
+        return tensors
+
+    return callback
 
 
 def to_uint8(x: torch.Tensor) -> np.ndarray:

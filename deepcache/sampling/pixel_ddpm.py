@@ -7,7 +7,7 @@ import torch
 
 from deepcache.errors import DeepCacheError
 from deepcache.sampling.ddim import ddim, ddim_timesteps
-from deepcache.sampling.model import ImageModel, to_uint8
+from deepcache.sampling.model import ImageModel, part_folder, to_uint8
 from deepcache.sampling.noise import initial_noise
 
 
@@ -17,8 +17,8 @@ class PixelDDPM(ImageModel):
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype):
         from diffusers import DDIMScheduler, UNet2DModel
 
-        self.unet = UNet2DModel.from_pretrained(_part(folder, "unet")).to(device, dtype).eval()
-        self._alphas_cumprod = DDIMScheduler.from_pretrained(_part(folder, "scheduler")).alphas_cumprod.double()
+        self.unet = UNet2DModel.from_pretrained(part_folder(folder, "unet"), dtype=dtype).to(device).eval()
+        self._alphas_cumprod = DDIMScheduler.from_pretrained(part_folder(folder, "scheduler")).alphas_cumprod.double()
         size = self.unet.config.sample_size
         self._shape = (self.unet.config.in_channels, size, size)
 
@@ -31,8 +31,3 @@ class PixelDDPM(ImageModel):
 
     def _predict_noise(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return self.unet(x.to(self.unet.dtype), t).sample.float()
-
-
-def _part(folder: Path, name: str) -> Path:
-    """A part of a pipeline has a folder of its own, but in early repositories such as google/ddpm-cifar10-32."""
-    return folder / name if (folder / name).is_dir() else folder

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from deepcache.errors import DeepCacheError
-from deepcache.sampling.model import ImageModel
+from deepcache.sampling.model import ImageModel, step_callback
 from deepcache.sampling.noise import initial_noise
 from deepcache.sampling.schedulers import make_scheduler
 
@@ -22,7 +22,7 @@ class TextToImage(ImageModel):
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, prompts: Sequence[str]):
         from diffusers import StableDiffusionPipeline
 
-        self._pipeline = StableDiffusionPipeline.from_pretrained(folder).to(device, dtype)
+        self._pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._prompts = prompts
         self._scheduler_config = self._pipeline.scheduler.config
@@ -40,7 +40,7 @@ class TextToImage(ImageModel):
             num_inference_steps=sampler.steps,
             latents=initial_noise(seed, indices, self._shape).to(self.unet.device, self.unet.dtype),
             output_type="np",
-            callback_on_step_end=lambda pipeline, step, timestep, tensors: on_step(step) or tensors,
+            callback_on_step_end=step_callback(on_step),
         ).images
         return np.round(images * 255).astype(np.uint8)
 

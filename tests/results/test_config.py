@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from deepcache import DeepCacheError
-from deepcache.results.config import validate
-from deepcache.results.layout import layout_runs, table_layout, timed_variants
+from deepcache.results.config import extend, validate
+from deepcache.results.layout import baseline, layout_runs, table_layout, timed_variants
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -42,9 +42,14 @@ def change(path: str, value) -> dict:
         ("suite", "a/b", "config: suite: 'a/b' does not match"),
         ("checkpoints/digits-ddpm/source", "ftp", "config: checkpoints.digits-ddpm.source: 'ftp' is not one of"),
         ("checkpoints/digits-ddpm", {"source": "hub", "repository": "a/b"}, "'revision' is a required property"),
-        ("checkpoints/digits-ddpm", {"source": "url", "url": "https://a/b.ckpt"}, "'sha256' is a required property"),
+        ("checkpoints/digits-ddpm", {"source": "url"}, "'url' is a required property"),
+        ("checkpoints/digits-ddpm", {"source": "random"}, "'architecture' is a required property"),
+        ("datasets/digits", {"source": "url", "format": "lmdb"}, "datasets.digits: 'url' is a required property"),
+        ("datasets/digits/format", "text", "references.digits-16.dataset: digits has the format text, here it must be"),
+        ("models/digits-ddpm/prompts", "digits", "models.digits-ddpm.prompts: digits has the format digits, here"),
         ("checkpoints/digits-ddpm", {"source": "local"}, "checkpoints.digits-ddpm: 'folder' is a required property"),
-        ("references/digits-16/extractor", "vgg", "config: references.digits-16.extractor: vgg is not defined"),
+        ("references/digits-16/extractor", "vgg", "config: references.digits-16.extractor: 'vgg' is not one of"),
+        ("references/digits-16/weights", "vgg", "config: references.digits-16.weights: vgg is not defined"),
         ("tables/table2/rows/3/runs/ours/interval", 0, "tables.table2.rows[3].runs.ours.interval: 0 is less than"),
         ("tables/table2/rows/3/runs/ours/interval", 101, "rows[3].runs.ours.interval: 101 is above the 100 steps"),
         ("tables/table2/rows/3/runs/ours/intervall", 5, "runs.ours.intervall: unknown key; did you mean interval?"),
@@ -90,10 +95,46 @@ def test_nothing_is_timed_for_a_table_without_times():
     assert timed_variants(table_layout(CONFIG, "table6")) == []
 
 
-def test_config_declares_the_branches_that_the_checkpoint_has():
+def test_a_model_without_a_reference_is_not_measured():
+    config = change("models/digits-ddpm/reference", "digits-16")
+    del config["models"]["digits-ddpm"]["reference"]
+    with pytest.raises(DeepCacheError, match=r"models.digits-ddpm.reference: missing, but tables.table2 measures it"):
+        check(config)
+
+
+def test_speed_is_measured_against_what_the_config_says():
+    config = change("tables/table2/rows/3/runs/ours", {"sampler": "ddim-50", "against": {}})
+    layout = table_layout(config, "table2")
+    assert layout["against"] == {"digits-ddpm/ddim-50/full": "digits-ddpm/ddim-100/full"}
+    assert baseline(layout, "digits-ddpm/ddim-50/full") == "digits-ddpm/ddim-100/full"
+    assert baseline(layout, "digits-ddpm/ddim-100/uniform-n3-b2") == "digits-ddpm/ddim-100/full"
+
+
+@pytest.mark.parametrize("name", ["paper", "smoke"])
+def test_the_other_suites_are_good(name):
+    config = extend(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()), ROOT)
+    check(config)
+    assert config["suite"] == name
+
+
+def test_a_suite_extends_another(tmp_path):
+    (tmp_path / "base.yaml").write_text("a: {x: 1, y: [1, 2], z: 3}\nb: {c: 1}\n")
+    (tmp_path / "middle.yaml").write_text("extends: base.yaml\na: {y: [3]}\n")
+    config = {"extends": "middle.yaml", "a": {"x": {"deeper": 1}, "z": None}, "d": 4}
+    assert extend(config, tmp_path) == {"a": {"x": {"deeper": 1}, "y": [3]}, "b": {"c": 1}, "d": 4}
+    with pytest.raises(DeepCacheError, match=r"config: extends: .*none\.yaml cannot be read"):
+        extend({"extends": "none.yaml"}, tmp_path)
+
+
+def test_configs_declare_the_branches_that_the_models_have():
     from diffusers import UNet2DModel
 
     from deepcache import num_branches
+    from deepcache.models.paper import ARCHITECTURES
 
     unet = UNet2DModel.from_config(UNet2DModel.load_config(ROOT / "resources/checkpoints/digits-ddpm/unet"))
     assert CONFIG["models"]["digits-ddpm"]["branches"] == num_branches(unet)
+    paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
+    for model in paper["models"].values():
+        architecture = paper["checkpoints"][model["checkpoint"]]["architecture"]
+        assert model["branches"] == num_branches(ARCHITECTURES[architecture].build()), architecture

@@ -18,7 +18,7 @@ def test_method_slugs_go_both_ways(slug):
     assert Method.parse(slug) == METHODS[slug]
 
 
-@pytest.mark.parametrize("slug", ["ddim-100", "ddim-50-quad"])
+@pytest.mark.parametrize("slug", ["ddim-100", "ddim-50-quad", "ddim-250-cfg1.5", "plms-50-cfg7.5", "dpmpp-25-cfg4"])
 def test_sampler_slugs_go_both_ways(slug):
     assert Sampler.parse(slug).slug == slug
 
@@ -39,7 +39,9 @@ def test_bad_methods_are_named(slug):
         Method.parse(slug)
 
 
-@pytest.mark.parametrize("slug", ["ddim", "ddim-0", "ddim-100-cubic", "plms100"])
+@pytest.mark.parametrize(
+    "slug", ["ddim", "ddim-0", "ddim-100-cubic", "plms100", "heun-10", "ddim-10-cfg", "ddim-10-cfg1."]
+)
 def test_bad_samplers_are_named(slug):
     with pytest.raises(DeepCacheError, match=f"not '{slug}'"):
         Sampler.parse(slug)

@@ -11,6 +11,8 @@ LAYOUT = {
     "name": "table2",
     "title": "Title",
     "note": "A note.",
+    "steps": 10,
+    "against": {},
     "published": {"file": "paper.csv", "where": {"dataset": "A"}, "key": ["method"]},
     "columns": [
         *({"name": name, "run": "ours", "value": name} for name in ("macs_g", "throughput", "speed", "fid")),
@@ -41,7 +43,7 @@ def root(tmp_path):
     for pattern, fids in ((FULL, (6.0, 8.0)), (CACHED, (10.0, 14.0))):
         for seed, fid in enumerate(fids):
             write(tmp_path / pattern.format(seed) / "metrics.json", {"fid": fid, "images": 16})
-            write(tmp_path / pattern.format(seed) / "run.json", {"images": 16, "devices": ["A CPU"]})
+            write(tmp_path / pattern.format(seed) / "run.json", {"images": 16, "devices": ["A CPU"], "weights": "hub"})
     return tmp_path
 
 
@@ -70,7 +72,7 @@ def test_columns_that_the_paper_prints_stand_in_threes(root):
         "fid_delta",
         "excess",
     ]
-    assert columns == ["method", *measured, "images", "seeds", "device", "runs"]
+    assert columns == ["method", *measured, "images", "seeds", "device", "weights", "runs"]
 
 
 def test_quoted_rows_have_the_paper_alone(root):
@@ -100,6 +102,27 @@ def test_a_row_must_be_among_the_published(root):
     layout = {**LAYOUT, "rows": [{"labels": {"method": "fulll"}, "runs": {}}]}
     with pytest.raises(DeepCacheError, match=r"table2: 0 rows of paper\.csv have method=fulll"):
         build_table(layout, root, root)
+
+
+def test_fewer_steps_count_over_the_tables_number_of_steps(root):
+    layout = {**LAYOUT, "steps": 40}
+    assert build_table(layout, root, root).set_index("method").loc["full", "macs_g"] == 10.0 * 10 / 40
+
+
+def test_speed_against_another_variant(root):
+    layout = {**LAYOUT, "against": {"model/ddim-10/full": "model/ddim-10/uniform-n3-b1"}}
+    table = build_table(layout, root, root).set_index("method")
+    assert table.loc["full", "speed"] == pytest.approx(0.4)
+    assert table.loc["cached", "speed"] == 2.5
+
+
+def test_random_weights_are_said_first(root):
+    for seed in (0, 1):
+        sidecar = {"images": 16, "devices": ["A CPU"], "weights": "random"}
+        write(root / CACHED.format(seed) / "run.json", sidecar)
+    table = build_table(LAYOUT, root, root)
+    assert table.set_index("method").loc[["full", "cached"], "weights"].tolist() == ["hub", "random"]
+    assert to_markdown(table, LAYOUT).startswith("# Title\n\n**The weights are random: ")
 
 
 def test_markdown(root):

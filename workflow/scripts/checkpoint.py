@@ -1,6 +1,7 @@
 """Get a checkpoint, verify its SHA-256, and write the manifest through which every later step opens it.
 
-A shipped, trained or local checkpoint lies in --folder already; one from the hub or from a URL is downloaded there.
+A shipped, trained, random or local checkpoint lies in --folder already; one from the hub or from a URL is downloaded
+there.
 """
 
 from pathlib import Path
@@ -39,7 +40,7 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--name", required=True, help="the checkpoint's name in the config")
-    parser.add_argument("--source", required=True, choices=["shipped", "train", "local", "hub", "url"])
+    parser.add_argument("--source", required=True, choices=["shipped", "train", "random", "local", "hub", "url"])
     parser.add_argument("--folder", required=True, type=Path, metavar="DIR", help="where it lies, or is put")
     parser.add_argument("--sha256", nargs="*", default=[], metavar="FILE=DIGEST", help="expected checksums")
     parser.add_argument("--licence", help="under which it may be used; recorded in the manifest")

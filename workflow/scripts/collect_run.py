@@ -18,6 +18,7 @@ def main(arguments) -> None:
             "images": arguments.images,
             "settings": about[0]["settings"],
             "settings_hash": about[0]["settings_hash"],
+            "weights": made[0]["weights"],
             "sampling_seconds": round(sum(one["seconds"] for one in made), 3),
             "devices": sorted({one["device"] for one in made}),
             "versions": made[0]["versions"],

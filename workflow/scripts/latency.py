@@ -13,6 +13,7 @@ def main(arguments) -> None:
     """Load each model once and time whole trajectories."""
     import torch
 
+    from deepcache.data.manifests import read_prompts
     from deepcache.devices import choose_device
     from deepcache.errors import DeepCacheError
     from deepcache.metrics.latency import measure
@@ -25,14 +26,24 @@ def main(arguments) -> None:
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
-    manifests = dict(pair.split("=", 1) for pair in arguments.checkpoints)
-    models = {name: load_model(open_checkpoint(manifest)[0], device) for name, manifest in manifests.items()}
+    given = (arguments.checkpoints, arguments.precision, arguments.prompts)
+    manifests, precisions, prompts = (dict(pair.split("=", 1) for pair in pairs) for pairs in given)
+
+    models = {}
+
+    def load(name: str):
+        # Models that differ in their prompts alone share the weights: every prompt takes as long.
+        key = manifests[name], precisions.get(name, "float32")
+        if key not in models:
+            texts = read_prompts(prompts[name]) if name in prompts else None
+            models[key] = load_model(open_checkpoint(manifests[name])[0], device, key[1], texts)
+        return models[key]
 
     def trajectory(variant: str):
         name, sampler, method = variant.split("/")
-        if name not in models:
+        if name not in manifests:
             raise DeepCacheError(f"--variants {variant}: no --checkpoints {name}=...")
-        model, sampler, method = models[name], Sampler.parse(sampler), Method.parse(method)
+        model, sampler, method = load(name), Sampler.parse(sampler), Method.parse(method)
 
         def run() -> None:
             with cached(model.unet, method, sampler):
@@ -68,6 +79,8 @@ if __name__ == "__main__":
     parser.add_argument(
         "--variants", required=True, nargs="+", metavar="MODEL/SAMPLER/METHOD", help="digits-ddpm/ddim-100/full ..."
     )
+    parser.add_argument("--precision", nargs="*", default=[], metavar="MODEL=PRECISION", help="float32, float16, ...")
+    parser.add_argument("--prompts", nargs="*", default=[], metavar="MODEL=JSON", help="manifests of prompts")
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
     cli.add_device_options(parser)

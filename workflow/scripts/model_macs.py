@@ -12,12 +12,12 @@ def main(arguments) -> None:
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.models.dummy_inputs import dummy_inputs
     from deepcache.results.files import write_json
-    from deepcache.sampling.families import load_model
+    from deepcache.sampling.families import bare_unet
 
     folder, manifest = open_checkpoint(arguments.checkpoint)
-    unet = load_model(folder, "cpu").unet
+    unet, tokens = bare_unet(folder)
     branches = range(num_branches(unet))
-    full, shallow = branches_macs(unet, branches, dummy_inputs(unet, 1, None, "cpu"))
+    full, shallow = branches_macs(unet, branches, dummy_inputs(unet, 1, None, unet.device, tokens=tokens))
     write_json(
         arguments.output,
         {"checkpoint": manifest["name"], "full_g": full, "shallow_g": [shallow[branch] for branch in branches]},

@@ -16,6 +16,7 @@ def main(arguments) -> None:
     import numpy as np
     import torch
 
+    from deepcache.data.manifests import open_manifest, read_prompts
     from deepcache.devices import choose_device
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
@@ -29,13 +30,14 @@ def main(arguments) -> None:
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     folder, manifest = open_checkpoint(arguments.checkpoint)
-    model = load_model(folder, device)
+    prompts = arguments.prompts and open_manifest(arguments.prompts)
+    model = load_model(folder, device, arguments.precision, arguments.prompts and read_prompts(arguments.prompts))
     first = arguments.shard * arguments.shard_size
     indices = range(first, first + arguments.shard_size)
     batches = [indices[i : i + arguments.batch_size] for i in range(0, len(indices), arguments.batch_size)]
     images, start = [], time.perf_counter()
     name = f"{manifest['name']} {method.slug} shard {arguments.shard}"
-    bar = progress(None, name, unit="step", total=len(batches) * sampler.steps)
+    bar = progress(None, name, unit="step", total=len(batches) * model.num_steps(sampler))
     with cached(model.unet, method, sampler) as cache, bar:
         for batch in batches:
             if cache is not None:
@@ -49,21 +51,24 @@ def main(arguments) -> None:
         "seed": arguments.seed,
         "shard_size": arguments.shard_size,
         "batch_size": arguments.batch_size,
-        "precision": "float32",
+        "precision": arguments.precision,
+        "prompts": prompts and prompts["fingerprint"],
     }
-    made = {"seconds": round(time.perf_counter() - start, 3), **provenance(device)}
+    made = {"weights": manifest["source"], "seconds": round(time.perf_counter() - start, 3), **provenance(device)}
     write_shard(arguments.output, np.concatenate(images), settings, made)
 
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, metavar="JSON", help="the checkpoint's manifest")
-    parser.add_argument("--sampler", default="ddim-100", help="such as ddim-100, ddim-100-quad")
+    parser.add_argument("--sampler", default="ddim-100", help="such as ddim-100-quad, plms-50-cfg7.5")
     parser.add_argument("--method", default="full", help="such as full, uniform-n5-b2, uniform-n5-b2-forecast1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shard", type=int, default=0, help="index of the shard")
     parser.add_argument("--shard-size", type=cli.positive, default=128, help="images in a shard")
     parser.add_argument("--batch-size", type=cli.positive, default=128, help="images sampled at a time")
+    parser.add_argument("--precision", default="float32", choices=["float32", "float16", "bfloat16"])
+    parser.add_argument("--prompts", type=Path, metavar="JSON", help="manifest of the prompts, for text-to-image")
     cli.add_device_options(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="NPZ")
     cli.run(main, parser)

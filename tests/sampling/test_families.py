@@ -1,0 +1,167 @@
+"""Latent families: what image j is depends on (seed, j) alone, and caching reaches their U-Nets."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, StableDiffusionPipeline, VQModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from deepcache import DeepCacheError
+from deepcache.metrics.macs import branches_macs
+from deepcache.models.clip_vocabulary import clip_tokenizer
+from deepcache.models.dummy_inputs import dummy_inputs
+from deepcache.models.ldm import SCHEDULER
+from deepcache.models.ldm_pipeline import ClassEmbedder, LDMClassPipeline
+from deepcache.models.paper_pipelines import SD_SCHEDULER
+from deepcache.results.runs import Method, Sampler
+from deepcache.sampling.caching import cached
+from deepcache.sampling.families import bare_unet, load_model
+from deepcache.sampling.schedulers import SCHEDULERS
+from tests.conftest import make_unet2d_condition
+
+PROMPTS = ["a seven", "a handwritten two", "three"]
+FIRST_STAGE = {
+    "block_out_channels": (8, 16),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "latent_channels": 4,
+    "norm_num_groups": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def class_folder(tmp_path_factory):
+    torch.manual_seed(0)
+    unet = make_unet2d_condition(sample_size=8)
+    vqvae = VQModel(num_vq_embeddings=32, **FIRST_STAGE)
+    folder = tmp_path_factory.mktemp("ldm")
+    classes = ClassEmbedder(num_embeddings=11, embedding_dim=16)
+    LDMClassPipeline(unet, vqvae, classes, DDIMScheduler(**SCHEDULER)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text_folder(tmp_path_factory):
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    pipeline = StableDiffusionPipeline(
+        vae=AutoencoderKL(**FIRST_STAGE),
+        text_encoder=CLIPTextModel(CLIPTextConfig(**size)),
+        tokenizer=clip_tokenizer(),
+        unet=make_unet2d_condition(sample_size=8),
+        scheduler=PNDMScheduler(**SD_SCHEDULER),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    folder = tmp_path_factory.mktemp("sd")
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def class_model(class_folder):
+    return load_model(class_folder, "cpu")
+
+
+@pytest.fixture
+def text_model(text_folder):
+    return load_model(text_folder, "cpu", prompts=PROMPTS)
+
+
+def draw(model, method, sampler, *batches):
+    """Images of all batches, as integers."""
+    method, sampler, parts = Method.parse(method), Sampler.parse(sampler), []
+    with cached(model.unet, method, sampler) as cache:
+        for batch in batches:
+            if cache is not None:
+                cache.start_trajectory()
+            parts.append(model.sample(batch, 1, sampler))
+    return np.concatenate(parts).astype(int)
+
+
+@pytest.mark.parametrize("method", ["full", "uniform-n3-b0"])
+@pytest.mark.parametrize(
+    ("family", "sampler"),
+    [("class_model", "ddim-10-cfg1.5"), ("text_model", "plms-6-cfg7.5"), ("text_model", "ddim-5")],
+)
+def test_images_do_not_depend_on_batches(request, family, sampler, method):
+    model = request.getfixturevalue(family)
+    together, apart = draw(model, method, sampler, range(4)), draw(model, method, sampler, [0], [1, 2], [3])
+    assert together.shape == (4, 16, 16, 3)
+    # Rounding alone; a latent on the border between two entries of the codebook moves more than one level.
+    assert (np.abs(together - apart) <= 1).mean() > 0.98
+    assert np.ptp(together, axis=(1, 2, 3)).min() > 0
+
+
+@pytest.mark.parametrize(("family", "sampler"), [("class_model", "ddim-10-cfg1.5"), ("text_model", "plms-6-cfg7.5")])
+def test_caching_and_guidance_change_the_images(request, family, sampler):
+    model = request.getfixturevalue(family)
+    full = draw(model, "full", sampler, [0])
+    assert np.abs(draw(model, "uniform-n3-b0", sampler, [0]) - full).max() > 0
+    assert np.abs(draw(model, "full", sampler.split("-cfg")[0], [0]) - full).max() > 0
+    assert (draw(model, "full", sampler, [0]) == full).all(), "nothing of the cache is left"
+
+
+def test_labels_depend_on_seed_and_index_and_are_uniform(class_model):
+    labels = class_model.labels(0, range(2000))
+    assert labels[7:9] == class_model.labels(0, [7, 8])
+    assert labels != class_model.labels(1, range(2000))
+    counts = np.bincount(labels, minlength=10)
+    assert len(counts) == 10
+    assert ((counts - 200) ** 2 / 200).sum() < 27.9, "chi-squared with 9 degrees of freedom, p = 0.001"
+
+
+def test_prompts_are_taken_in_turn(text_model, text_folder):
+    other = load_model(text_folder, "cpu", prompts=["something else", *PROMPTS[1:]])
+    difference = np.abs(draw(text_model, "full", "ddim-3", range(4)) - draw(other, "full", "ddim-3", range(4)))
+    assert [int(one.max()) > 0 for one in difference] == [True, False, False, True]
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_steps_are_those_that_run(text_model, name):
+    sampler, steps = Sampler(name, 6, guidance_scale=2.0), []
+    passes = []
+    handle = text_model.unet.register_forward_hook(lambda *_: passes.append(1))
+    text_model.sample([0], 0, sampler, lambda step: steps.append(step) or True)  # what it returns does not matter
+    handle.remove()
+    assert len(passes) == len(steps) == text_model.num_steps(sampler) == (7 if name == "plms" else 6)
+
+
+def test_compvis_takes_more_steps_where_the_number_does_not_divide(class_model):
+    steps = []
+    class_model.sample([0], 0, Sampler("ddim", 91), steps.append)
+    assert len(steps) == class_model.num_steps(Sampler("ddim", 91)) == 100
+
+
+def test_half_precision(class_folder):
+    model = load_model(class_folder, "cpu", "bfloat16")
+    assert model.unet.dtype == torch.bfloat16
+    assert draw(model, "full", "ddim-4", [0]).shape == (1, 16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("family", "sampler", "message"),
+    [
+        ("class_model", "plms-10", "sampler plms-10: a class-conditional latent model has ddim-<steps> only"),
+        ("text_model", "ddim-10-quad", "sampler ddim-10-quad: Stable Diffusion has no quad spacing"),
+    ],
+)
+def test_other_samplers_are_refused(request, family, sampler, message):
+    with pytest.raises(DeepCacheError, match=message):
+        request.getfixturevalue(family).sample([0], 0, Sampler.parse(sampler))
+
+
+def test_prompts_belong_to_text_to_image(class_folder, text_folder):
+    with pytest.raises(DeepCacheError, match="LatentClass takes no prompts"):
+        load_model(class_folder, "cpu", prompts=PROMPTS)
+    with pytest.raises(DeepCacheError, match="TextToImage needs prompts"):
+        load_model(text_folder, "cpu")
+
+
+def test_a_bare_unet_counts_as_the_loaded_one(class_folder, class_model):
+    unet, tokens = bare_unet(class_folder)
+    assert tokens == 1
+    counted = branches_macs(unet, [0], dummy_inputs(unet, 1, None, "meta", tokens=tokens))
+    loaded = class_model.unet
+    assert counted == branches_macs(loaded, [0], dummy_inputs(loaded, 1, None, "cpu", tokens=1))
