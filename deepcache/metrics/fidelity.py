@@ -1,12 +1,9 @@
-"""FID and KID, computed by torch-fidelity from features."""
-
-import math
+"""FID and KID from features; KID is computed by torch-fidelity."""
 
 import torch
-from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
-from deepcache.errors import DeepCacheError
+from deepcache.metrics.frechet import frechet_distance
 from deepcache.metrics.statistics import Statistics
 
 KID_SUBSETS = 100
@@ -19,13 +16,7 @@ def fid(samples: Statistics, reference: Statistics) -> float:
     Raises:
         DeepCacheError: if the sets' features have different dimensions, or the distance is not finite.
     """
-    if samples.mu.shape != reference.mu.shape:
-        raise DeepCacheError(f"features have {samples.mu.size} dimensions, the reference has {reference.mu.size}")
-    moments = [{"mu": one.mu, "sigma": one.sigma} for one in (samples, reference)]
-    distance = fid_statistics_to_metric(*moments, verbose=False)[KEY_METRIC_FID]
-    if not math.isfinite(distance):
-        raise DeepCacheError("FID is not finite: the samples' features are degenerate")
-    return max(0.0, distance)
+    return frechet_distance(samples.mu, samples.sigma, reference.mu, reference.sigma)
 
 
 def kid(samples: Statistics, reference: Statistics, seed: int = 0) -> tuple[float, float]:

@@ -32,17 +32,17 @@ class Project:
         (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
         self.results = folder / "results/tiny"
 
-    def command(self, *arguments: str, overlay: dict | None = None) -> list[str]:
-        """Snakemake's command line; `overlay` is merged over the tiny config."""
-        files = ["config/config.yaml", "tiny.yaml"]
+    def command(self, *arguments: str, overlay: dict | None = None, suite: str | None = None) -> list[str]:
+        """Snakemake's command line; `overlay` is merged over the tiny config, or over another suite's."""
+        files = ["config/config.yaml", "tiny.yaml"] if suite is None else [f"config/{suite}.yaml"]
         if overlay:
             (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
             files.append("overlay.yaml")
         return [str(Path(sys.executable).with_name("snakemake")), *arguments, "--configfile", *files]
 
-    def run(self, *arguments: str, overlay: dict | None = None) -> subprocess.CompletedProcess:
-        """Run Snakemake to its end; stdout and stderr come back together as stdout."""
-        command = self.command(*arguments, overlay=overlay)
+    def run(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+        """Run Snakemake (see `command`) to its end; stdout and stderr come back together as stdout."""
+        command = self.command(*arguments, **options)
         return subprocess.run(
             command,
             cwd=self.folder,
