@@ -9,7 +9,7 @@ def noise_prediction_loss(predict_noise, clean: torch.Tensor, scheduler, generat
 
     Args:
         predict_noise: called with (noisy, timesteps), returns the noise; shapes (B, C, H, W), (B,).
-        clean: float32, shape (B, C, H, W), scaled to [-1, 1].
+        clean: float32, shape (B, C, H, W), images scaled to [-1, 1] or latents of about unit variance.
         scheduler: a diffusers scheduler with `add_noise`.
         generator: draws noise and timesteps.
     """

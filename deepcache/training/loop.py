@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from diffusers.training_utils import EMAModel
@@ -25,10 +25,12 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Loss at every optimisation step and the wall-clock seconds it all took."""
+    """Loss at every optimisation step, the wall-clock seconds it all took, and what was measured of the model after."""
 
+    settings: TrainingSettings
     losses: list[float]
     seconds: float
+    figures: dict = field(default_factory=dict)
 
 
 def fit(
@@ -63,4 +65,4 @@ def fit(
         bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.4f}", refresh=False)
     average.copy_to(model.parameters())
     model.eval()
-    return TrainingResult(losses, time.perf_counter() - start)
+    return TrainingResult(settings, losses, time.perf_counter() - start)

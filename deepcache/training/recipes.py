@@ -1,10 +1,10 @@
 """How each digits model is trained: data, loss, settings, and what is saved.
 
-A new digits model is one function and one line in RECIPES.
+A new digits model is one function, in a file of its own where it is long, and one entry in RECIPES.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,20 +14,22 @@ from deepcache.data.digits import load_digits
 from deepcache.models.classifier import INPUT_SIZE, DigitsClassifier
 from deepcache.models.digits import IMAGE_SIZE, ddpm_scheduler, digits_ddpm_unet
 from deepcache.training.diffusion import noise_prediction_loss
+from deepcache.training.ldm import train_ldm
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`train(settings, folder)` trains, saves the model to the folder and returns losses and extra figures."""
+    """`train(phases, folder)` trains, saves the model to the folder and returns the result of each phase."""
 
-    settings: TrainingSettings
-    train: Callable[[TrainingSettings, Path], tuple[TrainingResult, dict]]
+    phases: dict[str, TrainingSettings]
+    train: Callable[[dict[str, TrainingSettings], Path], dict[str, TrainingResult]]
 
 
-def _train_ddpm(settings: TrainingSettings, folder: Path) -> tuple[TrainingResult, dict]:
+def _train_ddpm(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, TrainingResult]:
     from diffusers import DDPMPipeline
 
+    settings = phases["unet"]
     images, _ = load_digits(IMAGE_SIZE)
     data = images.float() / 127.5 - 1
     unet, scheduler = digits_ddpm_unet(), ddpm_scheduler()
@@ -38,10 +40,11 @@ def _train_ddpm(settings: TrainingSettings, folder: Path) -> tuple[TrainingResul
 
     result = fit(unet, batch_loss, settings, "digits-ddpm")
     DDPMPipeline(unet.half(), scheduler).save_pretrained(folder)
-    return result, {}
+    return {"unet": result}
 
 
-def _train_classifier(settings: TrainingSettings, folder: Path) -> tuple[TrainingResult, dict]:
+def _train_classifier(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, TrainingResult]:
+    settings = phases["classifier"]
     images, labels = load_digits(INPUT_SIZE)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
     held_out, used = order[:360], order[360:]
@@ -58,15 +61,26 @@ def _train_classifier(settings: TrainingSettings, folder: Path) -> tuple[Trainin
     with torch.inference_mode():
         accuracy = (model(images[held_out]).argmax(1) == labels[held_out]).float().mean().item()
     model.half().save_pretrained(folder)
-    return result, {"held_out_images": len(held_out), "held_out_accuracy": accuracy}
+    return {"classifier": replace(result, figures={"held_out_images": len(held_out), "held_out_accuracy": accuracy})}
 
 
 RECIPES = {
     "digits-ddpm": Recipe(
-        TrainingSettings(steps=5000, batch_size=64, learning_rate=2e-3, ema_decay=0.998), _train_ddpm
+        {"unet": TrainingSettings(steps=5000, batch_size=64, learning_rate=2e-3, ema_decay=0.998)}, _train_ddpm
     ),
     "digits-classifier": Recipe(
-        TrainingSettings(steps=1500, batch_size=128, learning_rate=2e-3, weight_decay=1e-2, ema_decay=0.99),
+        {
+            "classifier": TrainingSettings(
+                steps=1500, batch_size=128, learning_rate=2e-3, weight_decay=1e-2, ema_decay=0.99
+            )
+        },
         _train_classifier,
+    ),
+    "digits-ldm": Recipe(
+        {
+            "first_stage": TrainingSettings(steps=800, batch_size=32, learning_rate=2e-3, ema_decay=0.99),
+            "unet": TrainingSettings(steps=5000, batch_size=64, learning_rate=1e-3, ema_decay=0.998),
+        },
+        train_ldm,
     ),
 }

@@ -21,19 +21,18 @@ def main(arguments) -> None:
     check_replaceable(output, "training.json")
     recipe = RECIPES[arguments.model]
     overrides = {"seed": arguments.seed, **({"steps": arguments.steps} if arguments.steps else {})}
-    settings = dataclasses.replace(recipe.settings, **overrides)
+    phases = {name: dataclasses.replace(settings, **overrides) for name, settings in recipe.phases.items()}
     torch.set_num_threads(arguments.threads)
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(arguments.seed)
     with atomic(output) as folder:
-        result, figures = recipe.train(settings, folder)
-        write_record(folder, arguments.model, settings, result, figures, "cpu")
+        write_record(folder, arguments.model, recipe.train(phases, folder), "cpu")
 
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--model", required=True, choices=["digits-ddpm", "digits-classifier"])
+    parser.add_argument("--model", required=True, choices=["digits-ddpm", "digits-classifier", "digits-ldm"])
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
-    parser.add_argument("--steps", type=cli.positive, help="optimisation steps (default: the recipe's)")
+    parser.add_argument("--steps", type=cli.positive, help="optimisation steps in each phase (default: the recipe's)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=cli.positive, default=2, help="CPU threads")
     cli.run(main, parser)
