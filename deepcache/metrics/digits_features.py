@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch_fidelity import FeatureExtractorBase
 
-from deepcache.models.classifier import DigitsClassifier
+from deepcache.metrics.clean import clean_resize
+from deepcache.models.classifier import INPUT_SIZE, DigitsClassifier
 
 
 class DigitsFeatures(FeatureExtractorBase):
@@ -14,7 +15,8 @@ class DigitsFeatures(FeatureExtractorBase):
 
     - `pool`: 48 numbers, see `DigitsClassifier.features`;
     - `spatial`: 128 numbers, see `DigitsClassifier.spatial`;
-    - `logits`: 10 numbers.
+    - `logits`: 10 numbers;
+    - `clean`: `pool` of the images as clean-fid resizes them to 16x16; of images of that size it is `pool`.
 
     Args:
         name: as torch-fidelity wants it.
@@ -29,7 +31,7 @@ class DigitsFeatures(FeatureExtractorBase):
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
         """Names of the features."""
-        return ("pool", "spatial", "logits")
+        return ("pool", "spatial", "logits", "clean")
 
     @staticmethod
     def get_default_feature_layer_for_metric(metric: str) -> str:
@@ -47,5 +49,6 @@ class DigitsFeatures(FeatureExtractorBase):
             "pool": self.classifier.features,
             "spatial": self.classifier.spatial,
             "logits": self.classifier,
+            "clean": lambda images: self.classifier.features(clean_resize(images, INPUT_SIZE)),
         }
         return tuple(makers[name](images) for name in self.features_list)

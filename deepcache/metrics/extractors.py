@@ -29,7 +29,7 @@ def load_extractor(
         checkpoint: folder with the extractor's weights.
         device: where to compute.
         names: which features: `pool` (for FID, KID, precision and recall), `spatial` (for sFID), `logits` (for the
-            Inception score).
+            Inception score), `clean` (for FID as clean-fid computes it).
 
     Returns:
         A function of a batch of images, uint8, shape (B, H, W, 1 or 3), that gives float32, shape (B, D), by name.

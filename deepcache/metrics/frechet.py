@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from scipy.linalg.lapack import dpstrf
 
 from deepcache.errors import DeepCacheError
 
@@ -12,7 +13,8 @@ def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma
 
     With factors sigma = A A^T the trace of the root is the nuclear norm of A1^T A2. It is accurate for singular
     covariances too, as of fewer images than dimensions, where the eigenvalues of sigma1 sigma2 are not: rounding makes
-    1e-16 of an eigenvalue 0, and its root 1e-8, once for each missing dimension. 4 to 7 s for 2,048 dimensions.
+    1e-16 of an eigenvalue 0, and its root 1e-8, once for each missing dimension. About 4 s for 2,048 dimensions, a
+    tenth of it for few images.
 
     Args:
         mu1: mean, shape (D,).
@@ -39,7 +41,14 @@ def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma
 
 
 def _factor(sigma: np.ndarray) -> np.ndarray:
-    """A with A A^T = sigma, shape (D, rank); eigenvalues that cannot be told from rounding are left out."""
-    values, vectors = np.linalg.eigh(sigma)
-    kept = values > max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
-    return vectors[:, kept] * np.sqrt(values[kept])
+    """A with A A^T = sigma, shape (D, rank), by Cholesky's decomposition with pivots.
+
+    It ends where what is left cannot be told from rounding, so its work grows with the rank: few images cost little.
+    """
+    tolerance = max(np.diag(sigma).max(initial=0.0), 0.0) * len(sigma) * np.finfo(np.float64).eps
+    if tolerance == 0:
+        return np.zeros((len(sigma), 0))
+    decomposed, pivots, rank, _ = dpstrf(sigma, tol=tolerance, lower=1)
+    factor = np.empty((len(sigma), rank))
+    factor[pivots - 1] = np.tril(decomposed)[:, :rank]
+    return factor

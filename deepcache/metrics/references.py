@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -37,7 +38,8 @@ def compute_statistics(
 
     Args:
         images: the dataset.
-        features: an extractor, which gives `pool` and `spatial`: see deepcache.metrics.extractors.load_extractor.
+        features: an extractor, which gives `pool`, `spatial` and `clean`: see
+            deepcache.metrics.extractors.load_extractor.
         about: `dataset`, `images` (how many, the first ones), `crop`, `image_size`, `features` (of how many images, the
             first ones, the pooled features are kept), `extractor`, and whatever else says where the statistics come
             from.
@@ -45,9 +47,10 @@ def compute_statistics(
         batch_size: images at a time.
 
     Returns:
-        The statistics. Where the dataset brings the moments (see `has_stored_moments`) they are taken, and only the
-        images whose features are kept are looked at. Its `about` has the numbers that were found, `moments`, where
-        those come from, and `content_sha256`, a hash over the images as the extractor saw them.
+        The statistics. Where the dataset brings moments (see `has_stored_moments`) those are taken, and only what they
+        do not cover (the clean features' moments and the kept features) is of the dataset's images. Its `about` has the
+        numbers that were found, `moments` and `moments_clean`, where those come from, and `content_sha256`, a hash over
+        the images as the extractor saw them.
 
     Raises:
         DeepCacheError: if an image is damaged or has the wrong size, or stored moments belong to another size.
@@ -58,30 +61,27 @@ def compute_statistics(
         raise DeepCacheError(
             f"datasets.{about['dataset']}: its moments are of images of {width}x{height} pixels: use that image size"
         )
-    total = min(about["images"], about["features"]) if stored else about["images"]
     try:
-        accumulator, content = _accumulate(images, features, about, total, partial, batch_size)
+        accumulator, content = _accumulate(images, features, about, partial, batch_size)
+        statistics = accumulator.statistics({})
     except DeepCacheError as error:
         raise DeepCacheError(f"datasets.{about['dataset']}: {error}") from error
-    found = {"images": total, "features": len(accumulator.features()), "content_sha256": content.hex()}
-    about = {**about, **found, "moments": STORED if stored else COMPUTED}
-    if stored:
-        statistics = Statistics(**images.moments(), features=accumulator.features(), about=about)
-    else:
-        statistics = accumulator.statistics(about)
+    found = {"features": len(statistics.features), "content_sha256": content.hex()}
+    origin = {"moments": STORED if stored else COMPUTED, "moments_clean": COMPUTED}
+    stored_moments = images.moments() if stored else {}
     partial.discard()
-    return statistics
+    return replace(statistics, about={**about, **found, **origin}, **stored_moments)
 
 
 def _accumulate(
     images: Images,
     features: Callable[[np.ndarray], dict[str, np.ndarray]],
     about: dict,
-    total: int,
     partial: Partial,
     batch_size: int,
 ) -> tuple[Accumulator, bytes]:
-    """Features of the first `total` images, and a hash of the images: a chain, so that it can be taken up again."""
+    """Features of the images, and a hash of the images: a chain, so that it can be taken up again."""
+    total = about["images"]
     accumulator, position, content = Accumulator(about["features"]), 0, b""
     state = partial.load()
     if state is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "torch-fidelity", "fvcore")
+LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "scipy", "pillow", "torch-fidelity", "clean-fid", "fvcore")
 
 
 def library_versions() -> dict[str, str]:

@@ -1,12 +1,17 @@
-"""torch-fidelity's Inception with random weights, in the form of its file."""
+"""torch-fidelity's Inception with random weights, in the form of its file; programs, run in this process."""
 
 import io
+import runpy
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class _Random(FeatureExtractorInceptionV3):
@@ -31,3 +36,20 @@ def inception(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("inception")
     torch.save(model.state_dict(), folder / URL_INCEPTION_V3.rpartition("/")[2])
     return folder
+
+
+@pytest.fixture(scope="session")
+def call() -> Callable[..., int]:
+    """Run a program of workflow/scripts in this process; returns its exit status."""
+
+    def call(script: str, *options) -> int:
+        path = str(ROOT / "workflow/scripts" / script)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [path, *map(str, options)])
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as end:
+                return end.code
+        return 0
+
+    return call

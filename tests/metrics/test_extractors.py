@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from cleanfid.fid import get_folder_features
+from PIL import Image
 from safetensors.torch import save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from deepcache import DeepCacheError
 from deepcache.metrics.extractors import EXTRACTORS, extract, load_extractor
+from deepcache.models.classifier import DigitsClassifier
 
 CPU = torch.device("cpu")
 CLASSIFIER = Path(__file__).resolve().parents[2] / "resources/checkpoints/digits-classifier"
-NAMES = ("pool", "spatial", "logits")
+NAMES = ("pool", "spatial", "logits", "clean")
 
 
 def images(count=1, side=40, channels=3, seed=0):
@@ -40,12 +43,20 @@ def library(inception) -> FeatureExtractorInceptionV3:
     )
 
 
+def through_layers(library, x: torch.Tensor) -> torch.Tensor:
+    """Pooled features, (B, 2048), of what the first layer sees."""
+    for name, layer in library.named_children():
+        if name != "fc":
+            x = layer(x)
+    return x.flatten(1)
+
+
 @pytest.mark.parametrize(
     ("kind", "sizes"),
     [
-        ("digits-classifier", (48, 128, 10)),
-        ("inception-adm", (2048, 2023, 1008)),
-        ("inception-pytorch-fid", (2048, 2023, 1008)),
+        ("digits-classifier", (48, 128, 10, 48)),
+        ("inception-adm", (2048, 2023, 1008, 2048)),
+        ("inception-pytorch-fid", (2048, 2023, 1008, 2048)),
     ],
 )
 def test_features_have_their_sizes_and_only_those_asked_for_come(inception, kind, sizes):
@@ -57,9 +68,10 @@ def test_features_have_their_sizes_and_only_those_asked_for_come(inception, kind
         assert found[name].dtype == np.float32
         assert np.isfinite(found[name]).all()
         assert found[name].std() > 1e-3
-    [alone] = extract([images()], kind, folder, CPU, ["spatial"])
-    assert list(alone) == ["spatial"]
-    assert np.array_equal(alone["spatial"], found["spatial"])
+    for alone in ("spatial", "clean"):
+        [asked] = extract([images()], kind, folder, CPU, [alone])
+        assert list(asked) == [alone]
+        assert np.array_equal(asked[alone], found[alone])
 
 
 def test_batches_are_read_one_at_a_time():
@@ -89,15 +101,39 @@ def test_pytorch_fid_resizes_about_pixel_centres(inception, library):
     x = F.interpolate(
         torch.from_numpy(images()).permute(0, 3, 1, 2) / 255, size=(299, 299), mode="bilinear", align_corners=False
     )
-    x = 2 * x - 1
-    for name, layer in library.named_children():
-        if name != "fc":
-            x = layer(x)
+    x = through_layers(library, 2 * x - 1)
     [found] = extract([images()], "inception-pytorch-fid", inception, CPU, ["pool", "logits"])
-    assert np.allclose(found["pool"], x.flatten(1).numpy(), rtol=1e-5, atol=1e-6)
-    assert np.allclose(found["logits"], x.flatten(1).numpy() @ library.fc.weight.T.numpy(), rtol=1e-4, atol=1e-5)
+    assert np.allclose(found["pool"], x.numpy(), rtol=1e-5, atol=1e-6)
+    assert np.allclose(found["logits"], x.numpy() @ library.fc.weight.T.numpy(), rtol=1e-4, atol=1e-5)
     [adm] = extract([images()], "inception-adm", inception, CPU, ["pool"])
     assert np.abs(found["pool"] - adm["pool"]).max() > 1e-3, "the two ways of resizing give other features"
+
+
+@pytest.mark.parametrize("kind", ["inception-adm", "inception-pytorch-fid"])
+def test_clean_features_equal_clean_fid(inception, library, tmp_path, kind):
+    """clean-fid's own way from files to features, with the normalisation of its network before the same layers."""
+    two = images(2)
+    for number, image in enumerate(two):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    theirs = get_folder_features(
+        str(tmp_path), lambda x: through_layers(library, (x - 128) / 128), num_workers=0, device=CPU, verbose=False
+    )
+    [found] = extract([two], kind, inception, CPU, ["clean", "pool"])
+    assert np.allclose(found["clean"], theirs, rtol=1e-5, atol=1e-6)
+    assert np.abs(found["clean"] - found["pool"]).max() > 1e-3
+
+
+def test_clean_features_of_digits():
+    """torch's own antialiased bicubic filter, not quantised, in place of Pillow's."""
+    features = load_extractor("digits-classifier", CLASSIFIER, CPU, ["clean", "pool"])
+    x = torch.from_numpy(images(3)).permute(0, 3, 1, 2).float()
+    x = F.interpolate(x, size=(16, 16), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+    found = features(images(3))
+    expected = DigitsClassifier.from_pretrained(CLASSIFIER).features(x).detach().numpy()
+    assert np.allclose(found["clean"], expected, atol=1e-3)
+    assert np.abs(found["pool"] - expected).max() > 0.1
+    unchanged = features(images(3, 16, 1))
+    assert np.allclose(unchanged["clean"], unchanged["pool"], atol=1e-5)
 
 
 def test_spatial_features_are_pixels_with_seven_channels_each(inception, library):
@@ -127,8 +163,10 @@ def test_spatial_features_of_digits_are_pixels_with_two_channels_each():
 @pytest.mark.parametrize("kind", EXTRACTORS)
 def test_grey_images_are_as_coloured_ones(inception, kind):
     grey = images(channels=1)
-    features = load_extractor(kind, CLASSIFIER if kind == "digits-classifier" else inception, CPU)
-    assert np.allclose(features(grey)["pool"], features(np.repeat(grey, 3, axis=3))["pool"], atol=1e-5)
+    features = load_extractor(kind, CLASSIFIER if kind == "digits-classifier" else inception, CPU, ["pool", "clean"])
+    found, coloured = features(grey), features(np.repeat(grey, 3, axis=3))
+    for name in found:
+        assert np.allclose(found[name], coloured[name], atol=1e-5)
 
 
 def test_weights_in_safetensors_are_the_same(inception, tmp_path):
@@ -148,7 +186,7 @@ def refused(kind, folder, names=("pool",)):
 
 def test_unknown_names_are_refused(inception):
     assert refused("vgg", inception) == f"extractor 'vgg' is not known: use {', '.join(EXTRACTORS)}"
-    assert "has no features 2048: use pool, spatial, logits" in refused("inception-adm", inception, ["2048"])
+    assert "has no features 2048: use pool, spatial, logits, clean" in refused("inception-adm", inception, ["2048"])
 
 
 class Evil:

@@ -10,6 +10,7 @@ from torch_fidelity import calculate_metrics, register_feature_extractor
 from deepcache import DeepCacheError
 from deepcache.metrics.extractors import EXTRACTORS, extract
 from deepcache.metrics.fidelity import fid, kid
+from deepcache.metrics.frechet import frechet_distance
 from deepcache.metrics.statistics import Statistics
 
 CPU = torch.device("cpu")
@@ -56,10 +57,41 @@ def test_fid_of_a_set_with_itself_is_zero():
 
 
 def test_kid_tells_equal_from_different():
-    reference = features(0, 300)
-    same, other = kid(features(1, 300), reference), kid(features(2, 300, shift=3.0), reference)
+    reference = features(0, 300).features
+    same, other = (kid(features(*one).features, reference) for one in ((1, 300), (2, 300, 3.0)))
     assert abs(same[0]) < 3 * same[1]
     assert other[0] > 10 * abs(same[0])
+
+
+def test_kid_is_of_as_many_samples_as_there_are_references():
+    samples, reference = features(1, 90, 0.5).features, features(0, 60).features
+    assert kid(samples, reference) == kid(samples[:60], reference)
+    assert kid(samples[:60], reference) != kid(samples[:59], reference)
+
+
+def test_kid_of_less_than_four_images_is_undefined():
+    four, three = features(0, 4).features, features(1, 3).features
+    assert np.isfinite(kid(four, four)).all()
+    with pytest.raises(DeepCacheError, match="undefined for 3 samples and 4 references: use at least 4 of each"):
+        kid(three, four)
+    with pytest.raises(DeepCacheError, match="undefined for 3 samples and 3 references"):
+        kid(four, three)
+
+
+def test_each_kind_of_features_has_its_distance():
+    def statistics(seed: int) -> Statistics:
+        pool, spatial, clean = (features(seed + shift, 50).features for shift in (0, 10, 20))
+        return Statistics.of(pool, {}, spatial=spatial[:, :4], clean=clean)
+
+    samples, reference = statistics(0), statistics(1)
+    assert fid(samples, reference) == frechet_distance(samples.mu, samples.sigma, reference.mu, reference.sigma)
+    assert fid(samples, reference, "spatial") == frechet_distance(
+        samples.mu_s, samples.sigma_s, reference.mu_s, reference.sigma_s
+    )
+    assert fid(samples, reference, "clean") == frechet_distance(
+        samples.mu_clean, samples.sigma_clean, reference.mu_clean, reference.sigma_clean
+    )
+    assert len({fid(samples, reference, kind) for kind in ("pool", "spatial", "clean")}) == 3
 
 
 def test_equals_torch_fidelity_from_end_to_end(classifier):
@@ -86,7 +118,9 @@ def test_equals_torch_fidelity_from_end_to_end(classifier):
         save_cpu_ram=True,
     )
     assert fid(*ours) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
-    assert kid(*ours)[0] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-3)
+    assert kid(ours[0].features, ours[1].features)[0] == pytest.approx(
+        theirs["kernel_inception_distance_mean"], rel=1e-3
+    )
 
 
 def test_broken_input_is_named():

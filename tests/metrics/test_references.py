@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -22,14 +21,14 @@ from deepcache.data.random_datasets import random_images, write_npz, write_rando
 from deepcache.metrics import references
 from deepcache.metrics.partial import Partial
 from deepcache.metrics.references import compute_statistics
-from deepcache.metrics.statistics import Statistics
+from deepcache.metrics.statistics import KINDS, Statistics
 from deepcache.models.checkpoints import write_manifest as write_checkpoint
 from deepcache.sampling.shards import settings_hash, write_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSIFIER = ROOT / "resources/checkpoints/digits-classifier"
 COUNT = 50
-SHAPES = {"pool": 6, "spatial": 10}
+SHAPES = {"pool": 6, "spatial": 10, "clean": 4}
 
 
 def features(batch):
@@ -52,7 +51,7 @@ def partial(tmp_path, about=ABOUT, every=60.0):
 
 
 def same(first: Statistics, second: Statistics) -> bool:
-    names = ("mu", "sigma", "features", "mu_s", "sigma_s")
+    names = ("mu", "sigma", "features", "mu_s", "sigma_s", "mu_clean", "sigma_clean")
     return first.about == second.about and all(
         np.array_equal(getattr(first, name), getattr(second, name)) for name in names
     )
@@ -64,6 +63,7 @@ def test_statistics_are_of_the_prepared_images(images, tmp_path):
     expected = features(prepared)
     assert np.allclose(found.mu, expected["pool"].mean(axis=0), rtol=1e-6)
     assert np.allclose(found.sigma_s, np.cov(expected["spatial"].astype(np.float64), rowvar=False), rtol=1e-9)
+    assert np.allclose(found.sigma_clean, np.cov(expected["clean"].astype(np.float64), rowvar=False), rtol=1e-9)
     assert np.array_equal(found.features, expected["pool"][:30])
     assert found.about.items() >= {"images": COUNT, "features": 30, "moments": references.COMPUTED}.items()
     chain = b""
@@ -128,17 +128,17 @@ def adm(tmp_path):
 STORED = {**ABOUT, "images": 20, "extractor": "inception-adm", "features": 5}
 
 
-def test_stored_moments_are_taken_and_only_kept_features_computed(adm, tmp_path):
-    seen = []
-    found = compute_statistics(
-        adm, lambda batch: seen.append(len(batch)) or features(batch), STORED, partial(tmp_path), batch_size=4
-    )
-    assert seen == [4, 1]
+def test_stored_moments_are_taken_and_those_of_clean_features_computed(adm, tmp_path):
+    found = compute_statistics(adm, features, STORED, partial(tmp_path), batch_size=4)
+    clean = features(np.stack(list(adm.read())))["clean"].astype(np.float64)
+    assert np.allclose(found.mu_clean, clean.mean(axis=0))
+    assert np.allclose(found.sigma_clean, np.cov(clean, rowvar=False))
     for key, value in adm.moments().items():
         assert np.array_equal(getattr(found, key), value)
     assert found.features.shape == (5, 6)
     assert found.about["moments"] == references.STORED
-    assert found.about["images"] == 5
+    assert found.about["moments_clean"] == references.COMPUTED
+    assert found.about["images"] == 20
 
 
 def test_stored_moments_are_not_those_of_another_extractor(adm, tmp_path):
@@ -171,38 +171,22 @@ def manifests(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def call(monkeypatch):
-    """Run a program in this process; returns its exit status."""
-
-    def call(command):
-        monkeypatch.setattr(sys, "argv", command)
-        try:
-            runpy.run_path(command[0], run_name="__main__")
-        except SystemExit as end:
-            return end.code
-        return 0
-
-    return call
+def weights_options(folder):
+    return "--extractor", "digits-classifier", "--weights", folder / "classifier.json", "--device", "cpu"
 
 
-def program(script, folder, *options):
-    weights = ("--extractor", "digits-classifier", "--weights", folder / "classifier.json", "--device", "cpu")
-    return [str(part) for part in (ROOT / "workflow/scripts" / script, *weights, *options)]
-
-
-def statistics_program(folder, name, *options):
-    options = ("--dataset", folder / "dataset.json", "--image-size", 16, "--crop", "center", *options)
-    return program(
-        "reference_statistics.py", folder, *options, "--partial", folder / f"{name}.partial", "--output", folder / name
-    )
+def statistics_options(folder, name, *options):
+    dataset = ("--dataset", folder / "dataset.json", "--image-size", 16, "--crop", "center")
+    files = ("--partial", folder / f"{name}.partial", "--output", folder / name)
+    return *weights_options(folder), *dataset, *files, *options
 
 
 def test_a_killed_program_goes_on_and_ends_as_if_it_had_not_been_killed(manifests, call):
     options = ("--batch-size", 1, "--save-every", 0, "--features", 40)
-    assert call(statistics_program(manifests, "whole.npz", *options)) == 0
+    assert call("reference_statistics.py", *statistics_options(manifests, "whole.npz", *options)) == 0
     state = manifests / "killed.npz.partial"
-    command = [sys.executable, *statistics_program(manifests, "killed.npz", *options)]
+    command = [sys.executable, ROOT / "workflow/scripts/reference_statistics.py"]
+    command += map(str, statistics_options(manifests, "killed.npz", *options))
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     started = time.monotonic()
     while not state.exists():
@@ -212,6 +196,8 @@ def test_a_killed_program_goes_on_and_ends_as_if_it_had_not_been_killed(manifest
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (manifests / "killed.npz").exists()
+    with np.load(state) as file:
+        assert json.loads(str(file["key"]))["kinds"] == list(KINDS), "a state without one of these is not gone on from"
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert "going on from image " in again.stderr
@@ -221,7 +207,7 @@ def test_a_killed_program_goes_on_and_ends_as_if_it_had_not_been_killed(manifest
 
 def test_metrics_of_the_reference_itself_are_zero(manifests, call, capsys):
     """A run whose samples are the reference's own images, in two shards of which the second is not used up."""
-    assert call(statistics_program(manifests, "reference.npz", "--images", 60)) == 0
+    assert call("reference_statistics.py", *statistics_options(manifests, "reference.npz", "--images", 60)) == 0
     images = np.stack(list(read_prepared(open_images("folder", manifests / "data"), 16, "center"))[:80])
     settings = {"seed": 0}
     for shard in range(2):
@@ -231,19 +217,20 @@ def test_metrics_of_the_reference_itself_are_zero(manifests, call, capsys):
 
     def measure(**changes):
         sidecar.write_text(json.dumps({**run, **changes}))
-        options = ("--run", sidecar, "--reference", manifests / "reference.npz", "--output", output)
-        return call(program("metrics.py", manifests, *options, "--batch-size", 7))
+        files = ("--run", sidecar, "--reference", manifests / "reference.npz", "--output", output)
+        return call("metrics.py", *weights_options(manifests), *files, "--batch-size", 7)
 
     assert measure() == 0
     found = json.loads(output.read_text())
-    assert list(found) == ["fid", "kid", "kid_sd", "images", "reference", "run", "settings_hash"]
-    assert found["fid"] == pytest.approx(0, abs=1e-4)
-    assert found["images"] == 60
+    for distance in ("fid", "sfid", "fid_clean"):
+        assert found[distance] == pytest.approx(0, abs=1e-4)
+    assert found["kid"] < 0, "the unbiased estimate of zero from equal images"
+    assert (found["images"], found["references"], found["undefined"]) == (60, 60, {})
     assert found["reference"]["dataset"] == "random"
     assert found["reference"]["images"] == 60
     capsys.readouterr()
     assert measure(images=81) == 1
-    assert capsys.readouterr().err.endswith("hold 1 images fewer than it says: delete it and run again\n")
+    assert capsys.readouterr().err.endswith("80 images, fewer than the 81 asked for: sample more, or ask for fewer\n")
     assert measure(settings_hash="0") == 1
     assert "was made with other settings than" in capsys.readouterr().err
     write_shard(manifests / "run/shards/0.npz", images[:40, :8, :8], settings, {})
@@ -252,9 +239,9 @@ def test_metrics_of_the_reference_itself_are_zero(manifests, call, capsys):
 
 
 def test_too_few_images_are_a_line(manifests, call, capsys):
-    assert call(statistics_program(manifests, "x.npz", "--images", 301)) == 1
+    assert call("reference_statistics.py", *statistics_options(manifests, "x.npz", "--images", 301)) == 1
     assert capsys.readouterr().err == "error: datasets.random: holds 300 images, 301 are asked for: lower the number\n"
     (manifests / "data/class-3/00003.png").write_bytes(b"")
-    assert call(statistics_program(manifests, "x.npz")) == 1
+    assert call("reference_statistics.py", *statistics_options(manifests, "x.npz")) == 1
     message = f"error: {manifests / 'data'} changed since {manifests / 'dataset.json'} was written"
     assert capsys.readouterr().err.startswith(message)

@@ -9,45 +9,65 @@ def values(count, dimensions, seed=0):
     return np.random.default_rng(seed).normal(size=(count, dimensions)).astype(np.float32)
 
 
-def accumulated(pool, spatial, keep, size=7):
+MOMENTS = ("mu", "sigma", "mu_s", "sigma_s", "mu_clean", "sigma_clean")
+
+
+def of_each_kind(count):
+    return {"pool": values(count, 6), "spatial": values(count, 9, seed=1), "clean": values(count, 6, seed=2)}
+
+
+def accumulated(features, keep, size=7):
     accumulator = Accumulator(keep)
-    for start in range(0, len(pool), size):
-        accumulator.add({"pool": pool[start : start + size], "spatial": spatial[start : start + size]})
+    for start in range(0, len(features["pool"]), size):
+        accumulator.add({kind: of_kind[start : start + size] for kind, of_kind in features.items()})
     return accumulator
 
 
-def test_moments_of_both_kinds_of_features():
-    pool, spatial = values(50, 6), values(50, 9, seed=1)
-    found = accumulated(pool, spatial, None).statistics({"dataset": "random"})
-    for mean, covariance, features in ((found.mu, found.sigma, pool), (found.mu_s, found.sigma_s, spatial)):
+def test_moments_of_each_kind_of_features():
+    kinds = of_each_kind(50)
+    found = accumulated({**kinds, "logits": values(50, 3)}, None).statistics({"dataset": "random"})
+    for kind, names in {"pool": MOMENTS[:2], "spatial": MOMENTS[2:4], "clean": MOMENTS[4:]}.items():
+        features, (mean, covariance) = kinds[kind], found.gaussian(kind)
+        assert mean is getattr(found, names[0])
+        assert covariance is getattr(found, names[1])
         assert np.allclose(mean, features.astype(np.float64).mean(axis=0), rtol=1e-9, atol=1e-12)
         assert np.allclose(covariance, np.cov(features.astype(np.float64), rowvar=False), rtol=1e-9, atol=1e-12)
-    assert np.array_equal(found.features, pool)
+    assert np.array_equal(found.features, kinds["pool"])
     assert found.about == {"dataset": "random"}
 
 
 @pytest.mark.parametrize("keep", [1, 7, 10, 50, 60])
 def test_the_first_features_are_kept_and_the_moments_are_of_all(keep):
-    pool, spatial = values(50, 6), values(50, 9)
-    found = accumulated(pool, spatial, keep).statistics({})
+    kinds = of_each_kind(50)
+    found = accumulated(kinds, keep).statistics({})
     assert found.features.dtype == np.float32
-    assert np.array_equal(found.features, pool[:keep])
-    assert np.allclose(found.mu, pool.mean(axis=0), atol=1e-6)
+    assert np.array_equal(found.features, kinds["pool"][:keep])
+    assert np.allclose(found.mu, kinds["pool"].mean(axis=0), atol=1e-6)
 
 
-def test_without_spatial_features_there_are_no_moments_of_them():
-    found = Statistics.of(values(20, 6), {})
-    assert found.mu_s is None
-    assert found.sigma_s is None
-    assert Statistics.of(values(20, 6), {}, spatial=values(20, 9)).sigma_s.shape == (9, 9)
+def test_features_that_did_not_come_have_no_moments():
+    found = Statistics.of(values(20, 6), {}, spatial=values(20, 9))
+    assert found.sigma_s.shape == (9, 9)
+    assert found.mu_clean is None
+    assert found.sigma_clean is None
+    with pytest.raises(DeepCacheError, match="no moments of clean features: delete them and run again"):
+        found.gaussian("clean")
 
 
-@pytest.mark.parametrize("spatial", [None, values(20, 9)])
-def test_statistics_survive_the_disk(tmp_path, spatial):
-    written = Statistics.of(values(20, 6), {"dataset": "random"}, spatial)
+def test_files_from_before_clean_features_were_taken_still_work(tmp_path):
+    old = {"mu": np.zeros(2), "sigma": np.eye(2), "mu_s": np.ones(3), "sigma_s": np.eye(3), "features": values(4, 2)}
+    np.savez(tmp_path / "old.npz", about=np.array("{}"), **old)
+    found = Statistics.load(tmp_path / "old.npz")
+    assert found.mu_clean is None
+    assert np.array_equal(found.mu_s, old["mu_s"])
+
+
+@pytest.mark.parametrize("others", [(), ("spatial",), ("spatial", "clean")])
+def test_statistics_survive_the_disk(tmp_path, others):
+    written = Statistics.of(values(20, 6), {"dataset": "random"}, **{kind: of_each_kind(20)[kind] for kind in others})
     written.save(tmp_path / "reference.npz")
     read = Statistics.load(tmp_path / "reference.npz")
-    for name in ("mu", "sigma", "features", "mu_s", "sigma_s"):
+    for name in ("features", *MOMENTS):
         before, after = getattr(written, name), getattr(read, name)
         assert (before is None and after is None) or np.array_equal(before, after)
     assert read.about == {"dataset": "random"}
@@ -55,14 +75,14 @@ def test_statistics_survive_the_disk(tmp_path, spatial):
 
 
 def test_restored_goes_on_bit_for_bit():
-    pool, spatial = values(40, 6), values(40, 9)
-    whole = accumulated(pool, spatial, 25, size=10).statistics({})
-    half = accumulated(pool[:20], spatial[:20], 25, size=10)
+    kinds = of_each_kind(40)
+    whole = accumulated(kinds, 25, size=10).statistics({})
+    half = accumulated({kind: features[:20] for kind, features in kinds.items()}, 25, size=10)
     restored = Accumulator.restored({key: value.copy() for key, value in half.state().items()}, 25)
     for start in (20, 30):
-        restored.add({"pool": pool[start : start + 10], "spatial": spatial[start : start + 10]})
+        restored.add({kind: features[start : start + 10] for kind, features in kinds.items()})
     found = restored.statistics({})
-    for name in ("mu", "sigma", "features", "mu_s", "sigma_s"):
+    for name in ("features", *MOMENTS):
         assert np.array_equal(getattr(found, name), getattr(whole, name))
 
 

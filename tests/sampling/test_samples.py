@@ -1,5 +1,10 @@
 """Noise, shards and models: what image j is does not depend on how the work was divided."""
 
+import json
+import runpy
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +12,21 @@ from diffusers import DDPMPipeline
 
 from deepcache import DeepCacheError
 from deepcache.models.digits import ddpm_scheduler
+from deepcache.results.files import sha256
 from deepcache.results.runs import Method, Sampler
 from deepcache.sampling.caching import cached, make_reuse
 from deepcache.sampling.families import load_model
 from deepcache.sampling.model import to_uint8
 from deepcache.sampling.noise import initial_noise
-from deepcache.sampling.shards import read_images, read_shard, write_shard
+from deepcache.sampling.shards import (
+    read_images,
+    read_run,
+    read_shard,
+    read_shards,
+    read_sidecar,
+    settings_hash,
+    write_shard,
+)
 from tests.conftest import make_unet2d
 
 SAMPLER = Sampler("ddim", 6)
@@ -109,6 +123,81 @@ def test_a_mixture_of_settings_is_refused(tmp_path):
 def test_too_few_images_are_refused(tmp_path):
     with pytest.raises(DeepCacheError, match="hold 4 images, fewer than the 5"):
         read_images([shard(tmp_path / "a.npz", 0)], 5)
+
+
+def test_shards_are_read_one_at_a_time_and_checked_to_the_last(tmp_path):
+    paths = [shard(tmp_path / f"{i}.npz", i) for i in range(3)]
+    missing = [*paths[:2], tmp_path / "3.npz"]
+    shards = read_shards(missing)
+    assert [next(shards)[0][0, 0, 0, 0] for _ in range(2)] == [0, 1], "before the one that is missing is looked for"
+    with pytest.raises(DeepCacheError, match=r"3.npz: not a readable shard"):
+        next(shards)
+    assert [len(images) for images, _ in read_shards(paths, 6)] == [4, 2, 0]
+    shard(paths[2], 2, seed=1)
+    with pytest.raises(DeepCacheError, match=r"2.npz and .*0.npz were made with different seed"):
+        list(read_shards(paths, 6))
+    with pytest.raises(DeepCacheError, match="no shards"):
+        list(read_shards([]))
+
+
+def write_run(folder: Path, **changes) -> Path:
+    """A run of three shards, whose sidecar names them in no order."""
+    for i in (2, 10, 1):
+        shard(folder / f"shards/{i}.npz", i)
+    run = {"images": 10, "settings_hash": settings_hash({"seed": 0}), "shards": {f"{i}.npz": "" for i in (10, 2, 1)}}
+    (folder / "run.json").write_text(json.dumps({**run, **changes}))
+    return folder / "run.json"
+
+
+def test_a_run_is_read_in_order_of_index(tmp_path):
+    parts = list(read_run(write_run(tmp_path), image_size=2))
+    assert [part[:, 0, 0, 0].tolist() for part in parts] == [[1] * 4, [2] * 4, [10] * 2]
+
+
+def test_a_run_that_is_not_what_its_sidecar_says_is_refused(tmp_path):
+    with pytest.raises(DeepCacheError, match=r"shards hold 12 images, fewer than the 13 asked for"):
+        list(read_run(write_run(tmp_path, images=13)))
+    with pytest.raises(DeepCacheError, match=r"1.npz was made with other settings than .*run.json says"):
+        list(read_run(write_run(tmp_path, settings_hash="0")))
+    with pytest.raises(DeepCacheError, match=r"1.npz: samples of 2x2 pixels, but the reference's images have 3"):
+        list(read_run(write_run(tmp_path), image_size=3))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"images": 1, "settings_hash": "", "shards": {"first.npz": ""}}'])
+def test_a_damaged_sidecar_is_named(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(DeepCacheError, match=r"run.json: not a readable run \(.*\); delete it and run again"):
+        read_sidecar(tmp_path / "run.json")
+
+
+def collect(monkeypatch, paths, output, images) -> int:
+    """Exit status of collect_run.py."""
+    program = Path(__file__).resolve().parents[2] / "workflow/scripts/collect_run.py"
+    options = ["--shards", *paths, "--images", images, "--output", output]
+    monkeypatch.setattr(sys, "argv", list(map(str, [program, *options])))
+    try:
+        runpy.run_path(str(program), run_name="__main__")
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def test_a_collected_run_is_read_back(tmp_path, monkeypatch, capsys):
+    made = {"weights": "trained", "device": "CPU", "versions": {}, "commit": None}
+    paths = [tmp_path / f"shards/{i:05d}.npz" for i in range(3)]
+    for i, path in enumerate(paths):
+        write_shard(path, np.full((4, 2, 2, 1), i, np.uint8), {"seed": 0}, {**made, "seconds": i})
+    assert collect(monkeypatch, paths, tmp_path / "run.json", 10) == 0
+    run = read_sidecar(tmp_path / "run.json")
+    assert (run["images"], run["settings"], run["sampling_seconds"]) == (10, {"seed": 0}, 3)
+    assert run["shards"] == {path.name: sha256(path) for path in paths}
+    assert np.concatenate(list(read_run(tmp_path / "run.json")))[:, 0, 0, 0].tolist() == [0] * 4 + [1] * 4 + [2] * 2
+    assert collect(monkeypatch, paths, tmp_path / "more.json", 13) == 1
+    assert "3 shards hold 12 images, fewer than the 13 asked for" in capsys.readouterr().err
+    write_shard(paths[2], np.zeros((4, 2, 2, 1), np.uint8), {"seed": 1}, {**made, "seconds": 0})
+    assert collect(monkeypatch, paths, tmp_path / "more.json", 4) == 1
+    assert "were made with different seed" in capsys.readouterr().err
+    assert not (tmp_path / "more.json").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])

@@ -8,9 +8,9 @@ from deepcache import cli
 def main(arguments) -> None:
     """Read every shard, refuse a mixture, write run.json."""
     from deepcache.results.files import sha256, write_json
-    from deepcache.sampling.shards import read_images
+    from deepcache.sampling.shards import read_shards
 
-    _, about = read_images(arguments.shards, arguments.images)
+    about = [one for _, one in read_shards(arguments.shards, arguments.images)]
     made = [one["made"] for one in about]
     write_json(
         arguments.output,

@@ -1,6 +1,9 @@
-"""Measure a run's samples against reference statistics: FID and KID."""
+"""Measure a run's samples against reference statistics.
 
-import json
+Writes FID, sFID, Inception score, precision and recall (in percent), KID, and FID as clean-fid computes it. A metric
+that is undefined, as with too few images, is null, and `undefined` says why.
+"""
+
 from pathlib import Path
 
 from deepcache import cli
@@ -14,59 +17,39 @@ def main(arguments) -> None:
     from deepcache.devices import choose_device
     from deepcache.errors import DeepCacheError
     from deepcache.metrics.extractors import extract
-    from deepcache.metrics.fidelity import fid, kid
-    from deepcache.metrics.statistics import Accumulator, Statistics
+    from deepcache.metrics.run_metrics import FEATURES, run_metrics
+    from deepcache.metrics.statistics import Statistics
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
     from deepcache.results.files import write_json
+    from deepcache.results.provenance import provenance
+    from deepcache.sampling.shards import read_run, read_sidecar
 
     torch.set_num_threads(arguments.threads)
-    sidecar = json.loads(arguments.run.read_text())
+    run = read_sidecar(arguments.run)
     folder, weights = open_checkpoint(arguments.weights)
     reference = Statistics.load(arguments.reference)
     asked = {"extractor": arguments.extractor, "extractor_sha256": weights["sha256"]}
     if any(reference.about[key] != value for key, value in asked.items()):
         raise DeepCacheError(f"{arguments.reference} was not made with {arguments.extractor} of {arguments.weights}")
-    side = reference.about["image_size"]
-    images = progress(_images(arguments.run, sidecar, side), "features", unit="image", total=sidecar["images"])
-    samples = Accumulator()
     device = choose_device(arguments.device)
-    for features in extract(batches(images, arguments.batch_size), arguments.extractor, folder, device):
-        samples.add(features)
-    samples = samples.statistics({})
-    kid_mean, kid_sd = kid(samples, reference)
+    images = (image for shard in read_run(arguments.run, reference.about["image_size"]) for image in shard)
+    images = progress(images, "features", unit="image", total=run["images"])
+    features = extract(batches(images, arguments.batch_size), arguments.extractor, folder, device, FEATURES)
+    metrics, undefined = run_metrics(features, reference, device)
     write_json(
         arguments.output,
         {
-            "fid": fid(samples, reference),
-            "kid": kid_mean,
-            "kid_sd": kid_sd,
-            "images": sidecar["images"],
+            **metrics,
+            "images": run["images"],
+            "references": len(reference.features),
             "reference": reference.about,
             "run": str(arguments.run),
-            "settings_hash": sidecar["settings_hash"],
+            "settings_hash": run["settings_hash"],
+            **provenance(device),
+            "undefined": undefined,
         },
     )
-
-
-def _images(run: Path, sidecar: dict, side: int):
-    """Yield the run's images, uint8, shape (side, side, C); one shard is in memory at a time."""
-    from deepcache.errors import DeepCacheError
-    from deepcache.sampling.shards import read_shard
-
-    left = sidecar["images"]
-    for name in sidecar["shards"]:
-        path = run.parent / "shards" / name
-        images, about = read_shard(path)
-        if about["settings_hash"] != sidecar["settings_hash"]:
-            raise DeepCacheError(f"{path} was made with other settings than {run} says: delete it and run again")
-        if images.shape[1:3] != (side, side):
-            height, width = images.shape[1:3]
-            raise DeepCacheError(f"{path}: samples of {width}x{height} pixels, but the reference's images have {side}")
-        yield from images[:left]
-        left -= len(images[:left])
-    if left:
-        raise DeepCacheError(f"{run}: its shards hold {left} images fewer than it says: delete it and run again")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def main(arguments) -> None:
     from deepcache.metrics.extractors import load_extractor
     from deepcache.metrics.partial import Partial
     from deepcache.metrics.references import compute_statistics
+    from deepcache.metrics.statistics import KINDS
     from deepcache.models.checkpoints import open_checkpoint
 
     torch.set_num_threads(arguments.threads)
@@ -35,8 +36,9 @@ def main(arguments) -> None:
         "extractor_sha256": weights["sha256"],
         "features": arguments.features,
     }
-    partial = Partial(arguments.partial, {**about, "batch_size": arguments.batch_size}, arguments.save_every)
-    features = load_extractor(arguments.extractor, folder, device, ("pool", "spatial"))
+    key = {**about, "kinds": list(KINDS), "batch_size": arguments.batch_size}
+    partial = Partial(arguments.partial, key, arguments.save_every)
+    features = load_extractor(arguments.extractor, folder, device, tuple(KINDS))
     compute_statistics(images, features, about, partial, arguments.batch_size).save(arguments.output)
 
 
