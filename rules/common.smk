@@ -156,6 +156,12 @@ def shard_paths(run, model):
     return [f"{run}/shards/{i:05d}.npz" for i in range(shards)]
 
 
+def branches_of(model):
+    """The branches at which the suite cuts a model."""
+    runs = [run for layout in LAYOUTS.values() for run in layout_runs(layout) if run.model == model]
+    return sorted({run.method.branch for run in runs if run.method.schedule != "full"})
+
+
 def timed_models(wildcards):
     """Models that a table's latency job times, in order."""
     return sorted({variant.split("/")[0] for variant in timed_variants(LAYOUTS[wildcards.table])})
@@ -194,10 +200,10 @@ def grid_runs(grid):
     model = grid.get("model", config["tables"][grid["table"]]["model"])
     found = {}
     for row in layout["rows"]:
-        label = row["labels"].get("method") or ", ".join(f"{key} {value}" for key, value in row["labels"].items())
         for paths in row["runs"].values():
-            if Run.parse(paths[0]).model == model:
-                found.setdefault(paths[0], label)
+            run = Run.parse(paths[0])
+            if run.model == model:
+                found.setdefault(paths[0], row["labels"].get("method") or run.method.slug)
     return [(label, Run.parse(path)) for path, label in found.items()]
 
 

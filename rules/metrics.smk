@@ -1,7 +1,7 @@
 # Metrics: one JSON file for each run.
 rule metrics:
     input:
-        code=code("metrics", "metrics", "models/classifier.py"),
+        code=code("metrics", "metrics", "models/classifier.py", "sampling/shards.py"),
         run=rules.collect_run.output,
         reference=lambda w: f"{RESULTS}/references/{reference_of(w.model)}.npz",
         weights=lambda w: manifest(config["references"][reference_of(w.model)]["weights"]),

@@ -17,8 +17,11 @@ rule model_macs:
     resources:
         mem_mb=3000,
         runtime=30,
+    params:
+        branches=lambda w: branches_of(w.model),
     shell:
-        "python workflow/preloaded.py workflow/scripts/model_macs.py --checkpoint {input.checkpoint} --output {output} --log {log}"
+        "python workflow/preloaded.py workflow/scripts/model_macs.py --checkpoint {input.checkpoint}"
+        " --branches {params.branches} --output {output} --log {log}"
 
 
 rule latency:

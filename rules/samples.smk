@@ -34,7 +34,7 @@ rule sample_shard:
 
 rule collect_run:
     input:
-        code=code("collect_run"),
+        code=code("collect_run", "sampling/shards.py"),
         shards=lambda w: shard_paths(RUN.format(**w), w.model),
     output:
         f"{RUN}/run.json",

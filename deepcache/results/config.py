@@ -8,7 +8,7 @@ import jsonschema
 import yaml
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import FROM_METRICS, resolve_method
+from deepcache.results.layout import FROM_METRICS, candidates, resolve_method
 from deepcache.results.runs import Sampler
 
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
@@ -109,12 +109,15 @@ def _table_problems(config: dict, key: str, table: dict, published: Path) -> Ite
     if not (published / table["published"]["file"]).is_file():
         yield f"{key}.published.file", f"no {table['published']['file']} in {published}"
     runs = {name for row in table["rows"] for name in row.get("runs", {})}
-    if not runs:
+    searches = [row["search"] for row in table["rows"] if "search" in row]
+    if not runs and not searches:
         yield f"{key}.rows", "no row has runs"
     names = [column if isinstance(column, str) else column["name"] for column in table["columns"]]
     for i, column in enumerate(table["columns"]):
         if isinstance(column, dict) and "run" in column and column["run"] not in runs:
             yield f"{key}.columns[{i}].run", f"no row has a run named {column['run']}"
+        if isinstance(column, dict) and "best" in column and not searches:
+            yield f"{key}.columns[{i}].best", "no row has a search"
         for name in column["minus"] if isinstance(column, dict) and "minus" in column else ():
             if name not in names[:i]:
                 yield f"{key}.columns[{i}].minus", f"no earlier column is named {name}"
@@ -124,6 +127,8 @@ def _table_problems(config: dict, key: str, table: dict, published: Path) -> Ite
                 yield f"{key}.rows[{i}].labels", f"lacks {column}, by which the row is found among the published ones"
         for name, run in row.get("runs", {}).items():
             yield from _run_problems(config, f"{key}.rows[{i}].runs.{name}", table, run)
+        for one in candidates(row["search"]) if "search" in row else ():
+            yield from _run_problems(config, f"{key}.rows[{i}].search", table, one)
 
 
 def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tuple[str, str]]:

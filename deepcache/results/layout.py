@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from deepcache.results.runs import Method, Run, Sampler
 
-FROM_METRICS = ("fid", "kid")
+FROM_METRICS = ("fid", "sfid", "is", "precision", "recall", "kid", "fid_clean")
 FROM_LATENCY = ("throughput", "speed")
 
 
@@ -31,14 +31,21 @@ def resolve_runs(config: dict, run: dict, table: dict) -> list[Run]:
     return [Run(name, sampler, resolve_method(run, table), seed) for seed in model["seeds"]]
 
 
+def candidates(search: dict) -> list[dict]:
+    """What a row's search picks from, each as a run of a row: every centre with every power."""
+    shared = {key: value for key, value in search.items() if key not in ("centers", "powers")}
+    pairs = [{"center": center, "power": power} for center in search["centers"] for power in search["powers"]]
+    return [{"schedule": "nonuniform", **shared, **pair} for pair in pairs]
+
+
 def table_layout(config: dict, name: str) -> dict:
     """A table's layout with every run spelt out, as plain values.
 
-    Each row holds its labels and, by name, its runs' folders below `results/<suite>` (one for each seed). Of the config
-    it contains only what the table depends on.
+    Each row holds its labels and, by name, its runs' folders below `results/<suite>` (one for each seed), and those of
+    the candidates of its search. Of the config it contains only what the table depends on.
     """
     table = config["tables"][name]
-    first = next(iter(next(row["runs"] for row in table["rows"] if "runs" in row)))
+    first = next((next(iter(row["runs"])) for row in table["rows"] if "runs" in row), None)
     columns = [
         column if isinstance(column, dict) else {"name": column, "run": first, "value": column}
         for column in table["columns"]
@@ -54,7 +61,12 @@ def table_layout(config: dict, name: str) -> dict:
                 (one, other) = (resolve_runs(config, which, table)[0] for which in (run, run["against"]))
                 against[variant(one)] = variant(other)
     rows = [
-        {"labels": row["labels"], "runs": {key: paths(run) for key, run in row.get("runs", {}).items()}}
+        {
+            "labels": row["labels"],
+            "runs": {key: paths(run) for key, run in row.get("runs", {}).items()},
+            # Of the first seed alone: what one seed picks can be judged by the others.
+            "candidates": [paths(run)[0] for run in candidates(row["search"])] if "search" in row else [],
+        }
         for row in table["rows"]
     ]
     return {
@@ -74,6 +86,8 @@ def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run
     shown = [column for column in layout["columns"] if "run" in column]
     wanted = {column["run"] for column in shown if values is None or column["value"] in values}
     paths = [path for row in layout["rows"] for key, runs in row["runs"].items() if key in wanted for path in runs]
+    if values is None or "fid" in values:  # by which a search picks
+        paths += [path for row in layout["rows"] for path in row["candidates"]]
     return [Run.parse(path) for path in dict.fromkeys(paths)]
 
 

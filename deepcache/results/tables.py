@@ -1,90 +1,23 @@
-"""A table: our numbers beside the published ones, as CSV and Markdown."""
+"""A table: our numbers beside the published ones."""
 
 import json
-import statistics
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from deepcache.caching.schedules import average_macs
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import baseline, variant
+from deepcache.metrics.intervals import MINIMUM_SEEDS, Interval, over_seeds, paired_over_seeds
+from deepcache.results.layout import FROM_METRICS
 from deepcache.results.runs import Run
-
-RANDOM_WEIGHTS = (
-    "The weights are random: whatever depends on the samples means nothing here. MACs and times are those of the "
-    "architecture at this size."
-)
-
-
-@dataclass
-class Sources:
-    """The result files that a table's cells are read from, below `results/<suite>`; a public method for each value.
-
-    Attributes:
-        root: `results/<suite>`.
-        layout: the table's; throughput is measured for each table apart.
-        used: the metrics files that were read, in order.
-    """
-
-    root: Path
-    layout: dict
-    used: dict[Path, dict] = field(default_factory=dict)
-
-    def macs_g(self, runs: list[Run]) -> float:
-        """G MACs of one image and step, averaged over the steps of the schedule (paper, Section 4.1).
-
-        A trajectory without caching but with fewer steps counts over the table's number of steps, as in Table 3.
-        """
-        run = runs[0]
-        counted = self._json(self.root / "macs" / f"{run.model}.json")
-        steps, shallow = run.sampler.steps, counted["shallow_g"][run.method.branch]
-        if run.method.schedule == "full":
-            return counted["full_g"] * steps / self.layout["steps"]
-        return average_macs(counted["full_g"], shallow, steps, run.method.full_steps(steps))
-
-    def throughput(self, runs: list[Run]) -> float:
-        """Images per second: the batch over the median time of a trajectory."""
-        return self._latency()["variants"][variant(runs[0])]["throughput"]
-
-    def speed(self, runs: list[Run]) -> float:
-        """Times faster than the same model and sampler without caching, or than what the config says to compare with.
-
-        The median over the interleaved repetitions.
-        """
-        name, timed = variant(runs[0]), self._latency()["variants"]
-        pairs = zip(timed[baseline(self.layout, name)]["seconds"], timed[name]["seconds"], strict=True)
-        return statistics.median(without / cached for without, cached in pairs)
-
-    def fid(self, runs: list[Run]) -> float:
-        """FID, mean over the seeds."""
-        return self._mean(runs, "fid")
-
-    def kid(self, runs: list[Run]) -> float:
-        """KID, mean over the seeds."""
-        return self._mean(runs, "kid")
-
-    def _mean(self, runs: list[Run], key: str) -> float:
-        found = []
-        for run in runs:
-            path = self.root / run.path / "metrics.json"
-            self.used[path] = self._json(path)
-            found.append(self.used[path][key])
-        return statistics.fmean(found)
-
-    def _latency(self) -> dict:
-        return self._json(self.root / "latency" / f"{self.layout['name']}.json")
-
-    def _json(self, path: Path) -> dict:
-        try:
-            return json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
+from deepcache.results.sources import Sources
 
 
 def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
-    """Fill a layout: labels, then m, m_paper and m_delta for each column m that the paper prints, then the origin.
+    """Fill a layout, a row at a time.
+
+    For each column m: our value `m`; `m_paper` and `m_delta` where the paper prints it; for a metric with three seeds
+    or more also its 95 % interval over seeds (`m_low`, `m_high`), and the paired difference to the same model and
+    sampler without caching (`m_change`, `m_change_low`, `m_change_high`). Then where they come from.
 
     Args:
         layout: see deepcache.results.layout.table_layout.
@@ -98,38 +31,90 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
     paper = _published_rows(layout["published"], published)
     sources = Sources(Path(root), layout)
     table = pd.DataFrame([_row(layout, row, paper, sources) for row in layout["rows"]])
+    table = table.drop(columns=[name for name in table if name.endswith(INTERVALS) and table[name].isna().all()])
     whole = [*dict.fromkeys(label for row in layout["rows"] for label in row["labels"]), "images", "seeds"]
     table[whole] = table[whole].convert_dtypes()  # else a row without a number turns the others' into fractions
     _check_counts(sources)
     return table
 
 
+INTERVALS = ("_low", "_high", "_change")  # endings of columns that are left out where nothing fills them
+
+
 def _row(layout: dict, row: dict, paper: pd.DataFrame, sources: Sources) -> dict:
     printed = _find_published(layout, row["labels"], paper)
     runs = {name: [Run.parse(path) for path in paths] for name, paths in row["runs"].items()}
-    cells = dict(row["labels"])
+    candidates = [Run.parse(path) for path in row["candidates"]]
+    labels = dict.fromkeys(label for one in layout["rows"] for label in one["labels"])
+    cells = labels | row["labels"] | ({"quoted": int(printed["quoted"])} if "quoted" in paper else {})
     for column in layout["columns"]:
         name = column["name"]
-        if not runs:
-            ours = None
-        elif "minus" in column:
-            first, second = column["minus"]
-            ours = cells[first] - cells[second]
-        else:
-            ours = getattr(sources, column["value"])(runs[column["run"]])
+        ours = _value(column, runs, candidates, cells, sources)
         cells[name] = ours
         if name in paper.columns:
             theirs = None if pd.isna(printed[name]) else float(printed[name])
             cells[f"{name}_paper"] = theirs
             cells[f"{name}_delta"] = None if ours is None or theirs is None else ours - theirs
-    mine = [sources.root / run.path for found in runs.values() for run in found]
-    sidecars = [json.loads((path / "run.json").read_text()) for path in mine]
-    cells["images"] = sidecars[0]["images"] if sidecars else None
-    cells["seeds"] = len(next(iter(runs.values()))) if runs else None
-    cells["device"] = "; ".join(sorted({device for one in sidecars for device in one["devices"]})) or None
-    cells["weights"] = "; ".join(sorted({one["weights"] for one in sidecars})) or None
-    cells["runs"] = "; ".join(str(path / "run.json") for path in mine) or None
+        if column.get("value") in FROM_METRICS:
+            cells |= _intervals(name, column["value"], runs.get(column["run"], []), sources)
+    mine = list(dict.fromkeys([*(run for found in runs.values() for run in found), *candidates]))
+    return cells | _origin([sources.root / run.path for run in mine], runs, sources)
+
+
+def _value(column: dict, runs: dict[str, list[Run]], candidates: list[Run], cells: dict, sources: Sources):
+    if "minus" in column:
+        first, second = (cells[name] for name in column["minus"])
+        return None if first is None or second is None else first - second
+    if "best" in column:
+        return _best(column["best"], candidates, sources)
+    found = runs.get(column["run"], [])
+    return sources.value(column["value"], found) if found else None
+
+
+def _best(what: str, candidates: list[Run], sources: Sources):
+    """Centre, power or FID of the candidate with the lowest FID."""
+    measured = [run for run in candidates if sources.metrics(run)["fid"] is not None]
+    if not measured:
+        return None
+    best = min(measured, key=lambda run: sources.metrics(run)["fid"])
+    return sources.metrics(best)["fid"] if what == "fid" else getattr(best.method, what)
+
+
+def _intervals(name: str, metric: str, runs: list[Run], sources: Sources) -> dict:
+    """The interval over seeds, and the paired change against no caching; empty cells where there is none."""
+    cells = dict.fromkeys(f"{name}{end}" for end in ("_low", "_high", "_change", "_change_low", "_change_high"))
+    values = sources.by_seed(metric, runs)
+    if len(values) < MINIMUM_SEEDS or None in values.values():
+        return cells
+    one = over_seeds(list(values.values()))
+    cells |= {f"{name}_low": one.low, f"{name}_high": one.high}
+    others = sources.without_caching(runs)
+    if others and others != runs and None not in (before := sources.by_seed(metric, others)).values():
+        change: Interval = paired_over_seeds(values, before)
+        cells |= {
+            f"{name}_change": change.value,
+            f"{name}_change_low": change.low,
+            f"{name}_change_high": change.high,
+        }
     return cells
+
+
+def _origin(folders: list[Path], runs: dict[str, list[Run]], sources: Sources) -> dict:
+    """Number of images and seeds, device, weights, what is undefined and why, and every run's sidecar."""
+    sidecars = [json.loads((path / "run.json").read_text()) for path in folders]
+    undefined = {
+        f"{metric}: {reason}"
+        for path in folders
+        for metric, reason in sources.used.get(path / "metrics.json", {}).get("undefined", {}).items()
+    }
+    return {
+        "images": sidecars[0]["images"] if sidecars else None,
+        "seeds": len(next(iter(runs.values()))) if runs else (1 if sidecars else None),
+        "device": "; ".join(sorted({device for one in sidecars for device in one["devices"]})) or None,
+        "weights": "; ".join(sorted({one["weights"] for one in sidecars})) or None,
+        "undefined": "; ".join(sorted(undefined)) or None,
+        "runs": "; ".join(str(path / "run.json") for path in folders) or None,
+    }
 
 
 def _published_rows(where: dict, folder: Path) -> pd.DataFrame:
@@ -151,31 +136,14 @@ def _find_published(layout: dict, labels: dict, paper: pd.DataFrame) -> pd.Serie
 
 
 def _check_counts(sources: Sources) -> None:
-    counts = sorted({metrics["images"] for metrics in sources.used.values()})
-    if len(counts) > 1:
-        raise DeepCacheError(
-            f"{sources.layout['name']}: FID depends on the number of images, but its runs have {counts}: "
-            "give all models the same samples"
-        )
-
-
-def to_markdown(table: pd.DataFrame, layout: dict) -> str:
-    """The table for reading: title, note, rounded cells, and where each number comes from."""
-    shown = table.drop(columns=["images", "seeds", "device", "weights", "runs"])
-    text = shown.map(_readable).to_markdown(index=False, disable_numparse=True)
-    made = table.dropna(subset=["runs"])
-    origin = (
-        f"{int(made['images'].iloc[0])} images in each run, seeds: {int(made['seeds'].iloc[0])}, "
-        f"device: {'; '.join(sorted(set(made['device'])))}. `_paper`: as published; `_delta`: ours minus published. "
-        "The CSV names the sidecar of every run."
-    )
-    warning = f"**{RANDOM_WEIGHTS}**\n\n" if "random" in set("; ".join(made["weights"]).split("; ")) else ""
-    return f"# {layout['title']}\n\n{warning}{layout['note']}\n\n{text}\n\n{origin}\n"
-
-
-def _readable(value) -> str:
-    if pd.isna(value):
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return str(value)
+    """FID depends on the number of images: what is measured against the same reference must have as many."""
+    counts: dict[str, set[int]] = {}
+    for metrics in sources.used.values():
+        reference = json.dumps(metrics.get("reference"), sort_keys=True)
+        counts.setdefault(reference, set()).add(metrics["images"])
+    for found in counts.values():
+        if len(found) > 1:
+            raise DeepCacheError(
+                f"{sources.layout['name']}: FID depends on the number of images, but its runs have {sorted(found)}: "
+                "give all models the same samples"
+            )

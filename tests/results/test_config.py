@@ -60,6 +60,12 @@ def change(path: str, value) -> dict:
         ("tables/table2/published/file", "none.csv", "tables.table2.published.file: no none.csv"),
         ("tables/table6/columns/0/run", "dim", "tables.table6.columns[0].run: no row has a run named dim"),
         ("tables/table6/columns/2/minus", ["fid", "fid_ddim"], "columns[2].minus: no earlier column is named fid"),
+        (
+            "tables/table2/columns",
+            [{"name": "fid", "best": "fid"}],
+            "tables.table2.columns[0].best: no row has a search",
+        ),
+        ("tables/table9/rows/0/search/centers", [24, 100], "table9.rows[0].search: center must be between 0 and"),
         ("sample_grids/table2_samples/images", 1000, "sample_grids.table2_samples.images: 1000 is more than"),
     ],
 )
@@ -89,6 +95,15 @@ def test_uncached_is_timed_even_where_no_row_shows_it():
     variants = timed_variants(table_layout(CONFIG, "table12"))
     assert variants[0] == "digits-ddpm/ddim-100/full"
     assert len(variants) == 13
+
+
+def test_a_search_runs_every_candidate_with_the_first_seed():
+    layout = table_layout(CONFIG, "table9")
+    found = [str(run.path) for run in layout_runs(layout) if run.method.interval == 20]
+    shapes = [f"c{center}-p{power}" for center in (24, 48, 72) for power in (1.2, 1.4)]
+    assert found == [f"digits-ldm/ddim-100-cfg1.5/nonuniform-n20-{shape}-b0/seed-0" for shape in shapes]
+    assert layout_runs(layout, ("fid",)) == layout_runs(layout)
+    assert layout_runs(layout, ("macs_g",)) == []
 
 
 def test_nothing_is_timed_for_a_table_without_times():

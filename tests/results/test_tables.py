@@ -1,10 +1,12 @@
 import json
+import statistics
 
 import pandas as pd
 import pytest
 
 from deepcache import DeepCacheError
-from deepcache.results.tables import build_table, to_markdown
+from deepcache.results.markdown import to_markdown
+from deepcache.results.tables import build_table
 
 FULL, CACHED = "model/ddim-10/full/seed-{}", "model/ddim-10/uniform-n3-b1/seed-{}"
 LAYOUT = {
@@ -19,9 +21,9 @@ LAYOUT = {
         {"name": "excess", "minus": ["fid", "speed"]},
     ],
     "rows": [
-        {"labels": {"method": "quoted"}, "runs": {}},
-        {"labels": {"method": "full"}, "runs": {"ours": [FULL.format(0), FULL.format(1)]}},
-        {"labels": {"method": "cached"}, "runs": {"ours": [CACHED.format(0), CACHED.format(1)]}},
+        {"labels": {"method": "quoted"}, "runs": {}, "candidates": []},
+        {"labels": {"method": "full"}, "runs": {"ours": [FULL.format(0), FULL.format(1)]}, "candidates": []},
+        {"labels": {"method": "cached"}, "runs": {"ours": [CACHED.format(0), CACHED.format(1)]}, "candidates": []},
     ],
 }
 
@@ -34,7 +36,7 @@ def write(path, content):
 @pytest.fixture
 def root(tmp_path):
     write(tmp_path / "paper.csv", "dataset,method,fid,speed\nA,quoted,9,\nA,full,4,1\nA,cached,5,2.5\nB,full,70,1\n")
-    write(tmp_path / "macs/model.json", {"full_g": 10.0, "shallow_g": [1.0, 2.0]})
+    write(tmp_path / "macs/model.json", {"full_g": 10.0, "shallow_g": {"1": 2.0}})
     variants = {
         "model/ddim-10/full": {"throughput": 2.0, "seconds": [1.0, 2.0, 3.0]},
         "model/ddim-10/uniform-n3-b1": {"throughput": 5.0, "seconds": [0.5, 0.8, 1.0]},
@@ -72,7 +74,7 @@ def test_columns_that_the_paper_prints_stand_in_threes(root):
         "fid_delta",
         "excess",
     ]
-    assert columns == ["method", *measured, "images", "seeds", "device", "weights", "runs"]
+    assert columns == ["method", *measured, "images", "seeds", "device", "weights", "undefined", "runs"]
 
 
 def test_quoted_rows_have_the_paper_alone(root):
@@ -99,7 +101,7 @@ def test_a_missing_result_is_named(root):
 
 
 def test_a_row_must_be_among_the_published(root):
-    layout = {**LAYOUT, "rows": [{"labels": {"method": "fulll"}, "runs": {}}]}
+    layout = {**LAYOUT, "rows": [{"labels": {"method": "fulll"}, "runs": {}, "candidates": []}]}
     with pytest.raises(DeepCacheError, match=r"table2: 0 rows of paper\.csv have method=fulll"):
         build_table(layout, root, root)
 
@@ -123,6 +125,69 @@ def test_random_weights_are_said_first(root):
     table = build_table(LAYOUT, root, root)
     assert table.set_index("method").loc[["full", "cached"], "weights"].tolist() == ["hub", "random"]
     assert to_markdown(table, LAYOUT).startswith("# Title\n\n**The weights are random: ")
+
+
+def three_seeds(root, full, cached) -> dict:
+    """The layout with a third seed, and these FIDs for the uncached and the cached run."""
+    for pattern, fids in ((FULL, full), (CACHED, cached)):
+        for seed, fid in enumerate(fids):
+            write(root / pattern.format(seed) / "metrics.json", {"fid": fid, "images": 16})
+            write(root / pattern.format(seed) / "run.json", {"images": 16, "devices": ["A CPU"], "weights": "hub"})
+    rows = [
+        {"labels": {"method": name}, "runs": {"ours": [pattern.format(seed) for seed in range(3)]}, "candidates": []}
+        for name, pattern in (("full", FULL), ("cached", CACHED))
+    ]
+    return {**LAYOUT, "rows": rows}
+
+
+def test_three_seeds_give_intervals_and_a_paired_change(root):
+    layout = three_seeds(root, (6.0, 8.0, 10.0), (7.0, 9.5, 11.0))
+    table = build_table(layout, root, root)
+    cached = table.set_index("method").loc["cached"]
+    t = 4.302652729911275  # Student's quantile, 0.975, two degrees of freedom
+    changes = [1.0, 1.5, 1.0]
+    assert cached["fid"] == pytest.approx(sum((7.0, 9.5, 11.0)) / 3)
+    assert cached["fid_change"] == pytest.approx(sum(changes) / 3)
+    margin = t * statistics.stdev(changes) / 3**0.5
+    assert cached["fid_change_high"] - cached["fid_change"] == pytest.approx(margin)
+    assert cached["fid_low"] == pytest.approx(cached["fid"] - t * statistics.stdev((7.0, 9.5, 11.0)) / 3**0.5)
+    full = table.set_index("method").loc["full"]
+    assert pd.isna(full["fid_change"]), "nothing to compare with but itself"
+    text = to_markdown(table, layout)
+    assert f"1.167 [{1.1666667 - margin:.4g}, {1.1666667 + margin:.4g}]" in text
+    assert "fid_low" not in text
+
+
+def test_two_seeds_have_no_interval(root):
+    assert not [name for name in build_table(LAYOUT, root, root) if name.endswith(("_low", "_high", "_change"))]
+
+
+def test_an_undefined_metric_is_said_and_not_nan(root):
+    path = root / CACHED.format(0) / "metrics.json"
+    write(path, {"fid": None, "images": 16, "undefined": {"fid": "fewer than two images"}})
+    table = build_table(LAYOUT, root, root)
+    assert pd.isna(table.set_index("method").loc["cached", "fid"])
+    assert pd.isna(table.set_index("method").loc["cached", "excess"])
+    assert table.set_index("method").loc["cached", "undefined"] == "fid: fewer than two images"
+    assert "Undefined: fid: fewer than two images." in to_markdown(table, LAYOUT)
+
+
+def test_a_search_shows_the_best_candidate(root):
+    runs = {f"model/ddim-10/nonuniform-n3-c{c}-p1.4-b1/seed-0": fid for c, fid in ((2, 5.0), (4, 3.0), (6, None))}
+    for path, fid in runs.items():
+        write(root / path / "metrics.json", {"fid": fid, "images": 16})
+        write(root / path / "run.json", {"images": 16, "devices": ["A CPU"], "weights": "hub"})
+    columns = [{"name": name, "best": name} for name in ("center", "power", "fid")]
+    rows = [{"labels": {"method": "cached"}, "runs": {}, "candidates": list(runs)}]
+    row = build_table({**LAYOUT, "columns": columns, "rows": rows}, root, root).iloc[0]
+    assert (row["center"], row["power"], row["fid"], row["fid_paper"]) == (4, 1.4, 3.0, 5.0)
+    assert row["seeds"] == 1
+    assert len(row["runs"].split("; ")) == 3
+
+
+def test_quoted_rows_are_marked(root):
+    write(root / "paper.csv", "dataset,method,fid,speed,quoted\nA,quoted,9,,1\nA,full,4,1,0\nA,cached,5,2.5,0\n")
+    assert build_table(LAYOUT, root, root)["quoted"].tolist() == [1, 0, 0]
 
 
 def test_markdown(root):

@@ -1,4 +1,4 @@
-"""Count the MACs of a checkpoint's U-Net: one full pass, and the shallow pass of each branch."""
+"""Count the MACs of a checkpoint's U-Net: one full pass, and the shallow passes of some branches."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Count at batch 1 and write G MACs."""
-    from deepcache.caching.branches import num_branches
     from deepcache.metrics.macs import branches_macs
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.models.dummy_inputs import dummy_inputs
@@ -16,16 +15,13 @@ def main(arguments) -> None:
 
     folder, manifest = open_checkpoint(arguments.checkpoint)
     unet, tokens = bare_unet(folder)
-    branches = range(num_branches(unet))
-    full, shallow = branches_macs(unet, branches, dummy_inputs(unet, 1, None, unet.device, tokens=tokens))
-    write_json(
-        arguments.output,
-        {"checkpoint": manifest["name"], "full_g": full, "shallow_g": [shallow[branch] for branch in branches]},
-    )
+    full, shallow = branches_macs(unet, arguments.branches, dummy_inputs(unet, 1, None, unet.device, tokens=tokens))
+    write_json(arguments.output, {"checkpoint": manifest["name"], "full_g": full, "shallow_g": shallow})
 
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, metavar="JSON", help="the checkpoint's manifest")
+    parser.add_argument("--branches", type=int, nargs="*", default=[], metavar="B", help="from 0")
     parser.add_argument("--output", required=True, type=Path, metavar="JSON")
     cli.run(main, parser)

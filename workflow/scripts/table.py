@@ -9,7 +9,8 @@ from deepcache import cli
 def main(arguments) -> None:
     """Build and write."""
     from deepcache.results.files import atomic
-    from deepcache.results.tables import build_table, to_markdown
+    from deepcache.results.markdown import to_markdown
+    from deepcache.results.tables import build_table
 
     layout = json.loads(arguments.layout)
     table = build_table(layout, arguments.results, arguments.published)

@@ -1,0 +1,83 @@
+"""What a table's cells are read from: the result files of its runs."""
+
+import json
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deepcache.caching.schedules import average_macs
+from deepcache.errors import DeepCacheError
+from deepcache.results.layout import FROM_METRICS, baseline, variant
+from deepcache.results.runs import Method, Run
+
+
+@dataclass
+class Sources:
+    """The files below `results/<suite>` that a table's cells are read from.
+
+    Attributes:
+        root: `results/<suite>`.
+        layout: the table's; throughput is measured for each table apart.
+        used: the metrics files that were read, in order.
+    """
+
+    root: Path
+    layout: dict
+    used: dict[Path, dict] = field(default_factory=dict)
+
+    def value(self, name: str, runs: list[Run]) -> float | None:
+        """The value of a column for the runs of its seeds; None where a metric is undefined."""
+        if name not in FROM_METRICS:
+            return {"macs_g": self._macs_g, "throughput": self._throughput, "speed": self._speed}[name](runs[0])
+        found = self.by_seed(name, runs)
+        return None if None in found.values() else statistics.fmean(found.values())
+
+    def by_seed(self, name: str, runs: list[Run]) -> dict[int, float | None]:
+        """A metric of each seed's run."""
+        return {run.seed: self.metrics(run)[name] for run in runs}
+
+    def metrics(self, run: Run) -> dict:
+        """All metrics of a run."""
+        path = self.root / run.path / "metrics.json"
+        if path not in self.used:
+            self.used[path] = self._json(path)
+        return self.used[path]
+
+    def without_caching(self, runs: list[Run]) -> list[Run]:
+        """The runs of the same model, sampler and seeds without caching, where the table has them; else none."""
+        known = {path for row in self.layout["rows"] for paths in row["runs"].values() for path in paths}
+        found = [Run(run.model, run.sampler, Method(), run.seed) for run in runs]
+        return found if all(str(run.path) in known for run in found) else []
+
+    def _macs_g(self, run: Run) -> float:
+        """G MACs of one image and step, averaged over the steps of the schedule (paper, Section 4.1).
+
+        A trajectory without caching but with fewer steps counts over the table's number of steps, as in Table 3.
+        """
+        counted = self._json(self.root / "macs" / f"{run.model}.json")
+        full, steps = counted["full_g"], run.sampler.steps
+        if run.method.schedule == "full":
+            return full * steps / self.layout["steps"]
+        return average_macs(full, counted["shallow_g"][str(run.method.branch)], steps, run.method.full_steps(steps))
+
+    def _throughput(self, run: Run) -> float:
+        """Images per second: the batch over the median time of a trajectory."""
+        return self._latency()["variants"][variant(run)]["throughput"]
+
+    def _speed(self, run: Run) -> float:
+        """Times faster than the same model and sampler without caching, or than what the config says to compare with.
+
+        The median over the interleaved repetitions.
+        """
+        name, timed = variant(run), self._latency()["variants"]
+        pairs = zip(timed[baseline(self.layout, name)]["seconds"], timed[name]["seconds"], strict=True)
+        return statistics.median(without / cached for without, cached in pairs)
+
+    def _latency(self) -> dict:
+        return self._json(self.root / "latency" / f"{self.layout['name']}.json")
+
+    def _json(self, path: Path) -> dict:
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
