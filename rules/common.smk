@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepcache.errors import DeepCacheError
 from deepcache.results.config import extend, validate
-from deepcache.results.layout import FROM_METRICS, layout_runs, table_layout, timed_variants
+from deepcache.results.layout import FROM_METRICS, layout_runs, paired_runs, table_layout, timed_variants
 from deepcache.results.runs import Method, Run, Sampler
 
 PUBLISHED = "config/published"
@@ -182,9 +182,10 @@ def table_inputs(layout):
     """The files that a table's cells are read from."""
     runs = [f"{RESULTS}/{run.path}/run.json" for run in layout_runs(layout)]
     metrics = [f"{RESULTS}/{run.path}/metrics.json" for run in layout_runs(layout, FROM_METRICS)]
+    paired = [f"{RESULTS}/{run.path}/paired.json" for run, _ in paired_runs(layout)]
     macs = sorted({f"{RESULTS}/macs/{run.model}.json" for run in layout_runs(layout, ("macs_g",))})
     latency = [f"{RESULTS}/latency/{layout['name']}.json"] if timed_variants(layout) else []
-    return [*runs, *metrics, *macs, *latency]
+    return [*runs, *metrics, *paired, *macs, *latency]
 
 
 def kept_results(layout):

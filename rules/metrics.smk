@@ -23,3 +23,32 @@ rule metrics:
     shell:
         "python workflow/preloaded.py workflow/scripts/metrics.py --run {input.run} --reference {input.reference}"
         " --extractor {params.extractor} --weights {input.weights} --device {params.device} --threads {threads} --output {output} --log {log}"
+
+
+rule paired:
+    input:
+        code=code("paired", "metrics", "models/classifier.py", "sampling/shards.py"),
+        run=rules.collect_run.output,
+        baseline=f"{RESULTS}/{{model}}/{{sampler}}/full/seed-{{seed}}/run.json",
+        reference=rules.metrics.input.reference,
+        weights=rules.metrics.input.weights,
+    output:
+        f"{RUN}/paired.json",
+    log:
+        f"{RUN}/logs/paired.log",
+    benchmark:
+        f"{RUN}/benchmarks/paired.tsv"
+    conda:
+        "../envs/deepcache.yaml"
+    resources:
+        gpu=gpus(),
+        mem_mb=8000,
+        runtime=480,
+    params:
+        extractor=lambda w: config["references"][reference_of(w.model)]["extractor"],
+        resamples=config["paired_resamples"],
+        device=config["device"],
+    shell:
+        "python workflow/preloaded.py workflow/scripts/paired.py --run {input.run} --baseline {input.baseline}"
+        " --reference {input.reference} --extractor {params.extractor} --weights {input.weights}"
+        " --resamples {params.resamples} --device {params.device} --threads {threads} --output {output} --log {log}"

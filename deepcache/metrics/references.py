@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from deepcache.data.formats.npz import Npz
 from deepcache.errors import DeepCacheError
 from deepcache.metrics.partial import Partial
 from deepcache.metrics.statistics import Accumulator, Statistics
+from deepcache.models.checkpoints import open_checkpoint
 from deepcache.progress import progress
 
 COMPUTED = "of these images"
@@ -100,3 +102,25 @@ def _accumulate(
                 done = {"position": np.array(position), "content": np.frombuffer(content, np.uint8)}
                 partial.save({**accumulator.state(), **done})
     return accumulator, content
+
+
+def open_reference(path: str | Path, extractor: str, weights: str | Path) -> tuple[Statistics, Path]:
+    """Read reference statistics for samples that an extractor measures.
+
+    Args:
+        path: what `Statistics.save` wrote.
+        extractor: kind of the extractor.
+        weights: manifest of its weights.
+
+    Returns:
+        The statistics, and the folder of the weights.
+
+    Raises:
+        DeepCacheError: if they were made with another extractor or other weights.
+    """
+    folder, manifest = open_checkpoint(weights)
+    reference = Statistics.load(path)
+    asked = {"extractor": extractor, "extractor_sha256": manifest["sha256"]}
+    if any(reference.about[key] != value for key, value in asked.items()):
+        raise DeepCacheError(f"{path} was not made with {extractor} of {weights}")
+    return reference, folder

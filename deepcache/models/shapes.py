@@ -1,5 +1,6 @@
 """What a checkpoint costs, told from its architecture alone where its weights are not here yet."""
 
+import json
 from pathlib import Path
 
 from torch import nn
@@ -8,9 +9,10 @@ from deepcache.errors import DeepCacheError
 from deepcache.metrics.macs import branches_macs
 from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.results.plan import GIGA, Shape
-from deepcache.sampling.families import FAMILIES
+from deepcache.sampling.families import FAMILIES, bare_unet
 
 FP32 = 4  # bytes of a weight
+FIRST_STAGES = ("vae", "vqvae")
 
 
 def checkpoint_shape(name: str, entry: dict, branches: set[int]) -> Shape:
@@ -26,31 +28,33 @@ def checkpoint_shape(name: str, entry: dict, branches: set[int]) -> Shape:
     """
     from deepcache.models.random_weights import RANDOM
 
-    architecture = entry.get("architecture")
-    if architecture in RANDOM:
-        pipeline = RANDOM[architecture](architecture, entry.get("sample_size"))
-    elif Path(entry.get("folder", ""), "model_index.json").is_file():
-        from diffusers import DiffusionPipeline
-
-        pipeline = DiffusionPipeline.from_pretrained(entry["folder"])
+    folder = Path(entry.get("folder", ""))
+    if entry.get("architecture") in RANDOM:
+        pipeline = RANDOM[entry["architecture"]](entry["architecture"], entry.get("sample_size"))
+        parts = pipeline.components
+        size = sum(
+            value.numel() for part in parts.values() if isinstance(part, nn.Module) for value in part.parameters()
+        )
+        if "unet" not in parts:
+            return Shape(0.0, {}, 0, size * FP32 / GIGA)
+        unet, tokens = parts["unet"], FAMILIES[type(pipeline).__name__].context_tokens
+        first_stage = next((dict(parts[part].config) for part in FIRST_STAGES if part in parts), None)
+    elif (folder / "model_index.json").is_file():
+        unet, tokens = bare_unet(folder)
+        size = sum(parameter.numel() for parameter in unet.parameters())
+        configs = [folder / part / "config.json" for part in FIRST_STAGES]
+        first_stage = next((json.loads(path.read_text()) for path in configs if path.is_file()), None)
     else:
         raise DeepCacheError(
             f"checkpoints.{name}.architecture: needed to plan, one of {', '.join(RANDOM)}: the checkpoint is not here"
         )
-    parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
-    size = sum(parameter.numel() for part in parts for parameter in part.parameters()) * FP32 / GIGA
-    unet = pipeline.components.get("unet")
-    if unet is None:
-        return Shape(0.0, {}, 0, size)
-    tokens = FAMILIES[type(pipeline).__name__].context_tokens
     full, shallow = branches_macs(unet, sorted(branches), dummy_inputs(unet, 1, None, unet.device, tokens=tokens))
-    return Shape(full, shallow, _image_bytes(pipeline), size)
+    return Shape(full, shallow, _image_bytes(unet.config, first_stage), size * FP32 / GIGA)
 
 
-def _image_bytes(pipeline) -> int:
+def _image_bytes(unet: dict, first_stage: dict | None) -> int:
     """Of one sample: a latent model's first stage enlarges it by its levels."""
-    unet, first_stage = pipeline.unet, getattr(pipeline, "vae", None) or getattr(pipeline, "vqvae", None)
     if first_stage is None:
-        return unet.config.sample_size**2 * unet.config.in_channels
-    side = unet.config.sample_size * 2 ** (len(first_stage.config.block_out_channels) - 1)
-    return side**2 * first_stage.config.out_channels
+        return unet["sample_size"] ** 2 * unet["in_channels"]
+    side = unet["sample_size"] * 2 ** (len(first_stage["block_out_channels"]) - 1)
+    return side**2 * first_stage["out_channels"]

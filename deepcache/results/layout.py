@@ -91,6 +91,19 @@ def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run
     return [Run.parse(path) for path in dict.fromkeys(paths)]
 
 
+def paired_runs(layout: dict) -> list[tuple[Run, Run]]:
+    """(run, the same without caching) for every cached run of a single seed whose FID the layout shows."""
+    wanted = {column["run"] for column in layout["columns"] if column.get("value") == "fid"}
+    single = {
+        paths[0]: None
+        for row in layout["rows"]
+        for key, paths in row["runs"].items()
+        if key in wanted and len(paths) == 1
+    }
+    pairs = [(run, Run(run.model, run.sampler, Method(), run.seed)) for run in map(Run.parse, single)]
+    return [(run, other) for run, other in pairs if run != other]
+
+
 def timed_variants(layout: dict) -> list[str]:
     """`model/sampler/method` of everything that is timed for a layout, uncached first; empty where nothing is."""
     timed = dict.fromkeys(variant(run) for run in layout_runs(layout, FROM_LATENCY))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepcache.caching.schedules import average_macs
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import FROM_METRICS, baseline, variant
+from deepcache.results.layout import FROM_METRICS, baseline, paired_runs, variant
 from deepcache.results.runs import Method, Run
 
 
@@ -42,6 +42,11 @@ class Sources:
         if path not in self.used:
             self.used[path] = self._json(path)
         return self.used[path]
+
+    def paired_change(self, run: Run) -> dict:
+        """`fid_change` and its interval from a bootstrap, for a run of a single seed; empty where there is none."""
+        known = {one for one, _ in paired_runs(self.layout)}
+        return self._json(self.root / run.path / "paired.json") if run in known else {}
 
     def without_caching(self, runs: list[Run]) -> list[Run]:
         """The runs of the same model, sampler and seeds without caching, where the table has them; else none."""

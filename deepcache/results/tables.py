@@ -17,7 +17,8 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
 
     For each column m: our value `m`; `m_paper` and `m_delta` where the paper prints it; for a metric with three seeds
     or more also its 95 % interval over seeds (`m_low`, `m_high`), and the paired difference to the same model and
-    sampler without caching (`m_change`, `m_change_low`, `m_change_high`). Then where they come from.
+    sampler without caching (`m_change`, `m_change_low`, `m_change_high`; for FID also with one seed, by a bootstrap).
+    Then where they come from.
 
     Args:
         layout: see deepcache.results.layout.table_layout.
@@ -84,6 +85,9 @@ def _intervals(name: str, metric: str, runs: list[Run], sources: Sources) -> dic
     """The interval over seeds, and the paired change against no caching; empty cells where there is none."""
     cells = dict.fromkeys(f"{name}{end}" for end in ("_low", "_high", "_change", "_change_low", "_change_high"))
     values = sources.by_seed(metric, runs)
+    if metric == "fid" and len(runs) == 1:
+        paired = sources.paired_change(runs[0])
+        return cells | {f"{name}{end}": paired.get(f"fid{end}") for end in ("_change", "_change_low", "_change_high")}
     if len(values) < MINIMUM_SEEDS or None in values.values():
         return cells
     one = over_seeds(list(values.values()))

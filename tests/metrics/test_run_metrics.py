@@ -225,3 +225,29 @@ def test_broken_features_are_an_error_and_not_undefined():
         broken[name][3, 2] = np.nan
         with pytest.raises(DeepCacheError, match="NaN or infinity"):
             run_metrics([made_up(2, 20), broken], made_up_reference(), torch.device("cpu"))
+
+
+# Of one seed: the change of FID
+
+
+def write_run(folder: Path, images: np.ndarray) -> Path:
+    """A run of one shard; returns its sidecar."""
+    write_shard(folder / "shards/00000.npz", images, {"seed": 0}, {})
+    run = {"images": len(images), "settings_hash": settings_hash({"seed": 0}), "shards": {"00000.npz": None}}
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder / "run.json"
+
+
+@pytest.mark.parametrize("noise", [0, 60])
+def test_the_change_of_fid_is_paired(reference, call, tmp_path, noise):
+    plain = noisy(60)
+    shift = np.random.default_rng(1).normal(scale=noise, size=plain.shape)
+    other = (plain + shift).clip(0, 255).astype(np.uint8)
+    runs = ("--run", write_run(tmp_path / "one", other), "--baseline", write_run(tmp_path / "two", plain))
+    weights = ("--extractor", "digits-classifier", "--weights", reference.parent / "classifier.json")
+    output = ("--resamples", 40, "--device", "cpu", "--output", tmp_path / "paired.json")
+    assert call("paired.py", *runs, "--reference", reference, *weights, *output) == 0
+    found = json.loads((tmp_path / "paired.json").read_text())
+    low, value, high = (found[f"fid_change{end}"] for end in ("_low", "", "_high"))
+    assert value == pytest.approx(brute_force(other)["fid"] - brute_force(plain)["fid"], rel=1e-6, abs=1e-8)
+    assert low < value < high if noise else low == value == high == 0

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from deepcache import DeepCacheError
+from deepcache.results.layout import paired_runs
 from deepcache.results.markdown import to_markdown
 from deepcache.results.tables import build_table
 
@@ -156,6 +157,21 @@ def test_three_seeds_give_intervals_and_a_paired_change(root):
     text = to_markdown(table, layout)
     assert f"1.167 [{1.1666667 - margin:.4g}, {1.1666667 + margin:.4g}]" in text
     assert "fid_low" not in text
+
+
+def test_one_seed_has_the_bootstraps_interval(root):
+    change = {"fid_change": 4.0, "fid_change_low": 3.5, "fid_change_high": 4.5}
+    write(root / CACHED.format(0) / "paired.json", change)
+    rows = [
+        {"labels": {"method": name}, "runs": {"ours": [pattern.format(0)]}, "candidates": []}
+        for name, pattern in (("full", FULL), ("cached", CACHED))
+    ]
+    layout = {**LAYOUT, "rows": rows}
+    assert [str(run.path) for run, _ in paired_runs(layout)] == [CACHED.format(0)]
+    table = build_table(layout, root, root).set_index("method")
+    assert table.loc["cached", list(change)].tolist() == [4.0, 3.5, 4.5]
+    assert pd.isna(table.loc["full", "fid_change"])
+    assert "4 [3.5, 4.5]" in to_markdown(table.reset_index(), layout)
 
 
 def test_two_seeds_have_no_interval(root):

@@ -53,6 +53,6 @@ def test_the_plan_is_printed_and_nothing_is_started(fresh):
     project = fresh()
     done = project.run("plan", "--cores", "1")
     assert done.returncode == 0, done.stdout
-    row = re.search(r"^\| all +\| +19 \| +152 \| +(\S+) \|", done.stdout, re.M)
+    row = re.search(r"^\| table12 +\| +12 \| +96 \| +(\S+) \|", done.stdout, re.M)
     assert row and float(row[1]) > 0, done.stdout
     assert not list(project.results.rglob("*.npz"))

@@ -15,11 +15,9 @@ def main(arguments) -> None:
 
     from deepcache.data.datasets import batches
     from deepcache.devices import choose_device
-    from deepcache.errors import DeepCacheError
     from deepcache.metrics.extractors import extract
+    from deepcache.metrics.references import open_reference
     from deepcache.metrics.run_metrics import FEATURES, run_metrics
-    from deepcache.metrics.statistics import Statistics
-    from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
     from deepcache.results.files import write_json
     from deepcache.results.provenance import provenance
@@ -27,11 +25,7 @@ def main(arguments) -> None:
 
     torch.set_num_threads(arguments.threads)
     run = read_sidecar(arguments.run)
-    folder, weights = open_checkpoint(arguments.weights)
-    reference = Statistics.load(arguments.reference)
-    asked = {"extractor": arguments.extractor, "extractor_sha256": weights["sha256"]}
-    if any(reference.about[key] != value for key, value in asked.items()):
-        raise DeepCacheError(f"{arguments.reference} was not made with {arguments.extractor} of {arguments.weights}")
+    reference, folder = open_reference(arguments.reference, arguments.extractor, arguments.weights)
     device = choose_device(arguments.device)
     images = (image for shard in read_run(arguments.run, reference.about["image_size"]) for image in shard)
     images = progress(images, "features", unit="image", total=run["images"])
