@@ -76,7 +76,8 @@ def test_a_lost_shard_alone_is_made_again(finished):
     stamps = {path: path.stat().st_mtime_ns for path in finished.results.rglob("shards/*.npz") if path != lost}
     lost.unlink()
     planned = jobs(finished.run("table2", "table6", "-n").stdout)
-    assert planned == {"collect_run": 1, "metrics": 1, "sample_shard": 1, "table2": 1, "write_table2": 1}
+    made = ("sample_shard", "collect_run", "metrics", "paired", "write_table2", "table2")
+    assert planned == dict.fromkeys(made, 1)
     assert finished.run("table2", "table6", "--cores", "1").returncode == 0
     assert (read_shard(lost)[0] == images).all()
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
