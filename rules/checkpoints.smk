@@ -3,7 +3,15 @@
 
 rule train_checkpoint:
     input:
-        code=code("train", "training", "data/digits.py", "models/digits.py", "models/classifier.py"),
+        code=code(
+            "train",
+            "training",
+            "data/digits.py",
+            "models/classifier.py",
+            "models/digits.py",
+            "models/ldm.py",
+            "models/ldm_pipeline.py",
+        ),
     output:
         directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
     log:
