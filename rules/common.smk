@@ -182,7 +182,7 @@ def table_inputs(layout):
     """The files that a table's cells are read from."""
     runs = [f"{RESULTS}/{run.path}/run.json" for run in layout_runs(layout)]
     metrics = [f"{RESULTS}/{run.path}/metrics.json" for run in layout_runs(layout, FROM_METRICS)]
-    paired = [f"{RESULTS}/{run.path}/paired.json" for run, _ in paired_runs(layout)]
+    paired = [f"{RESULTS}/{run.path}/paired.json" for run in paired_runs(layout)]
     macs = sorted({f"{RESULTS}/macs/{run.model}.json" for run in layout_runs(layout, ("macs_g",))})
     latency = [f"{RESULTS}/latency/{layout['name']}.json"] if timed_variants(layout) else []
     return [*runs, *metrics, *paired, *macs, *latency]

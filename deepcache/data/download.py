@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 import urllib3
@@ -180,6 +180,36 @@ def download(
         raise DeepCacheError(f"{shown(url)}: {_reason(error)}") from error
     except OSError as error:
         raise disk_error(path, error) from error
+
+
+def download_once(url: str, folder: Path, sha256: dict[str, str]) -> tuple[Path, dict]:
+    """Download a file into a folder; without a checksum it is taken as it comes, once.
+
+    Where the whole checksum is not given, a message says how to pin it.
+
+    Args:
+        url: address of the file.
+        folder: where to put it, under its own name.
+        sha256: the file's SHA-256 by its name (see `download`), or empty.
+
+    Returns:
+        The file, and where it came from, as plain values for a manifest: its address, name and SHA-256.
+
+    Raises:
+        DeepCacheError: if the address names no file or not the one of the checksum, or as from `download`.
+    """
+    name = Path(unquote(urlsplit(url).path)).name
+    if not name:
+        raise DeepCacheError(f"{shown(url)}: names no file")
+    if sha256 and name not in sha256:
+        raise DeepCacheError(f"{shown(url)}: sha256 has {', '.join(sha256)}, but not the file {name}")
+    file = folder / name
+    if sha256 or not file.is_file():
+        download(url, file, sha256.get(name))
+    found = files.sha256(file)
+    if found != sha256.get(name, "").lower():
+        print(f'{shown(url)}: write `sha256: {{{name}: "{found}"}}` to pin it', file=sys.stderr)
+    return file, {"url": shown(url), "file": name, "file_sha256": found}
 
 
 def check_space(path: Path, needed: int) -> None:

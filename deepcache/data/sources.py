@@ -1,12 +1,10 @@
 """Where datasets come from: each source puts one in its place and says what it was made of."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from deepcache.data.archives import stem, unpack
-from deepcache.data.download import download, shown
+from deepcache.data.download import download_once
 from deepcache.data.random_datasets import write_random
 from deepcache.errors import DeepCacheError
 from deepcache.results.files import sha256 as digest
@@ -60,21 +58,10 @@ def from_url(folder: Path, url: str, sha256: dict[str, str], unpacked: bool, mem
         DeepCacheError: if the address names no file or not the one of the checksum, the download or the unpacking
             fails, or there is no such member.
     """
-    name = Path(unquote(urlsplit(url).path)).name
-    if not name:
-        raise DeepCacheError(f"{shown(url)}: names no file")
-    if sha256 and name not in sha256:
-        raise DeepCacheError(f"{shown(url)}: sha256 has {', '.join(sha256)}, but not the file {name}")
-    file = folder / name
-    if sha256 or not file.is_file():
-        download(url, file, sha256.get(name))
-    found = digest(file)
-    if not sha256:
-        print(f'{shown(url)}: write `sha256: {{{name}: "{found}"}}` to pin it', file=sys.stderr)
-    origin = {"url": shown(url), "file": name, "file_sha256": found}
+    file, origin = download_once(url, folder, sha256)
     if not unpacked:
         return Fetched(file, origin)
-    place = folder / f"{stem(file)}-{found[:8]}"  # another archive of the same name goes elsewhere
+    place = folder / f"{stem(file)}-{origin['file_sha256'][:8]}"  # another archive of the same name goes elsewhere
     if not place.is_dir():
         unpack(file, place)
     return Fetched(_member(place, member), {**origin, "member": member})

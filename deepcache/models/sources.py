@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from deepcache.errors import DeepCacheError
 
@@ -60,22 +59,13 @@ def from_url(folder: Path, url: str, sha256: dict[str, str], convert: str | None
     Raises:
         DeepCacheError: if the address names no file, or the download or the conversion fails.
     """
-    from deepcache.data.download import download, shown
-    from deepcache.results.files import sha256 as digest
+    from deepcache.data.download import download_once
 
-    name = Path(unquote(urlsplit(url).path)).name
-    if not name:
-        raise DeepCacheError(f"{shown(url)}: names no file")
-    if name in sha256 or not (folder / name).is_file():
-        download(url, folder / name, sha256.get(name))
-    found = digest(folder / name)
-    if found != sha256.get(name):
-        print(f'{shown(url)}: write `sha256: {{{name}: "{found}"}}` to pin it', file=sys.stderr)
-    origin = {"url": shown(url), "file": name, "file_sha256": found}
+    file, origin = download_once(url, folder, sha256)
     if convert is None:
         return Fetched(folder, origin)
     converted = folder / "diffusers"
-    CONVERTERS[convert](folder / name, converted)
+    CONVERTERS[convert](file, converted)
     return Fetched(converted, {**origin, "converted": convert})
 
 

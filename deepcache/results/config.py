@@ -132,14 +132,12 @@ def _table_problems(config: dict, key: str, table: dict, published: Path) -> Ite
 
 
 def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tuple[str, str]]:
-    yield from _reference(f"{key}.model", run.get("model", table["model"]), config["models"])
+    name = run.get("model", table["model"])
+    yield from _reference(f"{key}.model", name, config["models"])
+    model = config["models"][name]
     measured = {column if isinstance(column, str) else column.get("value") for column in table["columns"]}
-    if "reference" not in config["models"][run.get("model", table["model"])] and measured & set(FROM_METRICS):
-        yield (
-            f"models.{run.get('model', table['model'])}.reference",
-            f"missing, but {key.split('.rows')[0]} measures it",
-        )
-    model = config["models"][run.get("model", table["model"])]
+    if "reference" not in model and measured & set(FROM_METRICS):
+        yield f"models.{name}.reference", f"missing, but {key.split('.rows')[0]} measures it"
     sampler = run.get("sampler", model["sampler"])
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(sampler))
     steps = Sampler.parse(sampler).steps

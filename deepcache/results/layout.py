@@ -91,17 +91,12 @@ def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run
     return [Run.parse(path) for path in dict.fromkeys(paths)]
 
 
-def paired_runs(layout: dict) -> list[tuple[Run, Run]]:
-    """(run, the same without caching) for every cached run of a single seed whose FID the layout shows."""
+def paired_runs(layout: dict) -> list[Run]:
+    """Every cached run of a single seed whose FID the layout shows: it is compared with its `uncached`."""
     wanted = {column["run"] for column in layout["columns"] if column.get("value") == "fid"}
-    single = {
-        paths[0]: None
-        for row in layout["rows"]
-        for key, paths in row["runs"].items()
-        if key in wanted and len(paths) == 1
-    }
-    pairs = [(run, Run(run.model, run.sampler, Method(), run.seed)) for run in map(Run.parse, single)]
-    return [(run, other) for run, other in pairs if run != other]
+    single = [runs for row in layout["rows"] for key, runs in row["runs"].items() if key in wanted and len(runs) == 1]
+    found = [Run.parse(path) for path in dict.fromkeys(path for (path,) in single)]
+    return [run for run in found if run != run.uncached]
 
 
 def timed_variants(layout: dict) -> list[str]:

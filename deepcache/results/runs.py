@@ -6,7 +6,7 @@ workflow reads it while it builds its graph.
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from deepcache.caching import schedules
@@ -130,6 +130,11 @@ class Run:
     def path(self) -> PurePosixPath:
         """The run's folder below `results/<suite>`."""
         return PurePosixPath(self.model, self.sampler.slug, self.method.slug, f"seed-{self.seed}")
+
+    @property
+    def uncached(self) -> "Run":
+        """The same model, sampler and seed without caching."""
+        return replace(self, method=Method())
 
     @classmethod
     def parse(cls, path: str | PurePosixPath) -> "Run":

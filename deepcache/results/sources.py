@@ -7,8 +7,8 @@ from pathlib import Path
 
 from deepcache.caching.schedules import average_macs
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import FROM_METRICS, baseline, paired_runs, variant
-from deepcache.results.runs import Method, Run
+from deepcache.results.layout import FROM_METRICS, baseline, variant
+from deepcache.results.runs import Run
 
 
 @dataclass
@@ -44,14 +44,13 @@ class Sources:
         return self.used[path]
 
     def paired_change(self, run: Run) -> dict:
-        """`fid_change` and its interval from a bootstrap, for a run of a single seed; empty where there is none."""
-        known = {one for one, _ in paired_runs(self.layout)}
-        return self._json(self.root / run.path / "paired.json") if run in known else {}
+        """`fid_change` and its interval from a bootstrap, for a run of a single seed; empty if it caches nothing."""
+        return {} if run == run.uncached else self._json(self.root / run.path / "paired.json")
 
     def without_caching(self, runs: list[Run]) -> list[Run]:
         """The runs of the same model, sampler and seeds without caching, where the table has them; else none."""
         known = {path for row in self.layout["rows"] for paths in row["runs"].values() for path in paths}
-        found = [Run(run.model, run.sampler, Method(), run.seed) for run in runs]
+        found = [run.uncached for run in runs]
         return found if all(str(run.path) in known for run in found) else []
 
     def _macs_g(self, run: Run) -> float:

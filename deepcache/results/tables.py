@@ -6,10 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
-from deepcache.metrics.intervals import MINIMUM_SEEDS, Interval, over_seeds, paired_over_seeds
+from deepcache.metrics.intervals import MINIMUM_SEEDS, over_seeds, paired_over_seeds
 from deepcache.results.layout import FROM_METRICS
 from deepcache.results.runs import Run
 from deepcache.results.sources import Sources
+
+INTERVALS = ("_low", "_high", "_change")  # endings of columns that are left out where nothing fills them
 
 
 def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
@@ -37,9 +39,6 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
     table[whole] = table[whole].convert_dtypes()  # else a row without a number turns the others' into fractions
     _check_counts(sources)
     return table
-
-
-INTERVALS = ("_low", "_high", "_change")  # endings of columns that are left out where nothing fills them
 
 
 def _row(layout: dict, row: dict, paper: pd.DataFrame, sources: Sources) -> dict:
@@ -94,7 +93,7 @@ def _intervals(name: str, metric: str, runs: list[Run], sources: Sources) -> dic
     cells |= {f"{name}_low": one.low, f"{name}_high": one.high}
     others = sources.without_caching(runs)
     if others and others != runs and None not in (before := sources.by_seed(metric, others)).values():
-        change: Interval = paired_over_seeds(values, before)
+        change = paired_over_seeds(values, before)
         cells |= {
             f"{name}_change": change.value,
             f"{name}_change_low": change.low,

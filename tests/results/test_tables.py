@@ -167,7 +167,7 @@ def test_one_seed_has_the_bootstraps_interval(root):
         for name, pattern in (("full", FULL), ("cached", CACHED))
     ]
     layout = {**LAYOUT, "rows": rows}
-    assert [str(run.path) for run, _ in paired_runs(layout)] == [CACHED.format(0)]
+    assert [str(run.path) for run in paired_runs(layout)] == [CACHED.format(0)]
     table = build_table(layout, root, root).set_index("method")
     assert table.loc["cached", list(change)].tolist() == [4.0, 3.5, 4.5]
     assert pd.isna(table.loc["full", "fid_change"])

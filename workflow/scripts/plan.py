@@ -25,8 +25,7 @@ def main(arguments) -> None:
     if arguments.tflops is not None:
         config["plan"]["tflops"] = arguments.tflops
     table = plan(config, lambda name, branches: checkpoint_shape(name, config["checkpoints"][name], branches))
-    widths = {"petamacs": ".3g", "hours": ".3g", "download_gb": ".3g", "disk_gb": ".3g"}
-    print(table.to_markdown(index=False, floatfmt=("", "", "", *widths.values()), intfmt=","))
+    print(table.to_markdown(index=False, floatfmt=".3g", intfmt=","))
     print(
         f"\nSuite {config['suite']}. Hours: U-Net passes of the samples at {config['plan']['tflops']:g} TFLOP/s "
         "(`plan.tflops` in the config, or --tflops), without first stage, metrics and timing. Downloads of checkpoints "
