@@ -79,13 +79,18 @@ def train_first_stage(
     with torch.no_grad():
         latents = torch.cat([vqvae.encode(images).latents for images in data.split(BATCH)])
         entries = vqvae.quantize(latents)[2][2]
-        reconstructed = vqvae.decode(latents[held_out]).sample.clamp(-1, 1)
-    error = F.mse_loss(reconstructed, data[held_out])
+        psnr = reconstruction_psnr(vqvae.decode(latents[held_out]).sample, data[held_out])
     vqvae.register_to_config(scaling_factor=1 / latents.std().item())
     figures = {
         "held_out_images": HELD_OUT,
-        "held_out_psnr_db": 10 * (4 / error).log10().item(),  # from -1 to 1 is 2
+        "held_out_psnr_db": psnr,
         "codebook_entries": vqvae.config.num_vq_embeddings,
         "codebook_entries_used": len(entries.unique()),
     }
     return dataclasses.replace(result, figures=figures), latents * vqvae.config.scaling_factor
+
+
+def reconstruction_psnr(reconstructed: torch.Tensor, images: torch.Tensor) -> float:
+    """PSNR in dB of images scaled to [-1, 1]; what lies outside is clipped."""
+    error = F.mse_loss(reconstructed.clamp(-1, 1), images)
+    return 10 * (4 / error).log10().item()  # from -1 to 1 is 2

@@ -13,9 +13,12 @@ import torch.nn.functional as F
 from deepcache.data.digits import load_digits
 from deepcache.models.classifier import INPUT_SIZE, DigitsClassifier
 from deepcache.models.digits import IMAGE_SIZE, ddpm_scheduler, digits_ddpm_unet
+from deepcache.training.contrastive import train_clip
 from deepcache.training.diffusion import noise_prediction_loss
 from deepcache.training.ldm import train_ldm
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
+from deepcache.training.student import train_student
+from deepcache.training.text_to_image import train_text_to_image
 
 
 @dataclass(frozen=True)
@@ -82,5 +85,19 @@ RECIPES = {
             "unet": TrainingSettings(steps=5000, batch_size=64, learning_rate=1e-3, ema_decay=0.998),
         },
         train_ldm,
+    ),
+    "digits-sd": Recipe(
+        {
+            "first_stage": TrainingSettings(steps=1000, batch_size=32, learning_rate=2e-3, ema_decay=0.99),
+            "unet": TrainingSettings(steps=4000, batch_size=64, learning_rate=1e-3, ema_decay=0.998),
+        },
+        train_text_to_image,
+    ),
+    "digits-bk-sdm": Recipe(
+        {"unet": TrainingSettings(steps=2500, batch_size=64, learning_rate=1e-3, ema_decay=0.995)}, train_student
+    ),
+    "digits-clip": Recipe(
+        {"clip": TrainingSettings(steps=1500, batch_size=128, learning_rate=1e-3, weight_decay=1e-2, ema_decay=0.99)},
+        train_clip,
     ),
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from deepcache import cli
 
+MODELS = ["digits-ddpm", "digits-ldm", "digits-sd", "digits-bk-sdm", "digits-classifier", "digits-clip"]
+
 
 def main(arguments) -> None:
     """Train and save; the folder appears only when everything is in it."""
@@ -30,7 +32,7 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--model", required=True, choices=["digits-ddpm", "digits-classifier", "digits-ldm"])
+    parser.add_argument("--model", required=True, choices=MODELS)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
     parser.add_argument("--steps", type=cli.positive, help="optimisation steps in each phase (default: the recipe's)")
     parser.add_argument("--seed", type=int, default=0)

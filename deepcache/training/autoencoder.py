@@ -1,0 +1,54 @@
+"""Training of a first stage with a Gaussian latent (Rombach et al. 2022, "KL-reg"; Kingma and Welling 2014).
+
+As with the codebook, the perceptual and adversarial losses are left out.
+"""
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+
+from deepcache.training.first_stage import BATCH, HELD_OUT, reconstruction_psnr
+from deepcache.training.loop import TrainingResult, TrainingSettings, fit
+
+KL_WEIGHT = 1e-4  # per element of the latent, beside the mean squared error
+
+
+def train_autoencoder(vae: AutoencoderKL, data: torch.Tensor, settings: TrainingSettings, name: str) -> TrainingResult:
+    """Train a first stage in place and set its `scaling_factor` so that its latents have a standard deviation of 1.
+
+    Args:
+        vae: with random weights.
+        data: images, float32, shape (N, C, H, W), scaled to [-1, 1].
+        settings: see TrainingSettings.
+        name: shown in the progress bar.
+
+    Returns:
+        The result, with the reconstruction of held-out images (dB).
+    """
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(settings.seed))
+    held_out, used = order[:HELD_OUT], order[HELD_OUT:]
+
+    def batch_loss(generator: torch.Generator) -> torch.Tensor:
+        images = data[used[torch.randint(0, len(used), (settings.batch_size,), generator=generator)]]
+        posterior = vae.encode(images).latent_dist
+        reconstructed = vae.decode(posterior.sample(generator)).sample
+        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        return F.mse_loss(reconstructed, images) + KL_WEIGHT * kl
+
+    result = fit(vae, batch_loss, settings, name)
+    mean, std = encode_all(vae, data)  # the scale is still 1
+    vae.register_to_config(scaling_factor=1 / (mean.var() + std.square().mean()).sqrt().item())
+    with torch.no_grad():
+        psnr = reconstruction_psnr(vae.decode(mean[held_out]).sample, data[held_out])
+    figures = {"held_out_images": HELD_OUT, "held_out_psnr_db": psnr}
+    return dataclasses.replace(result, figures=figures)
+
+
+@torch.no_grad()
+def encode_all(vae: AutoencoderKL, data: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of each image's latent, scaled, each of shape (N, latent channels, h, w)."""
+    found = [vae.encode(images).latent_dist for images in data.split(BATCH)]
+    mean, std = torch.cat([one.mean for one in found]), torch.cat([one.std for one in found])
+    return mean * vae.config.scaling_factor, std * vae.config.scaling_factor

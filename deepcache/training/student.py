@@ -1,0 +1,94 @@
+"""Training of `digits-bk-sdm`: of the blocks of `digits-sd` some are removed, the rest learns from it (BK-SDM)."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+
+from deepcache.errors import DeepCacheError
+from deepcache.models.digits_sd import digits_sd_pipeline, digits_sd_unet, digits_tokenizer
+from deepcache.training.autoencoder import encode_all
+from deepcache.training.diffusion import noise_prediction_loss
+from deepcache.training.loop import TrainingResult, TrainingSettings, fit
+from deepcache.training.text_to_image import Captioned, rgb_digits
+
+TEACHER = Path(__file__).resolve().parents[2] / "resources/checkpoints/digits-sd"
+OUTPUT_WEIGHT = FEATURE_WEIGHT = 1.0  # beside the loss of the task (their Eq. 4)
+
+
+def initialise_from(student: UNet2DConditionModel, teacher: UNet2DConditionModel) -> None:
+    """Give the student the weights of the teacher's layers that it keeps (their section 3.1).
+
+    Of two layers in a down block the first is kept, of three in an up block the first and the last.
+
+    Raises:
+        DeepCacheError: if a layer of the student has no such layer in the teacher.
+    """
+    weights, kept = teacher.state_dict(), {}
+    for name in student.state_dict():
+        parts = name.split(".")
+        if parts[0] == "up_blocks" and parts[2] in ("resnets", "attentions") and parts[3] == "1":
+            parts[3] = "2"
+        kept[name] = weights[".".join(parts)]
+    try:
+        student.load_state_dict(kept)
+    except RuntimeError as error:
+        raise DeepCacheError(f"the student's layers are not among the teacher's ({error})") from error
+
+
+class Features:
+    """The outputs of a U-Net's blocks in its last pass, from the outermost down block to the outermost up block."""
+
+    def __init__(self, unet: UNet2DConditionModel):
+        self.last: list[torch.Tensor] = []
+        for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
+            block.register_forward_hook(self._append)
+
+    def _append(self, block, args, output) -> None:
+        self.last.append(output[0] if isinstance(output, tuple) else output)
+
+    def take(self) -> list[torch.Tensor]:
+        """Return them and forget them."""
+        taken, self.last = self.last, []
+        return taken
+
+
+def distillation_loss(student, teacher, student_features: Features, teacher_features: Features, x, t, context):
+    """Output and feature distillation, and the student's noise: (loss, noise); their Eq. 2 and 3."""
+    noise = student(x, t, encoder_hidden_states=context).sample
+    with torch.no_grad():
+        wanted = teacher(x, t, encoder_hidden_states=context).sample
+    pairs = zip(student_features.take(), teacher_features.take(), strict=True)
+    features = sum(F.mse_loss(ours, theirs) for ours, theirs in pairs)
+    return OUTPUT_WEIGHT * F.mse_loss(noise, wanted) + FEATURE_WEIGHT * features, noise
+
+
+def train_student(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, TrainingResult]:
+    """Distil the shipped `digits-sd`, whose first stage and text encoder stay as they are, and save the pipeline."""
+    settings = phases["unet"]
+    pipeline = StableDiffusionPipeline.from_pretrained(TEACHER, dtype=torch.float32)
+    vae, text_encoder, teacher = pipeline.vae, pipeline.text_encoder, pipeline.unet.eval()
+    data, labels = rgb_digits()
+    captioned = Captioned(*encode_all(vae, data), labels, digits_tokenizer())
+    student = digits_sd_unet(layers_per_block=1)
+    initialise_from(student, teacher)
+    learning, known = Features(student), Features(teacher)
+    for part in (vae, text_encoder, teacher):
+        part.requires_grad_(False)
+
+    def batch_loss(generator: torch.Generator) -> torch.Tensor:
+        latents, ids = captioned.draw(settings.batch_size, generator)
+        context, distilled = text_encoder(ids).last_hidden_state, []
+
+        def predict(x, t):
+            loss, noise = distillation_loss(student, teacher, learning, known, x, t, context)
+            distilled.append(loss)
+            return noise
+
+        return noise_prediction_loss(predict, latents, pipeline.scheduler, generator) + distilled[0]
+
+    result = fit(student, batch_loss, settings, "digits-bk-sdm")
+    saved = digits_sd_pipeline(vae.half(), text_encoder.half(), student.half())
+    saved.save_pretrained(folder)
+    return {"unet": result}
