@@ -88,13 +88,13 @@ RECIPES = {
     ),
     "digits-sd": Recipe(
         {
-            "first_stage": TrainingSettings(steps=1000, batch_size=32, learning_rate=2e-3, ema_decay=0.99),
-            "unet": TrainingSettings(steps=4000, batch_size=64, learning_rate=1e-3, ema_decay=0.998),
+            "first_stage": TrainingSettings(steps=800, batch_size=32, learning_rate=2e-3, ema_decay=0.99),
+            "unet": TrainingSettings(steps=4000, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
         },
         train_text_to_image,
     ),
     "digits-bk-sdm": Recipe(
-        {"unet": TrainingSettings(steps=2500, batch_size=64, learning_rate=1e-3, ema_decay=0.995)}, train_student
+        {"unet": TrainingSettings(steps=2000, batch_size=32, learning_rate=1e-3, ema_decay=0.995)}, train_student
     ),
     "digits-clip": Recipe(
         {"clip": TrainingSettings(steps=1500, batch_size=128, learning_rate=1e-3, weight_decay=1e-2, ema_decay=0.99)},
