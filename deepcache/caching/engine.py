@@ -179,7 +179,7 @@ class DeepCache:
         if sample.shape != self._shape and not self._is_over():
             self._reset()
             self._shape = sample.shape
-            self._expected = self._calls_expected()
+            self._expected = self._calls_expected(args[1] if len(args) > 1 else kwargs.get("timestep"))
         step, over = self._step, self._is_over()
         try:
             if over or self._is_full(step):
@@ -270,14 +270,27 @@ class DeepCache:
                 self._scheduler.set_timesteps = self._own_set_timesteps
         self._scheduler = self._set_timesteps = None
 
-    def _calls_expected(self) -> int | None:
-        """Calls of the U-Net in this trajectory; None where nobody can know."""
+    def _calls_expected(self, first_timestep) -> int | None:
+        """Calls of the U-Net in this trajectory, whose first has this timestep; None where nobody can know."""
         timesteps = getattr(self._scheduler, "timesteps", None)
         if timesteps is None:
             return None
         if getattr(self._scheduler, "num_inference_steps", None) is None:
             return None if self._timesteps_set else 0  # 0: it is not this scheduler that drives the U-Net
-        return len(timesteps) - (getattr(self._scheduler, "begin_index", None) or 0)
+        return len(timesteps) - _position(first_timestep, timesteps)
+
+
+def _position(timestep, timesteps: torch.Tensor) -> int:
+    """Where in the scheduler's timesteps a trajectory begins: image-to-image leaves the first ones out.
+
+    Pipelines pass views of the scheduler's timesteps, so the place in memory tells it, which neither waits for the
+    device nor is misled by a timestep that stands there twice (PLMS). What is no such view counts as the first.
+    """
+    if not isinstance(timestep, torch.Tensor) or not isinstance(timesteps, torch.Tensor):
+        return 0
+    if timestep.untyped_storage().data_ptr() != timesteps.untyped_storage().data_ptr():
+        return 0
+    return (timestep.storage_offset() - timesteps.storage_offset()) // timesteps.stride(0)
 
 
 def _find_unet(pipe_or_unet) -> tuple[object | None, nn.Module]:

@@ -2,7 +2,6 @@
 
 import copy
 import io
-import json
 import pickle
 from types import SimpleNamespace
 
@@ -16,26 +15,18 @@ from diffusers import (
     DDIMScheduler,
     DiTPipeline,
     DiTTransformer2DModel,
-    EulerDiscreteScheduler,
-    PNDMScheduler,
     StableDiffusionImg2ImgPipeline,
-    StableDiffusionPipeline,
     UNetSpatioTemporalConditionModel,
 )
 from peft import LoraConfig
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from deepcache import DeepCache, DeepCacheError, Forecast, num_branches, uniform
 from tests.caching import reference
+from tests.caching.pipelines import image_to_image, text_to_image
 from tests.caching.reference import overridden, trajectory
 from tests.conftest import make_unet2d, make_unet2d_condition
 
 CONTEXT = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(7))
-SCHEDULERS = {
-    "PNDM": lambda: PNDMScheduler(skip_prk_steps=True, steps_offset=1),
-    "DDIM": lambda: DDIMScheduler(steps_offset=1, clip_sample=False),
-    "Euler": lambda: EulerDiscreteScheduler(steps_offset=1),
-}
 
 
 def call(unet, x, t, **options):
@@ -68,34 +59,8 @@ def assert_cached_equals_overridden(unet, branch=2, call=call):
 
 @pytest.fixture
 def pipe(tmp_path):
-    """Stable Diffusion in small: its own pipeline class with tiny components and random weights."""
-    words = ["a", "b", "a</w>", "b</w>", "<|startoftext|>", "<|endoftext|>"]
-    (tmp_path / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
-    torch.manual_seed(0)
-    text_config = CLIPTextConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=8,
-        bos_token_id=4,
-        eos_token_id=5,
-        pad_token_id=5,
-    )
-    pipe = StableDiffusionPipeline(
-        vae=AutoencoderKL(block_out_channels=(4,), norm_num_groups=2, latent_channels=4, sample_size=16).eval(),
-        text_encoder=CLIPTextModel(text_config).eval(),
-        tokenizer=CLIPTokenizer.from_pretrained(tmp_path, model_max_length=8),
-        unet=make_unet2d_condition(),
-        scheduler=SCHEDULERS["DDIM"](),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+    """See pipelines.text_to_image."""
+    return text_to_image(tmp_path)
 
 
 def generate(pipe, num_steps=4, **options):
@@ -108,28 +73,6 @@ def generate(pipe, num_steps=4, **options):
     return pipe("a b", num_inference_steps=num_steps, output_type="latent", generator=generator, **options).images
 
 
-def image_to_image(pipe, scheduler=None) -> StableDiffusionImg2ImgPipeline:
-    """Another pipeline with the same components."""
-    components = {**pipe.components, **({} if scheduler is None else {"scheduler": scheduler})}
-    other = StableDiffusionImg2ImgPipeline(**components, requires_safety_checker=False)
-    other.set_progress_bar_config(disable=True)
-    return other
-
-
-@pytest.mark.parametrize("branch", [1, 4])
-@pytest.mark.parametrize(("scheduler", "calls"), [("PNDM", 5), ("DDIM", 4), ("Euler", 4)])
-def test_cached_pipeline_equals_the_full_one_with_the_feature_overridden(pipe, scheduler, calls, branch):
-    pipe.scheduler = SCHEDULERS[scheduler]()
-    with DeepCache(pipe, 3, branch) as cache:
-        ours = [generate(pipe), generate(pipe)]
-        assert (cache.steps, cache.full_steps) == (calls, uniform(calls, 3))
-        assert cache.bytes_cached == 0, "released after the last step"
-    with overridden(pipe.unet, branch, uniform(calls, 3)):
-        full = generate(pipe)
-    assert torch.equal(ours[0], full) and torch.equal(ours[1], full)
-    assert not torch.equal(full, generate(pipe))
-
-
 def test_cached_pipeline_makes_several_images_and_other_resolutions(pipe):
     options = [{}, {"num_images_per_prompt": 2}, {"height": 24, "width": 8}, {"guidance_scale": 1.0}]
     with DeepCache(pipe, 3, 1):
@@ -137,20 +80,6 @@ def test_cached_pipeline_makes_several_images_and_other_resolutions(pipe):
     for sample, changes in zip(ours, options, strict=True):
         with overridden(pipe.unet, 1, uniform(4, 3)):
             assert torch.equal(sample, generate(pipe, **changes))
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_image_to_image_counts_only_the_steps_that_run(pipe, scheduler):
-    other = image_to_image(pipe, SCHEDULERS[scheduler]())
-    ran = []
-    handle = pipe.unet.register_forward_hook(lambda *_: ran.append(1))
-    with DeepCache(other, 4, 1) as cache:
-        ours = generate(other, num_steps=10, strength=0.6)
-        assert (cache.steps, cache.full_steps) == (len(ran), (0, 4))
-    assert len(ran) == {"PNDM": 7, "DDIM": 6, "Euler": 6}[scheduler]
-    handle.remove()
-    with overridden(pipe.unet, 1, (0, 4)):
-        assert torch.equal(ours, generate(other, num_steps=10, strength=0.6))
 
 
 def test_two_pipelines_with_one_unet_and_one_scheduler_are_both_cached(pipe):
@@ -167,7 +96,7 @@ def test_two_pipelines_with_one_unet_and_one_scheduler_are_both_cached(pipe):
 
 @pytest.mark.parametrize("first", ["watched", "unwatched"])
 def test_pipeline_with_the_same_unet_and_another_scheduler_runs_fully_with_a_warning(pipe, caplog, first):
-    other = image_to_image(pipe, SCHEDULERS["DDIM"]())
+    other = image_to_image(pipe, scheduler=DDIMScheduler(steps_offset=1, clip_sample=False))
     pair = {"image": torch.linspace(0, 1, 2 * 3 * 16 * 16).reshape(2, 3, 16, 16), "num_images_per_prompt": 2}
     options = [{}, {**pair, "num_steps": 3}, {**pair, "num_steps": 3}]
     full = [generate(other, **changes) for changes in options]
