@@ -13,6 +13,8 @@ from torch import nn
 
 from deepcache.errors import DeepCacheError
 from deepcache.models.paper_pipelines import ddpm, ldm_class, stable_diffusion
+from deepcache.models.random_alexnet import AlexNetWeights
+from deepcache.models.random_clip import ClipWeights
 from deepcache.models.random_inception import InceptionWeights
 from deepcache.progress import progress
 from deepcache.results.files import atomic, check_replaceable, write_json
@@ -20,11 +22,15 @@ from deepcache.results.files import atomic, check_replaceable, write_json
 RECORD = "random.json"  # says in each folder how its weights were drawn
 
 
-def inception(architecture: str, sample_size: int | None) -> InceptionWeights:
-    """The extractor of FID's features; DeepCacheError if a `sample_size` is given, which it does not have."""
-    if sample_size is not None:
-        raise DeepCacheError(f"{architecture} takes images of any size: leave sample_size out")
-    return InceptionWeights()
+def any_size(build: Callable) -> Callable:
+    """A builder of what measures images; DeepCacheError if it gets a `sample_size`, which such a network has not."""
+
+    def builder(architecture: str, sample_size: int | None):
+        if sample_size is not None:
+            raise DeepCacheError(f"{architecture} takes images of any size: leave sample_size out")
+        return build()
+
+    return builder
 
 
 RANDOM = {
@@ -36,12 +42,14 @@ RANDOM = {
     "bk-sdm-base": stable_diffusion,
     "bk-sdm-small": stable_diffusion,
     "bk-sdm-tiny": stable_diffusion,
-    "inception": inception,
+    "inception": any_size(InceptionWeights),
+    "clip-vit-b-32": any_size(ClipWeights),
+    "lpips-alexnet": any_size(AlexNetWeights),
 }
 
 
 def write_random(architecture: str, folder: str | Path, seed: int, sample_size: int | None = None) -> None:
-    """Write a checkpoint with random weights: a pipeline in diffusers' format, fp16, or torch-fidelity's Inception.
+    """Write a checkpoint with random weights: a pipeline in diffusers' format, fp16, or a network that measures images.
 
     The same arguments give the same bytes. Pipelines are best opened with `dtype=torch.float32`: otherwise
     transformers keeps the text encoder in fp16, which diffusers does not do with its models.

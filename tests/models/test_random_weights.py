@@ -15,9 +15,12 @@ from diffusers import PNDMScheduler, StableDiffusionPipeline
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import load_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torchvision.models import alexnet
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from deepcache import DeepCacheError
+from deepcache.metrics.clip_score import load_clip
+from deepcache.metrics.perceptual import load_perceptual
 from deepcache.models import clip_vocabulary, paper_pipelines
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.dummy_inputs import dummy_inputs
@@ -34,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "workflow/scripts/random_checkpoint.py"
 OFFICIAL_LDM = Path(__file__).with_name("data") / "ldm/cin256_v2_keys.csv"
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
+ALEXNET = "alexnet-owt-7be5be79.pth"
 PROMPTS = [
     "a photograph of an astronaut riding a horse",
     "",
@@ -230,8 +234,42 @@ def test_inception_is_torch_fidelitys(tmp_path):
         assert (values.std(0) / values.abs().mean()).mean() > 0.01
 
 
+def test_clip_has_the_original_size():
+    [model] = RANDOM["clip-vit-b-32"]("clip-vit-b-32", None).components.values()
+    assert sum(p.numel() for p in model.parameters()) == 151_277_313
+    assert {(p.device.type, p.dtype) for p in model.parameters()} == {("meta", torch.float16)}
+
+
+def test_clip_is_open_clips(monkeypatch, tmp_path):
+    vision = {"image_size": 32, "layers": 2, "width": 32, "patch_size": 8, "head_width": 16}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
+    few = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-32", few)  # the same model with few channels
+    write_random("clip-vit-b-32", tmp_path, 0)
+    assert types_in(tmp_path) == {torch.float16}
+    _, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{tmp_path}")
+    assert str(preprocess) == str(open_clip.create_model_and_transforms("ViT-B-32")[2])
+    images = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), dtype=np.uint8)
+    scores = load_clip(tmp_path, torch.device("cpu")).scores(images, PROMPTS[:4] * 2)
+    assert 0 < scores.max() < 100
+    assert scores.std() > 0.1
+
+
+def test_alexnet_is_torchvisions(tmp_path):
+    write_random("lpips-alexnet", tmp_path, 0)
+    state = torch.load(tmp_path / ALEXNET, weights_only=True)
+    assert {key: (value.shape, value.dtype) for key, value in state.items()} == {
+        key: (value.shape, value.dtype) for key, value in alexnet().state_dict().items()
+    }
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    distances = load_perceptual(tmp_path, torch.device("cpu")).distances(images, images // 32 * 32)
+    (tmp_path / ALEXNET).unlink()  # 244 MB
+    assert (distances > 1e-5).all()
+    assert distances[0] != distances[1]
+
+
 def test_smallest_sides():
-    assert set(SMALLEST) == set(ARCHITECTURES) == set(RANDOM) - {"inception"}
+    assert set(SMALLEST) == set(ARCHITECTURES) == set(RANDOM) - {"inception", "clip-vit-b-32", "lpips-alexnet"}
     for architecture, side in SMALLEST.items():
         known = ARCHITECTURES[architecture]
         unet = known.build()
@@ -245,10 +283,12 @@ def test_smallest_sides():
 @pytest.mark.parametrize(
     ("architecture", "seed", "size", "message"),
     [
-        ("sdxl", 0, None, r"architecture must be one of ddpm-cifar10, .*, inception, not 'sdxl'"),
+        ("sdxl", 0, None, r"architecture must be one of ddpm-cifar10, .*, lpips-alexnet, not 'sdxl'"),
         ("ddpm-cifar10", -1, None, r"seed must be from 0 to 2\^63 - 1, not -1"),
         ("ddpm-cifar10", 0, 4, "sample_size must be a multiple of 8, since there are 4 levels, not 4"),
         ("inception", 0, 299, "inception takes images of any size: leave sample_size out"),
+        ("clip-vit-b-32", 0, 224, "clip-vit-b-32 takes images of any size: leave sample_size out"),
+        ("lpips-alexnet", 0, 224, "lpips-alexnet takes images of any size: leave sample_size out"),
     ],
 )
 def test_bad_arguments(architecture, seed, size, message, tmp_path):

@@ -1,6 +1,6 @@
 """Write a checkpoint of one of the paper's architectures with random weights, to try the workflow without downloads.
 
-Its images show nothing. Writes diffusers' format in fp16 (`inception`: torch-fidelity's weights file) and random.json.
+Its images show nothing. Writes diffusers' format in fp16 (what measures images: its own files) and random.json.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--architecture", required=True, help="such as ddpm-cifar10, sd-v1-5, inception")
+    parser.add_argument("--architecture", required=True, help="such as ddpm-cifar10, sd-v1-5, inception, clip-vit-b-32")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--sample-size", type=cli.positive, metavar="S", help="side of the U-Net's input (default: the original's)"
