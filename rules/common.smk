@@ -8,7 +8,15 @@ from pathlib import Path
 
 from deepcache.errors import DeepCacheError
 from deepcache.results.config import extend, validate
-from deepcache.results.layout import FROM_METRICS, layout_runs, paired_runs, table_layout, timed_variants
+from deepcache.results.layout import (
+    FROM_CLIP,
+    FROM_METRICS,
+    fidelity_runs,
+    layout_runs,
+    paired_runs,
+    table_layout,
+    timed_variants,
+)
 from deepcache.results.runs import Method, Run, Sampler
 
 PUBLISHED = "config/published"
@@ -39,7 +47,6 @@ wildcard_constraints:
     seed="[0-9]+",
     shard="[0-9]{5}",
     table="|".join(config["tables"]),
-    grid="|".join(config["sample_grids"]),
 
 
 def code(script, *packages):
@@ -183,9 +190,11 @@ def table_inputs(layout):
     runs = [f"{RESULTS}/{run.path}/run.json" for run in layout_runs(layout)]
     metrics = [f"{RESULTS}/{run.path}/metrics.json" for run in layout_runs(layout, FROM_METRICS)]
     paired = [f"{RESULTS}/{run.path}/paired.json" for run in paired_runs(layout)]
+    clip = [f"{RESULTS}/{run.path}/clip_score.json" for run in layout_runs(layout, FROM_CLIP)]
+    fidelity = [f"{RESULTS}/{run.path}/paired_fidelity.json" for run in fidelity_runs(layout)]
     macs = sorted({f"{RESULTS}/macs/{run.model}.json" for run in layout_runs(layout, ("macs_g",))})
     latency = [f"{RESULTS}/latency/{layout['name']}.json"] if timed_variants(layout) else []
-    return [*runs, *metrics, *paired, *macs, *latency]
+    return [*runs, *metrics, *paired, *clip, *fidelity, *macs, *latency]
 
 
 def kept_results(layout):
@@ -195,17 +204,43 @@ def kept_results(layout):
     return [*table_inputs(layout), *shards]
 
 
-def grid_runs(grid):
-    """(label, run) for each row of a picture: its model's rows in its table, the first seed."""
+def grid_runs(name):
+    """(label, run) for each method of a picture: the rows of its table that it shows, the first seed."""
+    grid = config["sample_grids"][name]
     layout = LAYOUTS[grid["table"]]
-    model = grid.get("model", config["tables"][grid["table"]]["model"])
+    model = grid.get("model", None if "where" in grid else config["tables"][grid["table"]]["model"])
     found = {}
     for row in layout["rows"]:
-        for paths in row["runs"].values():
+        if any(row["labels"].get(key) not in values for key, values in grid.get("where", {}).items()):
+            continue
+        for column, paths in row["runs"].items():
             run = Run.parse(paths[0])
-            if run.model == model:
-                found.setdefault(paths[0], row["labels"].get("method") or run.method.slug)
+            if model in (None, run.model) and grid.get("run", column) == column:
+                label = grid.get("label", "{method}").format_map({"method": run.method.slug, **row["labels"]})
+                found.setdefault(paths[0], label)
     return [(label, Run.parse(path)) for path, label in found.items()]
+
+
+def grid_prompts(wildcards):
+    """The prompts of a picture that shows them; none otherwise."""
+    (_, run), *_ = grid_runs(wildcards.grid)
+    prompts = config["models"][run.model].get("prompts")
+    return dataset_manifest(prompts) if config["sample_grids"][wildcards.grid].get("prompts") else []
+
+
+def grid_latency(wildcards):
+    """The times of a picture that shows them; none otherwise."""
+    grid = config["sample_grids"][wildcards.grid]
+    return f"{RESULTS}/latency/{grid['table']}.json" if grid.get("seconds") else []
+
+
+def grid_options(wildcards, input):
+    """What else a picture shows, as options of sample_grid.py."""
+    options = ["--prompts", str(input.prompts)] if input.prompts else []
+    if input.latency:
+        variants = [str(run.path.parent) for _, run in grid_runs(wildcards.grid)]
+        options += ["--latency", str(input.latency), "--variants", *variants]
+    return shlex.join(options)
 
 
 def grids_of(table):

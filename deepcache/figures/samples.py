@@ -1,29 +1,67 @@
-"""Samples of several methods, one row each, the same noise in each column."""
+"""Samples of several methods side by side, made from the same noise."""
 
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from deepcache.figures.style import plt
 
+LARGE = 128  # pixels: from here on images are drawn larger
+PROMPT_WIDTH, PROMPT_LINES = 26, 4
 
-def draw_sample_grid(title: str, rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
-    """Draw rows of images.
 
-    Args:
-        title: above the picture.
-        rows: (label, uint8 images of shape (N, H, W, C)), the same N in each.
+@dataclass(frozen=True)
+class Samples:
+    """What one method made.
+
+    Attributes:
+        label: of the method.
+        images: uint8, shape (N, H, W, C).
+        caption: stands below the method's images; for example the time that one takes.
     """
-    count = len(rows[0][1])
-    figure, axes = plt.subplots(
-        len(rows), count, figsize=(0.62 * count + 1.6, 0.62 * len(rows) + 0.5), squeeze=False, layout="constrained"
-    )
-    for (label, images), line in zip(rows, axes, strict=True):
-        for image, one in zip(images, line, strict=True):
-            one.imshow(image.squeeze(), vmin=0, vmax=255, interpolation="nearest")
-            one.set_xticks([])
-            one.set_yticks([])
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center")
+
+    label: str
+    images: np.ndarray
+    caption: str = ""
+
+
+def draw_rows(title: str, methods: Sequence[Samples]) -> Figure:
+    """A row for each method, the same noise in each column; every method has as many images."""
+    count = len(methods[0].images)
+    figure, axes = _grid(len(methods), count, 0.62 * count + 1.6, 0.62 * len(methods) + 0.5)
+    for method, line in zip(methods, axes, strict=True):
+        for image, one in zip(method.images, line, strict=True):
+            _show(one, image)
+        line[0].set_ylabel(method.label, rotation=0, ha="right", va="center")
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def draw_columns(title: str, methods: Sequence[Samples], prompts: Sequence[str]) -> Figure:
+    """A column for each method with its caption below, a row for each image with its prompt on the left."""
+    side = 1.6 if methods[0].images.shape[1] >= LARGE else 0.95
+    count = len(methods[0].images)
+    figure, axes = _grid(count, len(methods), side * len(methods) + 1.9, side * count + 1.1)
+    for method, line in zip(methods, axes.T, strict=True):
+        for image, one in zip(method.images, line, strict=True):
+            _show(one, image)
+        line[0].set_title(method.label, fontsize=9)
+        line[-1].set_xlabel(method.caption)
+    for prompt, line in zip(prompts, axes, strict=True):
+        lines = textwrap.wrap(prompt, PROMPT_WIDTH, max_lines=PROMPT_LINES, placeholder=" ...")
+        line[0].set_ylabel("\n".join(lines), rotation=0, ha="right", va="center", fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _grid(rows: int, columns: int, width: float, height: float):
+    return plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+
+
+def _show(axes, image: np.ndarray) -> None:
+    axes.imshow(image.squeeze(), vmin=0, vmax=255, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])

@@ -63,6 +63,26 @@ def paired_over_seeds(values: Mapping[int, float], baseline: Mapping[int, float]
     return over_seeds([values[seed] - baseline[seed] for seed in values])
 
 
+def paired_over_images(values: Sequence[float], baseline: Sequence[float]) -> Interval:
+    """Mean difference of a score that each image has by itself: the interval of the paired t-test over images.
+
+    Args:
+        values: the score of each image of a run.
+        baseline: those of the run that it is compared with, whose image j has the same noise and prompt.
+
+    Raises:
+        DeepCacheError: if the counts differ, there are fewer than two images, or a value is not finite.
+    """
+    if len(values) != len(baseline):
+        raise DeepCacheError(f"images are compared in pairs, but there are {len(values)} and {len(baseline)}")
+    if len(values) < 2:
+        raise DeepCacheError(f"an interval over images needs at least two of them, not {len(values)}")
+    differences = [one - other for one, other in zip(values, baseline, strict=True)]
+    _check_finite(differences)
+    sd = stdev(differences)
+    return _student(fmean(differences), sd / math.sqrt(len(differences)), sd, len(differences))
+
+
 def paired_bootstrap(
     metric: Callable[[np.ndarray], float],
     features: np.ndarray,

@@ -8,7 +8,7 @@ import jsonschema
 import yaml
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import FROM_METRICS, candidates, resolve_method
+from deepcache.results.layout import FROM_CLIP, FROM_METRICS, FROM_PAIRED, candidates, resolve_method
 from deepcache.results.runs import Sampler
 
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
@@ -85,8 +85,13 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
         yield from _reference(f"{key}.checkpoint", model["checkpoint"], config["checkpoints"])
         if "reference" in model:
             yield from _reference(f"{key}.reference", model["reference"], config["references"])
+        for weights in ("clip", "perceptual"):
+            if weights in model:
+                yield from _reference(f"{key}.{weights}", model[weights], config["checkpoints"])
         if "prompts" in model:
             yield from _dataset(f"{key}.prompts", model["prompts"], config, PROMPTS)
+        elif "clip" in model:
+            yield f"{key}.clip", "a CLIP score needs the model's prompts"
         yield from _attempt(f"{key}.sampler", lambda model=model: Sampler.parse(model["sampler"]))
     for name, reference in config["references"].items():
         yield from _dataset(f"references.{name}.dataset", reference["dataset"], config, IMAGES)
@@ -102,6 +107,21 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
         samples = config["models"][model]["samples"]
         if grid["images"] > samples:
             yield f"{key}.images", f"{grid['images']} is more than the {samples} samples of a run"
+
+    for name, curves in config["curves"].items():
+        if name in config["sample_grids"]:
+            yield f"curves.{name}", "a picture in sample_grids has the same name"
+        for i, panel in enumerate(curves["panels"]):
+            key = f"curves.{name}.panels[{i}].table"
+            yield from _reference(key, panel["table"], config["tables"])
+            columns = config["tables"][panel["table"]]["columns"]
+            known = {column if isinstance(column, str) else column["name"] for column in columns}
+            for key, wanted in (
+                (f"curves.{name}.x.column", curves["x"]["column"]),
+                *((f"curves.{name}.series[{j}].y", one["y"]) for j, one in enumerate(curves["series"])),
+            ):
+                if wanted not in known:
+                    yield key, f"{panel['table']} has no column {wanted}; it has {', '.join(sorted(known))}"
 
 
 def _table_problems(config: dict, key: str, table: dict, published: Path) -> Iterator[tuple[str, str]]:
@@ -135,9 +155,12 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
     name = run.get("model", table["model"])
     yield from _reference(f"{key}.model", name, config["models"])
     model = config["models"][name]
-    measured = {column if isinstance(column, str) else column.get("value") for column in table["columns"]}
-    if "reference" not in model and measured & set(FROM_METRICS):
-        yield f"models.{name}.reference", f"missing, but {key.split('.rows')[0]} measures it"
+    columns = (column if isinstance(column, dict) else {"value": column} for column in table["columns"])
+    measured = {column.get("value") for column in columns}
+    measured |= {row["search"].get("by", "fid") for row in table["rows"] if "search" in row}
+    for needed, values in (("reference", FROM_METRICS), ("clip", FROM_CLIP), ("perceptual", FROM_PAIRED)):
+        if needed not in model and measured & set(values):
+            yield f"models.{name}.{needed}", f"missing, but {key.split('.rows')[0]} measures it"
     sampler = run.get("sampler", model["sampler"])
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(sampler))
     steps = Sampler.parse(sampler).steps

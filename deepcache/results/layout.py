@@ -9,7 +9,15 @@ from pathlib import PurePosixPath
 from deepcache.results.runs import Method, Run, Sampler
 
 FROM_METRICS = ("fid", "sfid", "is", "precision", "recall", "kid", "fid_clean")
+FROM_CLIP = ("clip_score",)
+FROM_PAIRED = ("psnr_db", "ssim", "lpips")
 FROM_LATENCY = ("throughput", "speed")
+# Which of a run's files such a value stands in.
+RESULT_FILES = {
+    **dict.fromkeys(FROM_METRICS, "metrics.json"),
+    **dict.fromkeys(FROM_CLIP, "clip_score.json"),
+    **dict.fromkeys(FROM_PAIRED, "paired_fidelity.json"),
+}
 
 
 def resolve_method(run: dict, table: dict) -> Method:
@@ -33,7 +41,7 @@ def resolve_runs(config: dict, run: dict, table: dict) -> list[Run]:
 
 def candidates(search: dict) -> list[dict]:
     """What a row's search picks from, each as a run of a row: every centre with every power."""
-    shared = {key: value for key, value in search.items() if key not in ("centers", "powers")}
+    shared = {key: value for key, value in search.items() if key not in ("centers", "powers", "by")}
     pairs = [{"center": center, "power": power} for center in search["centers"] for power in search["powers"]]
     return [{"schedule": "nonuniform", **shared, **pair} for pair in pairs]
 
@@ -66,6 +74,7 @@ def table_layout(config: dict, name: str) -> dict:
             "runs": {key: paths(run) for key, run in row.get("runs", {}).items()},
             # Of the first seed alone: what one seed picks can be judged by the others.
             "candidates": [paths(run)[0] for run in candidates(row["search"])] if "search" in row else [],
+            "by": row.get("search", {}).get("by", "fid"),
         }
         for row in table["rows"]
     ]
@@ -86,8 +95,9 @@ def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run
     shown = [column for column in layout["columns"] if "run" in column]
     wanted = {column["run"] for column in shown if values is None or column["value"] in values}
     paths = [path for row in layout["rows"] for key, runs in row["runs"].items() if key in wanted for path in runs]
-    if values is None or "fid" in values:  # by which a search picks
-        paths += [path for row in layout["rows"] for path in row["candidates"]]
+    for row in layout["rows"]:
+        if values is None or row.get("by") in values:
+            paths += row["candidates"]
     return [Run.parse(path) for path in dict.fromkeys(paths)]
 
 
@@ -97,6 +107,11 @@ def paired_runs(layout: dict) -> list[Run]:
     single = [runs for row in layout["rows"] for key, runs in row["runs"].items() if key in wanted and len(runs) == 1]
     found = [Run.parse(path) for path in dict.fromkeys(path for (path,) in single)]
     return [run for run in found if run != run.uncached]
+
+
+def fidelity_runs(layout: dict) -> list[Run]:
+    """Every cached run whose images the layout compares with those of its `uncached`."""
+    return [run for run in layout_runs(layout, FROM_PAIRED) if run != run.uncached]
 
 
 def timed_variants(layout: dict) -> list[str]:

@@ -22,8 +22,9 @@ def to_markdown(table: pd.DataFrame, layout: dict) -> str:
     )
     if any(name.endswith(ENDS) for name in shown):
         origin += (
-            "In brackets: 95 % intervals over seeds. `_change`: difference to the same model and sampler without "
-            "caching, paired by seed; with one seed, paired by noise, its interval from a bootstrap over images. "
+            "In brackets: 95 % intervals over seeds; with one seed, over images. `_change`: difference to the same "
+            "model and sampler without caching, paired by seed; with one seed, by noise; of a CLIP score to what the "
+            "row's speed is measured against. "
         )
     origin += "The CSV names the sidecar of every run."
     undefined = sorted({reason for one in table["undefined"].dropna() for reason in one.split("; ")})

@@ -80,7 +80,8 @@ def _transfers(config: dict, shape_of: Callable[[str], Shape], models: Iterable[
     """GB to download, and GB that checkpoints and datasets take on the disk (archives twice: they are unpacked)."""
     used = [config["models"][model] for model in models]
     references = [config["references"][one["reference"]] for one in used if "reference" in one]
-    checkpoints = {one["checkpoint"] for one in used} | {one["weights"] for one in references}
+    checkpoints = {one[key] for one in used for key in ("checkpoint", "clip", "perceptual") if key in one}
+    checkpoints |= {one["weights"] for one in references}
     datasets = {one["dataset"] for one in references} | {one["prompts"] for one in used if "prompts" in one}
     downloads = kept = 0.0
     for name in checkpoints:

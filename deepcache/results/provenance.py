@@ -7,7 +7,21 @@ from pathlib import Path
 
 import torch
 
-LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "scipy", "pillow", "torch-fidelity", "clean-fid", "fvcore")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "diffusers",
+    "transformers",
+    "open_clip_torch",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "pillow",
+    "torch-fidelity",
+    "clean-fid",
+    "lpips",
+    "fvcore",
+)
 
 
 def library_versions() -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepcache.caching.schedules import average_macs
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import FROM_METRICS, baseline, variant
+from deepcache.results.layout import FROM_PAIRED, RESULT_FILES, baseline, variant
 from deepcache.results.runs import Run
 
 
@@ -27,18 +27,20 @@ class Sources:
 
     def value(self, name: str, runs: list[Run]) -> float | None:
         """The value of a column for the runs of its seeds; None where a metric is undefined."""
-        if name not in FROM_METRICS:
+        if name not in RESULT_FILES:
             return {"macs_g": self._macs_g, "throughput": self._throughput, "speed": self._speed}[name](runs[0])
         found = self.by_seed(name, runs)
         return None if None in found.values() else statistics.fmean(found.values())
 
     def by_seed(self, name: str, runs: list[Run]) -> dict[int, float | None]:
-        """A metric of each seed's run."""
-        return {run.seed: self.metrics(run)[name] for run in runs}
+        """A metric of each seed's run; None where a run would be compared with itself."""
+        return {run.seed: self.result(name, run).get(name) for run in runs}
 
-    def metrics(self, run: Run) -> dict:
-        """All metrics of a run."""
-        path = self.root / run.path / "metrics.json"
+    def result(self, name: str, run: Run) -> dict:
+        """What the file says in which a run's metric `name` stands; empty where a run would be compared with itself."""
+        if name in FROM_PAIRED and run == run.uncached:
+            return {}
+        path = self.root / run.path / RESULT_FILES[name]
         if path not in self.used:
             self.used[path] = self._json(path)
         return self.used[path]
@@ -52,6 +54,12 @@ class Sources:
         known = {path for row in self.layout["rows"] for paths in row["runs"].values() for path in paths}
         found = [run.uncached for run in runs]
         return found if all(str(run.path) in known for run in found) else []
+
+    def compared_with(self, run: Run) -> Run | None:
+        """The run of the same seed that another is measured against, if the table has it: see layout.baseline."""
+        known = {path for row in self.layout["rows"] for paths in row["runs"].values() for path in paths}
+        other = Run.parse(f"{baseline(self.layout, variant(run))}/seed-{run.seed}")
+        return other if other != run and str(other.path) in known else None
 
     def _macs_g(self, run: Run) -> float:
         """G MACs of one image and step, averaged over the steps of the schedule (paper, Section 4.1).

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
-from deepcache.metrics.intervals import MINIMUM_SEEDS, over_seeds, paired_over_seeds
-from deepcache.results.layout import FROM_METRICS
+from deepcache.metrics.intervals import MINIMUM_SEEDS, over_seeds, paired_over_images, paired_over_seeds
+from deepcache.results.layout import FROM_CLIP, FROM_PAIRED, RESULT_FILES
 from deepcache.results.runs import Run
 from deepcache.results.sources import Sources
 
@@ -19,8 +19,8 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
 
     For each column m: our value `m`; `m_paper` and `m_delta` where the paper prints it; for a metric with three seeds
     or more also its 95 % interval over seeds (`m_low`, `m_high`), and the paired difference to the same model and
-    sampler without caching (`m_change`, `m_change_low`, `m_change_high`; for FID also with one seed, by a bootstrap).
-    Then where they come from.
+    sampler without caching (`m_change`, `m_change_low`, `m_change_high`). With one seed FID's change comes from a
+    bootstrap, a CLIP score's from the images, to what the row is measured against. Then where they come from.
 
     Args:
         layout: see deepcache.results.layout.table_layout.
@@ -49,57 +49,71 @@ def _row(layout: dict, row: dict, paper: pd.DataFrame, sources: Sources) -> dict
     cells = labels | row["labels"] | ({"quoted": int(printed["quoted"])} if "quoted" in paper else {})
     for column in layout["columns"]:
         name = column["name"]
-        ours = _value(column, runs, candidates, cells, sources)
+        ours = _value(column, runs, candidates, row["by"], cells, sources)
         cells[name] = ours
         if name in paper.columns:
             theirs = None if pd.isna(printed[name]) else float(printed[name])
             cells[f"{name}_paper"] = theirs
             cells[f"{name}_delta"] = None if ours is None or theirs is None else ours - theirs
-        if column.get("value") in FROM_METRICS:
+        if column.get("value") in RESULT_FILES:
             cells |= _intervals(name, column["value"], runs.get(column["run"], []), sources)
     mine = list(dict.fromkeys([*(run for found in runs.values() for run in found), *candidates]))
     return cells | _origin([sources.root / run.path for run in mine], runs, sources)
 
 
-def _value(column: dict, runs: dict[str, list[Run]], candidates: list[Run], cells: dict, sources: Sources):
+def _value(column: dict, runs: dict[str, list[Run]], candidates: list[Run], by: str, cells: dict, sources: Sources):
     if "minus" in column:
         first, second = (cells[name] for name in column["minus"])
         return None if first is None or second is None else first - second
     if "best" in column:
-        return _best(column["best"], candidates, sources)
+        return _best(column["best"], candidates, by, sources)
     found = runs.get(column["run"], [])
     return sources.value(column["value"], found) if found else None
 
 
-def _best(what: str, candidates: list[Run], sources: Sources):
-    """Centre, power or FID of the candidate with the lowest FID."""
-    measured = [run for run in candidates if sources.metrics(run)["fid"] is not None]
+def _best(what: str, candidates: list[Run], by: str, sources: Sources):
+    """Centre, power or score of the candidate with the lowest FID or the highest CLIP score."""
+    scores = {run: sources.value(by, [run]) for run in candidates}
+    measured = [run for run, score in scores.items() if score is not None]
     if not measured:
         return None
-    best = min(measured, key=lambda run: sources.metrics(run)["fid"])
-    return sources.metrics(best)["fid"] if what == "fid" else getattr(best.method, what)
+    best = (max if by in FROM_CLIP else min)(measured, key=scores.__getitem__)
+    return scores[best] if what == by else getattr(best.method, what)
 
 
 def _intervals(name: str, metric: str, runs: list[Run], sources: Sources) -> dict:
-    """The interval over seeds, and the paired change against no caching; empty cells where there is none."""
-    cells = dict.fromkeys(f"{name}{end}" for end in ("_low", "_high", "_change", "_change_low", "_change_high"))
+    """The interval, and the paired change against what the row is compared with; empty cells where there is none."""
+    ends = ("_low", "_high", "_change", "_change_low", "_change_high")
+    one_seed = _of_one_seed if len(runs) == 1 else _over_seeds
+    found = one_seed(metric, runs, sources) if runs else {}
+    return {f"{name}{end}": found.get(end) for end in ends}
+
+
+def _of_one_seed(metric: str, runs: list[Run], sources: Sources) -> dict:
+    (run,) = runs
+    if metric == "fid":
+        paired = sources.paired_change(run)
+        return {end: paired.get(f"fid{end}") for end in ("_change", "_change_low", "_change_high")}
+    if metric in FROM_PAIRED:
+        found = sources.result(metric, run)
+        return {end: found.get(f"{metric}{end}") for end in ("_low", "_high")}
+    if metric in FROM_CLIP and (other := sources.compared_with(run)) is not None:
+        change = paired_over_images(*(sources.result(metric, one)["scores"] for one in (run, other)))
+        return {"_change": change.value, "_change_low": change.low, "_change_high": change.high}
+    return {}
+
+
+def _over_seeds(metric: str, runs: list[Run], sources: Sources) -> dict:
     values = sources.by_seed(metric, runs)
-    if metric == "fid" and len(runs) == 1:
-        paired = sources.paired_change(runs[0])
-        return cells | {f"{name}{end}": paired.get(f"fid{end}") for end in ("_change", "_change_low", "_change_high")}
     if len(values) < MINIMUM_SEEDS or None in values.values():
-        return cells
+        return {}
     one = over_seeds(list(values.values()))
-    cells |= {f"{name}_low": one.low, f"{name}_high": one.high}
+    found = {"_low": one.low, "_high": one.high}
     others = sources.without_caching(runs)
     if others and others != runs and None not in (before := sources.by_seed(metric, others)).values():
         change = paired_over_seeds(values, before)
-        cells |= {
-            f"{name}_change": change.value,
-            f"{name}_change_low": change.low,
-            f"{name}_change_high": change.high,
-        }
-    return cells
+        found |= {"_change": change.value, "_change_low": change.low, "_change_high": change.high}
+    return found
 
 
 def _origin(folders: list[Path], runs: dict[str, list[Run]], sources: Sources) -> dict:
@@ -141,7 +155,9 @@ def _find_published(layout: dict, labels: dict, paper: pd.DataFrame) -> pd.Serie
 def _check_counts(sources: Sources) -> None:
     """FID depends on the number of images: what is measured against the same reference must have as many."""
     counts: dict[str, set[int]] = {}
-    for metrics in sources.used.values():
+    for path, metrics in sources.used.items():
+        if path.name != RESULT_FILES["fid"]:
+            continue
         reference = json.dumps(metrics.get("reference"), sort_keys=True)
         counts.setdefault(reference, set()).add(metrics["images"])
     for found in counts.values():

@@ -64,7 +64,16 @@ def bare_unet(folder: str | Path) -> tuple[torch.nn.Module, int | None]:
     except (*UNREADABLE, AttributeError) as error:
         raise DeepCacheError(f"{place / 'config.json'}: cannot be read as a U-Net's config ({error})") from error
     with torch.device("meta"):
-        return unet_class.from_config(config).eval(), family.context_tokens
+        return unet_class.from_config(config).eval(), _prompt_tokens(Path(folder)) or family.context_tokens
+
+
+def _prompt_tokens(folder: Path) -> int | None:
+    """How long a prompt is for the checkpoint's text encoder; None where it has none."""
+    config = folder / "text_encoder" / "config.json"
+    try:
+        return json.loads(config.read_text())["max_position_embeddings"] if config.is_file() else None
+    except UNREADABLE as error:
+        raise DeepCacheError(f"{config}: cannot be read as a text encoder's config ({error})") from error
 
 
 def _family(folder: str | Path) -> type[ImageModel]:

@@ -66,6 +66,18 @@ def change(path: str, value) -> dict:
             "tables.table2.columns[0].best: no row has a search",
         ),
         ("tables/table9/rows/0/search/centers", [24, 100], "table9.rows[0].search: center must be between 0 and"),
+        ("models/digits-sd/clip", "vit", "config: models.digits-sd.clip: vit is not defined"),
+        ("models/digits-ddpm/clip", "digits-clip", "models.digits-ddpm.clip: a CLIP score needs the model's prompts"),
+        ("tables/table2/columns", ["lpips"], "models.digits-ddpm.perceptual: missing, but tables.table2 measures it"),
+        ("tables/table9/rows/0/search/by", "clip_score", "models.digits-ldm.clip: missing, but tables.table9 measures"),
+        ("curves/fig6/panels/0/table", "table99", "curves.fig6.panels[0].table: table99 is not defined"),
+        ("curves/fig6/x/column", "spead", "curves.fig6.x.column: table13 has no column spead; it has clip_nonuniform"),
+        ("curves/fig6/series/1/y", "fid", "curves.fig6.series[1].y: table13 has no column fid"),
+        (
+            "sample_grids/fig6",
+            CONFIG["sample_grids"]["fig5"],
+            "curves.fig6: a picture in sample_grids has the same name",
+        ),
         ("sample_grids/table2_samples/images", 1000, "sample_grids.table2_samples.images: 1000 is more than"),
     ],
 )
@@ -106,6 +118,13 @@ def test_a_search_runs_every_candidate_with_the_first_seed():
     assert layout_runs(layout, ("macs_g",)) == []
 
 
+def test_a_search_by_clip_score_may_name_its_model():
+    layout = table_layout(CONFIG, "table10")
+    assert {row["by"] for row in layout["rows"]} == {"clip_score"}
+    assert {run.model for run in layout_runs(layout, ("clip_score",))} == {"digits-sd", "digits-sd-captions"}
+    assert layout_runs(layout, ("fid",)) == []
+
+
 def test_nothing_is_timed_for_a_table_without_times():
     assert timed_variants(table_layout(CONFIG, "table6")) == []
 
@@ -142,13 +161,13 @@ def test_a_suite_extends_another(tmp_path):
 
 
 def test_configs_declare_the_branches_that_the_models_have():
-    from diffusers import UNet2DModel
-
     from deepcache import num_branches
     from deepcache.models.paper import ARCHITECTURES
+    from deepcache.sampling.families import bare_unet
 
-    unet = UNet2DModel.from_config(UNet2DModel.load_config(ROOT / "resources/checkpoints/digits-ddpm/unet"))
-    assert CONFIG["models"]["digits-ddpm"]["branches"] == num_branches(unet)
+    for name, model in CONFIG["models"].items():
+        unet, _ = bare_unet(ROOT / CONFIG["checkpoints"][model["checkpoint"]]["folder"])
+        assert model["branches"] == num_branches(unet), name
     paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
     for model in paper["models"].values():
         architecture = paper["checkpoints"][model["checkpoint"]]["architecture"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from deepcache import DeepCacheError
-from deepcache.results.layout import paired_runs
+from deepcache.results.layout import fidelity_runs, paired_runs
 from deepcache.results.markdown import to_markdown
 from deepcache.results.tables import build_table
 
@@ -22,9 +22,19 @@ LAYOUT = {
         {"name": "excess", "minus": ["fid", "speed"]},
     ],
     "rows": [
-        {"labels": {"method": "quoted"}, "runs": {}, "candidates": []},
-        {"labels": {"method": "full"}, "runs": {"ours": [FULL.format(0), FULL.format(1)]}, "candidates": []},
-        {"labels": {"method": "cached"}, "runs": {"ours": [CACHED.format(0), CACHED.format(1)]}, "candidates": []},
+        {"labels": {"method": "quoted"}, "runs": {}, "candidates": [], "by": "fid"},
+        {
+            "labels": {"method": "full"},
+            "runs": {"ours": [FULL.format(0), FULL.format(1)]},
+            "candidates": [],
+            "by": "fid",
+        },
+        {
+            "labels": {"method": "cached"},
+            "runs": {"ours": [CACHED.format(0), CACHED.format(1)]},
+            "candidates": [],
+            "by": "fid",
+        },
     ],
 }
 
@@ -102,7 +112,7 @@ def test_a_missing_result_is_named(root):
 
 
 def test_a_row_must_be_among_the_published(root):
-    layout = {**LAYOUT, "rows": [{"labels": {"method": "fulll"}, "runs": {}, "candidates": []}]}
+    layout = {**LAYOUT, "rows": [{"labels": {"method": "fulll"}, "runs": {}, "candidates": [], "by": "fid"}]}
     with pytest.raises(DeepCacheError, match=r"table2: 0 rows of paper\.csv have method=fulll"):
         build_table(layout, root, root)
 
@@ -135,7 +145,12 @@ def three_seeds(root, full, cached) -> dict:
             write(root / pattern.format(seed) / "metrics.json", {"fid": fid, "images": 16})
             write(root / pattern.format(seed) / "run.json", {"images": 16, "devices": ["A CPU"], "weights": "hub"})
     rows = [
-        {"labels": {"method": name}, "runs": {"ours": [pattern.format(seed) for seed in range(3)]}, "candidates": []}
+        {
+            "labels": {"method": name},
+            "runs": {"ours": [pattern.format(seed) for seed in range(3)]},
+            "candidates": [],
+            "by": "fid",
+        }
         for name, pattern in (("full", FULL), ("cached", CACHED))
     ]
     return {**LAYOUT, "rows": rows}
@@ -163,7 +178,7 @@ def test_one_seed_has_the_bootstraps_interval(root):
     change = {"fid_change": 4.0, "fid_change_low": 3.5, "fid_change_high": 4.5}
     write(root / CACHED.format(0) / "paired.json", change)
     rows = [
-        {"labels": {"method": name}, "runs": {"ours": [pattern.format(0)]}, "candidates": []}
+        {"labels": {"method": name}, "runs": {"ours": [pattern.format(0)]}, "candidates": [], "by": "fid"}
         for name, pattern in (("full", FULL), ("cached", CACHED))
     ]
     layout = {**LAYOUT, "rows": rows}
@@ -194,11 +209,65 @@ def test_a_search_shows_the_best_candidate(root):
         write(root / path / "metrics.json", {"fid": fid, "images": 16})
         write(root / path / "run.json", {"images": 16, "devices": ["A CPU"], "weights": "hub"})
     columns = [{"name": name, "best": name} for name in ("center", "power", "fid")]
-    rows = [{"labels": {"method": "cached"}, "runs": {}, "candidates": list(runs)}]
+    rows = [{"labels": {"method": "cached"}, "runs": {}, "candidates": list(runs), "by": "fid"}]
     row = build_table({**LAYOUT, "columns": columns, "rows": rows}, root, root).iloc[0]
     assert (row["center"], row["power"], row["fid"], row["fid_paper"]) == (4, 1.4, 3.0, 5.0)
     assert row["seeds"] == 1
     assert len(row["runs"].split("; ")) == 3
+
+
+TEXT, FEWER, OTHER = (f"{path}/seed-0" for path in ("sd/plms-50/full", "sd/plms-25/full", "sd/plms-50/uniform-n5-b1"))
+
+
+def text_layout(root) -> dict:
+    """A table of CLIP scores: 50 steps, 25 steps and caching, one seed."""
+    write(root / "paper.csv", "method,clip_score\nfull,29.5\nfewer,29.3\ncached,29.4\n")
+    for path, scores in ((TEXT, [30.0, 20.0, 10.0]), (FEWER, [29.0, 19.0, 9.0]), (OTHER, [31.0, 20.0, 8.0])):
+        write(root / path / "clip_score.json", {"clip_score": sum(scores) / 3, "scores": scores, "images": 3})
+        write(root / path / "run.json", {"images": 3, "devices": ["A CPU"], "weights": "hub"})
+    write(root / OTHER / "paired_fidelity.json", {"psnr_db": 25.0, "psnr_db_low": 24.0, "psnr_db_high": 26.0})
+    columns = [{"name": name, "run": "ours", "value": name} for name in ("clip_score", "psnr_db")]
+    rows = [
+        {"labels": {"method": name}, "runs": {"ours": [path]}, "candidates": [], "by": "fid"}
+        for name, path in (("full", TEXT), ("fewer", FEWER), ("cached", OTHER))
+    ]
+    against = {"sd/plms-25/full": "sd/plms-50/full"}
+    published = {"file": "paper.csv", "key": ["method"]}
+    return {**LAYOUT, "published": published, "against": against, "columns": columns, "rows": rows}
+
+
+def test_clip_scores_change_is_paired_by_image_with_what_the_row_is_measured_against(root):
+    layout = text_layout(root)
+    table = build_table(layout, root, root).set_index("method")
+    assert table["clip_score"].tolist() == [20.0, 19.0, pytest.approx(59 / 3)]
+    assert table.loc["full", "clip_score_delta"] == pytest.approx(20 - 29.5)
+    assert pd.isna(table.loc["full", "clip_score_change"])
+    assert table.loc["fewer", ["clip_score_change", "clip_score_change_low"]].tolist() == [-1.0, -1.0]
+    changes = [1.0, 0.0, -2.0]
+    margin = 4.302652729911275 * statistics.stdev(changes) / 3**0.5  # Student's quantile, two degrees of freedom
+    assert table.loc["cached", "clip_score_change"] == pytest.approx(-1 / 3)
+    assert table.loc["cached", "clip_score_change_high"] == pytest.approx(-1 / 3 + margin)
+
+
+def test_paired_fidelity_is_that_of_cached_runs_alone(root):
+    layout = text_layout(root)
+    assert [str(run.path) for run in fidelity_runs(layout)] == [OTHER]
+    table = build_table(layout, root, root).set_index("method")
+    assert table.loc["cached", ["psnr_db", "psnr_db_low", "psnr_db_high"]].tolist() == [25.0, 24.0, 26.0]
+    assert table.loc[["full", "fewer"], "psnr_db"].isna().all()
+    assert "25 [24, 26]" in to_markdown(table.reset_index(), layout)
+
+
+def test_a_search_by_clip_score_takes_the_highest(root):
+    layout = text_layout(root)
+    columns = [{"name": name, "best": name} for name in ("center", "clip_score")]
+    runs = [f"sd/plms-50/nonuniform-n5-c{center}-p1.4-b1/seed-0" for center in (10, 20)]
+    for path, score in zip(runs, (28.0, 29.0), strict=True):
+        write(root / path / "clip_score.json", {"clip_score": score, "scores": [score], "images": 1})
+        write(root / path / "run.json", {"images": 1, "devices": ["A CPU"], "weights": "hub"})
+    rows = [{"labels": {"method": "cached"}, "runs": {}, "candidates": runs, "by": "clip_score"}]
+    row = build_table({**layout, "columns": columns, "rows": rows}, root, root).iloc[0]
+    assert (row["center"], row["clip_score"]) == (20, 29.0)
 
 
 def test_quoted_rows_are_marked(root):

@@ -1,20 +1,29 @@
 """Every recipe, shortened: it learns, it is repeatable, and it leaves a checkpoint with its record."""
 
 import argparse
+import copy
 import json
 import runpy
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 
+from deepcache import DeepCacheError
+from deepcache.data.captions import DIGITS
 from deepcache.data.digits import load_digits
 from deepcache.models.digits import LDM_IMAGE_SIZE, digits_ldm_vqvae
+from deepcache.models.digits_sd import PROMPT_DROPOUT, digits_sd_unet, digits_tokenizer
 from deepcache.models.ldm_pipeline import LDMClassPipeline
-from deepcache.training import first_stage, ldm
+from deepcache.training import contrastive, first_stage, ldm, student, text_to_image
+from deepcache.training.autoencoder import encode_all
+from deepcache.training.contrastive import contrastive_loss
 from deepcache.training.diffusion import noise_prediction_loss
 from deepcache.training.first_stage import CodebookLoss
 from deepcache.training.loop import TrainingSettings, fit
+from deepcache.training.student import Features, distillation_loss, initialise_from
+from deepcache.training.text_to_image import Captioned
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +59,96 @@ def test_digits_ldm_trains_in_two_phases_and_samples(tmp_path, monkeypatch):
     pipe.set_progress_bar_config(disable=True)
     assert pipe.vqvae.config.scaling_factor != 1
     assert pipe([3, 7], num_inference_steps=2, output_type="np").images.shape == (2, 32, 32, 1)
+
+
+@pytest.fixture
+def some_rgb(monkeypatch):
+    images, labels = (values[:400] for values in text_to_image.rgb_digits())
+    for module in (text_to_image, student, contrastive):
+        monkeypatch.setattr(module, "rgb_digits", lambda: (images, labels))
+    return images
+
+
+def test_digits_sd_and_its_student_train(some_rgb, tmp_path, monkeypatch):
+    records = [train("digits-sd", tmp_path / name, 2) for name in ("first", "second")]
+    assert records[0]["sha256"] == records[1]["sha256"], "the same seed gives the same weights"
+    assert records[0]["phases"]["unet"]["settings"]["steps"] == 2
+    assert 0 < records[0]["phases"]["first_stage"]["held_out_psnr_db"] < 15, "after two steps"
+    monkeypatch.setattr(student, "TEACHER", tmp_path / "first")
+    record = train("digits-bk-sdm", tmp_path / "student", 2)
+    for part in ("vae", "text_encoder"):
+        (weights,) = (name for name in record["sha256"] if name.startswith(part))
+        assert record["sha256"][weights] == records[0]["sha256"][weights], "these stay as they are"
+    for name, blocks in (("first", 2), ("student", 1)):
+        pipe = StableDiffusionPipeline.from_pretrained(tmp_path / name)
+        pipe.set_progress_bar_config(disable=True)
+        assert pipe.vae.config.scaling_factor != 1
+        assert pipe.unet.config.layers_per_block == blocks
+        assert pipe(["a seven", ""], num_inference_steps=2, output_type="np").images.shape == (2, 32, 32, 3)
+
+
+def test_latents_are_scaled_to_unit_variance(some_rgb, tmp_path):
+    train("digits-sd", tmp_path / "model", 2)
+    vae = StableDiffusionPipeline.from_pretrained(tmp_path / "model", dtype=torch.float32).vae
+    mean, std = encode_all(vae, some_rgb)
+    assert (mean.var() + std.square().mean()).item() == pytest.approx(1, abs=0.05), "fp16 weights, other images"
+
+
+def test_captions_are_those_of_the_digit_and_some_are_empty():
+    tokenizer = digits_tokenizer()
+    labels = torch.arange(10)
+    mean = labels.float().view(10, 1, 1, 1).expand(10, 4, 2, 2)
+    captioned = Captioned(mean, torch.zeros_like(mean), labels, tokenizer)
+    latents, ids = captioned.draw(2000, torch.Generator().manual_seed(0))
+    texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+    empty = 0
+    for label, text in zip(latents[:, 0, 0, 0].int().tolist(), texts, strict=True):
+        empty += not text
+        assert not text or DIGITS[label] in text.split(), (label, text)
+    assert empty / 2000 == pytest.approx(PROMPT_DROPOUT, abs=0.02)
+    assert len(set(texts)) == 101
+
+
+def test_a_student_begins_with_the_layers_that_it_keeps():
+    torch.manual_seed(0)
+    teacher, learner = digits_sd_unet(), digits_sd_unet(layers_per_block=1)
+    initialise_from(learner, teacher)
+    pairs = [
+        ("down_blocks.1.resnets.0", "down_blocks.1.resnets.0"),
+        ("up_blocks.2.attentions.1", "up_blocks.2.attentions.2"),
+    ]
+    for ours, theirs in pairs:
+        for one, other in zip(
+            learner.get_submodule(ours).parameters(), teacher.get_submodule(theirs).parameters(), strict=True
+        ):
+            assert torch.equal(one, other)
+    with pytest.raises(DeepCacheError, match="layers are not among the teacher's"):
+        initialise_from(digits_sd_unet(layers_per_block=3), digits_sd_unet(layers_per_block=1))
+
+
+def test_nothing_is_left_to_distil_from_a_model_to_itself():
+    torch.manual_seed(0)
+    unet = digits_sd_unet().eval()
+    other = copy.deepcopy(unet)
+    arguments = torch.randn(1, 4, 8, 8), torch.tensor([500]), torch.randn(1, 16, 64)
+    loss, noise = distillation_loss(unet, other, Features(unet), Features(other), *arguments)
+    assert loss.item() == 0
+    assert torch.equal(noise, other(*arguments[:2], encoder_hidden_states=arguments[2]).sample)
+
+
+def test_digits_clip_trains(some_rgb, tmp_path):
+    records = [train("digits-clip", tmp_path / name, 2) for name in ("first", "second")]
+    assert records[0]["sha256"] == records[1]["sha256"], "the same seed gives the same weights"
+    assert 0 <= records[0]["held_out_accuracy"] <= 1
+
+
+def test_contrastive_loss_takes_every_caption_of_the_digit_for_right():
+    embeddings = torch.nn.functional.one_hot(torch.tensor([0, 1, 1, 2])).float()
+    labels = torch.tensor([4, 7, 7, 9])
+    matched = contrastive_loss(embeddings, embeddings, labels, torch.tensor(100.0))
+    assert matched.item() == pytest.approx(2 * 0.6931472 / 4, rel=1e-5), "two of four have two right answers"
+    turned = contrastive_loss(embeddings, embeddings.roll(1, 0), labels, torch.tensor(100.0))
+    assert turned > 10
 
 
 def test_unused_entries_of_the_codebook_are_revived(monkeypatch):

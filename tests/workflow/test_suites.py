@@ -4,6 +4,7 @@ import json
 import re
 
 import pandas as pd
+import pytest
 
 from tests.workflow.test_workflow import jobs
 
@@ -25,13 +26,14 @@ def test_the_papers_suite_is_planned_from_download_to_tables(finished):
     done = finished.run("all", "-n", suite="paper")
     assert done.returncode == 0, done.stdout
     planned = jobs(done.stdout)
-    assert planned["checkpoint_from_hub"] == 7
-    assert planned["checkpoint_from_url"] == 2
+    assert planned["checkpoint_from_hub"] == 8
+    assert planned["checkpoint_from_url"] == 3
     assert planned["dataset"] == 6
     assert planned["reference_statistics"] == 4
     assert planned["sample_shard"] > 1000
-    assert {"metrics", "latency", "model_macs", "sample_grid", "macs"} <= set(planned)
-    assert {name for name in planned if name.startswith("write_")} >= {f"write_table{n}" for n in (1, 2, 3, 6, 12)}
+    used = {"metrics", "clip_score", "paired_fidelity", "latency", "model_macs", "sample_grid", "curves", "macs"}
+    assert used <= set(planned)
+    assert {name for name in planned if name.startswith("write_")} == {f"write_table{n}" for n in range(1, 15)}
 
 
 def test_the_smoke_suite_says_that_weights_are_random(fresh):
@@ -47,6 +49,73 @@ def test_the_smoke_suite_says_that_weights_are_random(fresh):
     assert (dataset["source"], dataset["format"]) == ("random", "cifar10")
     again = project.run("table2", "-n", suite="smoke", overlay=SMALL)
     assert "Nothing to be done" in again.stdout
+
+
+TEXT = {
+    "models": {
+        name: {"samples": 4, "shard_size": 4, "batch_size": 4, "sampler": "plms-6-cfg7.5"}
+        for name in ("digits-sd", "digits-bk-sdm", "digits-sd-captions", "digits-bk-sdm-captions")
+    },
+    "tables": {
+        **{
+            table: {
+                "rows": [
+                    {"labels": {"method": "PLMS", "steps": 50, "interval": 1}, "runs": {"uniform": {}}},
+                    {
+                        "labels": {"method": "PLMS", "steps": 25, "interval": 1},
+                        "runs": {"uniform": {"sampler": "plms-3-cfg7.5", "against": {}}},
+                    },
+                    {
+                        "labels": {"method": "DeepCache", "steps": 50, "interval": 3},
+                        "runs": {
+                            "uniform": {"interval": 3},
+                            "nonuniform": {"interval": 3, "schedule": "nonuniform", "center": 2, "power": 1.3},
+                        },
+                    },
+                ]
+            }
+            for table in ("table13", "table14")
+        },
+        "table10": {
+            "rows": [
+                {
+                    "labels": {"prompts": "COCO2017", "interval": 3},
+                    "search": {
+                        "model": "digits-sd-captions",
+                        "interval": 3,
+                        "by": "clip_score",
+                        "centers": [2, 3],
+                        "powers": [1.3],
+                    },
+                }
+            ]
+        },
+    },
+    "sample_grids": {"fig5": {"images": 2}, "fig7": {"images": 2}},
+    "curves": {"fig6": {"panels": [{"title": "A", "table": "table13"}]}},
+}
+
+
+def test_text_to_image_from_prompts_to_figures(fresh):
+    project = fresh()
+    done = project.run("table10", "table13", "fig6", "fig7", "--cores", "1", overlay=TEXT)
+    assert done.returncode == 0, done.stdout
+    table = pd.read_csv(project.results / "tables/table13.csv")
+    full, fewer, cached = (row for _, row in table.iterrows())
+    scores = ["clip_uniform", "clip_nonuniform", "psnr_db_uniform", "psnr_db_nonuniform", "lpips_nonuniform"]
+    assert cached[[*scores, "throughput", "speed", "macs_g", "clip_uniform_change_low"]].notna().all()
+    assert full["clip_uniform"] > 50, "the shipped models make what the prompts say, in six steps already"
+    assert pd.isna(full["psnr_db_uniform"]) and pd.isna(full["clip_uniform_change"])
+    assert fewer["macs_g"] == pytest.approx(full["macs_g"] / 2)
+    assert fewer["clip_uniform_change"] == pytest.approx(fewer["clip_uniform"] - full["clip_uniform"], abs=1e-5)
+    for file in ("fig6", "fig7"):
+        assert (project.results / f"figures/{file}.png").read_bytes()[:4] == b"\x89PNG"
+    best = pd.read_csv(project.results / "tables/table10.csv").iloc[0]
+    scored = {}
+    for center in (2, 3):
+        run = f"digits-sd-captions/plms-6-cfg7.5/nonuniform-n3-c{center}-p1.3-b1/seed-0/clip_score.json"
+        scored[center] = json.loads((project.results / run).read_text())["clip_score"]
+    assert (best["center"], best["clip_score"]) == max(scored.items(), key=lambda pair: pair[1])
 
 
 def test_the_plan_is_printed_and_nothing_is_started(fresh):

@@ -1,0 +1,71 @@
+"""Curves out of tables: ours above, the paper's below."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from deepcache.figures.style import plt
+
+MARKERS = ("o", "s", "^", "D")
+LINES = ("-", "--", "-.", ":")
+
+
+def draw_curves(title: str, panels: Sequence[tuple[str, pd.DataFrame]], x: dict, y: dict, series: Sequence[dict]):
+    """Draw a column of two panels for each table: our values above, the published ones below.
+
+    Args:
+        title: above the picture.
+        panels: (title, table) for each column.
+        x: `column` and `label` of the horizontal axis.
+        y: `label` of the vertical axis.
+        series: each with its `label`, the column `y`, the rows `where` (column -> value), and the column `mark` whose
+            value stands at each point.
+
+    Returns:
+        The figure. Bars are the intervals of our change against the baseline (`<y>_change_low` and `_high`), where the
+        table has them. A panel without a value says so.
+    """
+    figure, axes = plt.subplots(2, len(panels), figsize=(4.6 * len(panels), 6.6), squeeze=False, layout="constrained")
+    for column, (name, table) in enumerate(panels):
+        for row, (who, ending) in enumerate((("ours", ""), ("paper", "_paper"))):
+            panel = axes[row, column]
+            drawn = [_draw(panel, table, x["column"], one, ending, i) for i, one in enumerate(series)]
+            panel.set(title=f"{name}: {who}", xlabel=x["label"], ylabel=y["label"])
+            panel.margins(0.08)
+            panel.grid(color="0.9")
+            if any(drawn):
+                panel.legend(fontsize=8)
+            else:
+                panel.text(0.5, 0.5, "no values", transform=panel.transAxes, ha="center")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _draw(panel, table: pd.DataFrame, x: str, series: dict, ending: str, number: int) -> bool:
+    """Draw one curve; whether there was anything to draw."""
+    horizontal, vertical = f"{x}{ending}", f"{series['y']}{ending}"
+    if horizontal not in table or vertical not in table:
+        return False
+    for column, value in series.get("where", {}).items():
+        table = table[table[column] == value]
+    table = table.dropna(subset=[horizontal, vertical]).sort_values(horizontal)
+    bars = [f"{vertical}_change{end}" for end in ("", "_low", "_high")]
+    errors = None
+    if all(bar in table for bar in bars):
+        middle, low, high = (table[bar].astype(float) for bar in bars)
+        errors = [(middle - low).fillna(0), (high - middle).fillna(0)]
+    style = {"color": f"C{number}", "marker": MARKERS[number % 4], "linestyle": LINES[number % 4], "markersize": 4}
+    panel.errorbar(
+        table[horizontal], table[vertical], errors, label=series["label"], elinewidth=0.7, capsize=2, **style
+    )
+    for _, row in table.iterrows() if "mark" in series else ():
+        panel.annotate(
+            f"{row[series['mark']]:g}",
+            (row[horizontal], row[vertical]),
+            textcoords="offset points",
+            xytext=(0, 6 if number != 1 else -11),
+            ha="center",
+            fontsize=7,
+            color=style["color"],
+        )
+    return len(table) > 0

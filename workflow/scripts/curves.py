@@ -1,0 +1,30 @@
+"""Draw columns of tables against each other: ours above, the paper's below."""
+
+import json
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Read the tables and draw them."""
+    import pandas as pd
+
+    from deepcache.errors import DeepCacheError
+    from deepcache.figures.curves import draw_curves
+    from deepcache.figures.style import save
+
+    layout = json.loads(arguments.layout)
+    if len(arguments.tables) != len(layout["panels"]):
+        raise DeepCacheError(f"{len(layout['panels'])} panels but {len(arguments.tables)} tables")
+    pairs = zip(layout["panels"], arguments.tables, strict=True)
+    panels = [(panel["title"], pd.read_csv(table)) for panel, table in pairs]
+    save(draw_curves(layout["title"], panels, layout["x"], layout["y"], layout["series"]), arguments.output)
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--tables", required=True, type=Path, nargs="+", metavar="CSV", help="one for each panel")
+    parser.add_argument("--layout", required=True, metavar="JSON", help="as `curves` has it in the config")
+    parser.add_argument("--output", required=True, type=Path, metavar="PNG")
+    cli.run(main, parser)
