@@ -4,18 +4,19 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from deepcache.figures.style import plt
+from deepcache.figures.style import plt, set_title
 
 MARKERS = ("o", "s", "^", "D")
 LINES = ("-", "--", "-.", ":")
+MARKS = ((0, 5), (-7, -3), (7, -3), (0, -12))  # where the mark of each series stands beside its point, in points
 
 
-def draw_curves(title: str, panels: Sequence[tuple[str, pd.DataFrame]], x: dict, y: dict, series: Sequence[dict]):
+def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: dict, y: dict, series: Sequence[dict]):
     """Draw a column of two panels for each table: our values above, the published ones below.
 
     Args:
         title: above the picture.
-        panels: (title, table) for each column.
+        panels: for each column what our values and what the paper's were measured on, and the table.
         x: `column` and `label` of the horizontal axis.
         y: `label` of the vertical axis.
         series: each with its `label`, the column `y`, the rows `where` (column -> value), and the column `mark` whose
@@ -26,18 +27,18 @@ def draw_curves(title: str, panels: Sequence[tuple[str, pd.DataFrame]], x: dict,
         table has them. A panel without a value says so.
     """
     figure, axes = plt.subplots(2, len(panels), figsize=(4.6 * len(panels), 6.6), squeeze=False, layout="constrained")
-    for column, (name, table) in enumerate(panels):
-        for row, (who, ending) in enumerate((("ours", ""), ("paper", "_paper"))):
+    for column, (ours, paper, table) in enumerate(panels):
+        for row, (name, ending) in enumerate(((f"ours: {ours}", ""), (f"paper: {paper}", "_paper"))):
             panel = axes[row, column]
             drawn = [_draw(panel, table, x["column"], one, ending, i) for i, one in enumerate(series)]
-            panel.set(title=f"{name}: {who}", xlabel=x["label"], ylabel=y["label"])
+            panel.set(title=name, xlabel=x["label"], ylabel=y["label"])
             panel.margins(0.08)
             panel.grid(color="0.9")
-            if any(drawn):
-                panel.legend(fontsize=8)
-            else:
+            if not any(drawn):
                 panel.text(0.5, 0.5, "no values", transform=panel.transAxes, ha="center")
-    figure.suptitle(title, fontsize=10)
+    if lines := {line.get_label(): line for panel in axes.flat for line in panel.containers}:
+        figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines))
+    set_title(figure, title)
     return figure
 
 
@@ -56,14 +57,14 @@ def _draw(panel, table: pd.DataFrame, x: str, series: dict, ending: str, number:
         errors = [(middle - low).fillna(0), (high - middle).fillna(0)]
     style = {"color": f"C{number}", "marker": MARKERS[number % 4], "linestyle": LINES[number % 4], "markersize": 4}
     panel.errorbar(
-        table[horizontal], table[vertical], errors, label=series["label"], elinewidth=0.7, capsize=2, **style
+        table[horizontal], table[vertical], errors, label=series["label"], elinewidth=0.5, capsize=1.5, **style
     )
     for _, row in table.iterrows() if "mark" in series else ():
         panel.annotate(
             f"{row[series['mark']]:g}",
             (row[horizontal], row[vertical]),
             textcoords="offset points",
-            xytext=(0, 6 if number != 1 else -11),
+            xytext=MARKS[number % 4],
             ha="center",
             fontsize=7,
             color=style["color"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepcache.figures.style import plt
+from deepcache.figures.style import plt, set_title
 
 LARGE = 128  # pixels: from here on images are drawn larger
 PROMPT_WIDTH, PROMPT_LINES = 26, 4
@@ -36,7 +36,7 @@ def draw_rows(title: str, methods: Sequence[Samples]) -> Figure:
         for image, one in zip(method.images, line, strict=True):
             _show(one, image)
         line[0].set_ylabel(method.label, rotation=0, ha="right", va="center")
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     return figure
 
 
@@ -49,11 +49,11 @@ def draw_columns(title: str, methods: Sequence[Samples], prompts: Sequence[str])
         for image, one in zip(method.images, line, strict=True):
             _show(one, image)
         line[0].set_title(method.label, fontsize=9)
-        line[-1].set_xlabel(method.caption)
+        line[-1].set_xlabel(method.caption, fontsize=8)
     for prompt, line in zip(prompts, axes, strict=True):
         lines = textwrap.wrap(prompt, PROMPT_WIDTH, max_lines=PROMPT_LINES, placeholder=" ...")
         line[0].set_ylabel("\n".join(lines), rotation=0, ha="right", va="center", fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     return figure
 
 

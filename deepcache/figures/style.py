@@ -1,5 +1,6 @@
 """The style that every figure shares."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -10,7 +11,14 @@ from matplotlib.figure import Figure
 
 from deepcache.results.files import atomic
 
+CHARACTERS = 12  # of a title, in an inch
+
 plt.rcParams.update({"font.size": 9, "axes.titlesize": 10, "savefig.dpi": 150, "image.cmap": "gray"})
+
+
+def set_title(figure: Figure, title: str) -> None:
+    """Write a title above a figure, in as many lines as its width asks for."""
+    figure.suptitle(textwrap.fill(title, max(20, int(CHARACTERS * figure.get_figwidth()))), fontsize=10)
 
 
 def save(figure: Figure, path: str | Path) -> None:

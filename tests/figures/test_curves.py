@@ -30,23 +30,23 @@ def table() -> pd.DataFrame:
 
 
 def test_ours_above_the_papers(table):
-    figure = draw_curves("Title", [("A", table)], X, Y, SERIES)
+    figure = draw_curves("Title", [("a", "A", table)], X, Y, SERIES)
     ours, paper = figure.axes
-    assert (ours.get_title(), paper.get_title()) == ("A: ours", "A: paper")
+    assert (ours.get_title(), paper.get_title()) == ("ours: a", "paper: A")
     assert (ours.get_xlabel(), ours.get_ylabel()) == ("times faster", "CLIP score")
     assert ours.get_lines()[0].get_xydata().tolist() == [[1.0, 29.0], [2.0, 28.0]]
     assert paper.get_lines()[0].get_xydata().tolist() == [[1.0, 29.5]], "the row without a published value is left out"
     assert [text.get_text() for text in ours.texts] == ["50", "25"]
-    assert [text.get_text() for text in ours.get_legend().get_texts()] == ["PLMS", "DeepCache"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["PLMS", "DeepCache"]
 
 
 def test_bars_are_the_intervals_of_the_change(table):
-    bars = draw_curves("Title", [("A", table)], X, Y, SERIES).axes[0].containers[0].lines[2][0]
+    bars = draw_curves("Title", [("a", "A", table)], X, Y, SERIES).axes[0].containers[0].lines[2][0]
     assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[29.0, 29.0], [27.5, pytest.approx(28.1)]]
 
 
 def test_a_panel_without_values_says_so(table):
     empty = table.drop(columns=["clip_paper"])
-    assert [text.get_text() for text in draw_curves("Title", [("A", empty)], X, Y, SERIES).axes[1].texts] == [
+    assert [text.get_text() for text in draw_curves("Title", [("a", "A", empty)], X, Y, SERIES).axes[1].texts] == [
         "no values"
     ]

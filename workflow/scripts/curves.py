@@ -18,7 +18,7 @@ def main(arguments) -> None:
     if len(arguments.tables) != len(layout["panels"]):
         raise DeepCacheError(f"{len(layout['panels'])} panels but {len(arguments.tables)} tables")
     pairs = zip(layout["panels"], arguments.tables, strict=True)
-    panels = [(panel["title"], pd.read_csv(table)) for panel, table in pairs]
+    panels = [(panel.get("ours", panel["title"]), panel["title"], pd.read_csv(table)) for panel, table in pairs]
     save(draw_curves(layout["title"], panels, layout["x"], layout["y"], layout["series"]), arguments.output)
 
 

@@ -27,7 +27,7 @@ def main(arguments) -> None:
             raise DeepCacheError(
                 f"{arguments.latency}: --variants must name what it timed, one for each run: {missing}"
             )
-        captions = [f"{1 / timed[variant]['throughput']:.3g} s an image" for variant in arguments.variants]
+        captions = [f"{1 / timed[variant]['throughput']:.3g} s/image" for variant in arguments.variants]
     methods = [
         Samples(label, read_images([shard], arguments.images)[0], caption)
         for label, shard, caption in zip(arguments.labels, arguments.shards, captions, strict=True)
