@@ -8,6 +8,7 @@ rule plan:
     conda:
         "../envs/deepcache.yaml"
     params:
-        suite=json.dumps(config),
+        # A function, since labels in the config hold braces, which are no wildcards.
+        suite=lambda wildcards: json.dumps(config),
     shell:
         "printf '%s' {params.suite:q} | python workflow/scripts/plan.py --suite - --log {log}"

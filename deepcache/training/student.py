@@ -26,14 +26,14 @@ def initialise_from(student: UNet2DConditionModel, teacher: UNet2DConditionModel
         DeepCacheError: if a layer of the student has no such layer in the teacher.
     """
     weights, kept = teacher.state_dict(), {}
-    for name in student.state_dict():
-        parts = name.split(".")
-        if parts[0] == "up_blocks" and parts[2] in ("resnets", "attentions") and parts[3] == "1":
-            parts[3] = "2"
-        kept[name] = weights[".".join(parts)]
     try:
+        for name in student.state_dict():
+            parts = name.split(".")
+            if parts[0] == "up_blocks" and parts[2] in ("resnets", "attentions") and parts[3] == "1":
+                parts[3] = "2"
+            kept[name] = weights[".".join(parts)]
         student.load_state_dict(kept)
-    except RuntimeError as error:
+    except (KeyError, RuntimeError) as error:
         raise DeepCacheError(f"the student's layers are not among the teacher's ({error})") from error
 
 

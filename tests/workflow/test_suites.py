@@ -53,7 +53,7 @@ def test_the_smoke_suite_says_that_weights_are_random(fresh):
 
 TEXT = {
     "models": {
-        name: {"samples": 4, "shard_size": 4, "batch_size": 4, "sampler": "plms-6-cfg7.5"}
+        name: {"samples": 4, "shard_size": 4, "batch_size": 4, "sampler": "plms-10-cfg3"}
         for name in ("digits-sd", "digits-bk-sdm", "digits-sd-captions", "digits-bk-sdm-captions")
     },
     "tables": {
@@ -63,7 +63,7 @@ TEXT = {
                     {"labels": {"method": "PLMS", "steps": 50, "interval": 1}, "runs": {"uniform": {}}},
                     {
                         "labels": {"method": "PLMS", "steps": 25, "interval": 1},
-                        "runs": {"uniform": {"sampler": "plms-3-cfg7.5", "against": {}}},
+                        "runs": {"uniform": {"sampler": "plms-5-cfg3", "against": {}}},
                     },
                     {
                         "labels": {"method": "DeepCache", "steps": 50, "interval": 3},
@@ -104,7 +104,7 @@ def test_text_to_image_from_prompts_to_figures(fresh):
     full, fewer, cached = (row for _, row in table.iterrows())
     scores = ["clip_uniform", "clip_nonuniform", "psnr_db_uniform", "psnr_db_nonuniform", "lpips_nonuniform"]
     assert cached[[*scores, "throughput", "speed", "macs_g", "clip_uniform_change_low"]].notna().all()
-    assert full["clip_uniform"] > 50, "the shipped models make what the prompts say, in six steps already"
+    assert full["clip_uniform"] > 50, "the shipped models make what the prompts say, in ten steps already"
     assert pd.isna(full["psnr_db_uniform"]) and pd.isna(full["clip_uniform_change"])
     assert fewer["macs_g"] == pytest.approx(full["macs_g"] / 2)
     assert fewer["clip_uniform_change"] == pytest.approx(fewer["clip_uniform"] - full["clip_uniform"], abs=1e-5)
@@ -113,7 +113,7 @@ def test_text_to_image_from_prompts_to_figures(fresh):
     best = pd.read_csv(project.results / "tables/table10.csv").iloc[0]
     scored = {}
     for center in (2, 3):
-        run = f"digits-sd-captions/plms-6-cfg7.5/nonuniform-n3-c{center}-p1.3-b1/seed-0/clip_score.json"
+        run = f"digits-sd-captions/plms-10-cfg3/nonuniform-n3-c{center}-p1.3-b1/seed-0/clip_score.json"
         scored[center] = json.loads((project.results / run).read_text())["clip_score"]
     assert (best["center"], best["clip_score"]) == max(scored.items(), key=lambda pair: pair[1])
 
