@@ -15,6 +15,7 @@ rule train_checkpoint:
             "models/digits_sd.py",
             "models/ldm.py",
             "models/ldm_pipeline.py",
+            "models/paper_pipelines.py",
         ),
     output:
         directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),

@@ -1,15 +1,13 @@
 """Architectures of `digits-sd`, `digits-bk-sdm` and `digits-clip`: Stable Diffusion, BK-SDM and CLIP in miniature."""
 
-from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from deepcache.models.clip_vocabulary import clip_tokenizer
-from deepcache.models.paper_pipelines import SD_SCHEDULER
 
 IMAGE_SIZE = 32
 CONTEXT = 16  # tokens of a prompt
 CONTEXT_CHANNELS = 64
 VOCABULARY_SIZE = 2048  # the most frequent of CLIP's
-PROMPT_DROPOUT = 0.1  # share of images that are trained without their prompt, for guidance
 
 
 def digits_tokenizer():
@@ -68,18 +66,4 @@ def digits_sd_unet(layers_per_block: int = 2) -> UNet2DConditionModel:
         norm_num_groups=8,
         cross_attention_dim=CONTEXT_CHANNELS,
         attention_head_dim=2,  # of this class's settings, the one that means the number of heads
-    )
-
-
-def digits_sd_pipeline(vae: AutoencoderKL, text_encoder, unet: UNet2DConditionModel) -> StableDiffusionPipeline:
-    """The parts as a pipeline with PLMS, Stable Diffusion's sampler, and without a safety checker."""
-    return StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=text_encoder,
-        tokenizer=digits_tokenizer(),
-        unet=unet,
-        scheduler=PNDMScheduler(**SD_SCHEDULER),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
     )

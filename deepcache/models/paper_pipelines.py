@@ -80,10 +80,15 @@ def stable_diffusion(architecture: str, sample_size: int | None) -> StableDiffus
     with torch.device("meta"):
         first_stage = AutoencoderKL(sample_size=_pixels(unet, SD_FIRST_STAGE), **SD_FIRST_STAGE).half()
         text_encoder = CLIPTextModel(CLIPTextConfig(**SD_TEXT_ENCODER)).half()
+    return assemble_stable_diffusion(first_stage, text_encoder, clip_tokenizer(), unet)
+
+
+def assemble_stable_diffusion(first_stage: AutoencoderKL, text_encoder, tokenizer, unet) -> StableDiffusionPipeline:
+    """The parts as a pipeline with PLMS, Stable Diffusion's sampler, and without a safety checker."""
     return StableDiffusionPipeline(
         vae=first_stage,
         text_encoder=text_encoder,
-        tokenizer=clip_tokenizer(),
+        tokenizer=tokenizer,
         unet=unet,
         scheduler=PNDMScheduler(**SD_SCHEDULER),
         safety_checker=None,

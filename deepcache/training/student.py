@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
 from deepcache.errors import DeepCacheError
-from deepcache.models.digits_sd import digits_sd_pipeline, digits_sd_unet, digits_tokenizer
+from deepcache.models.digits_sd import digits_sd_unet
+from deepcache.models.paper_pipelines import assemble_stable_diffusion
 from deepcache.training.autoencoder import encode_all
 from deepcache.training.diffusion import noise_prediction_loss
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
@@ -70,7 +71,7 @@ def train_student(phases: dict[str, TrainingSettings], folder: Path) -> dict[str
     pipeline = StableDiffusionPipeline.from_pretrained(TEACHER, dtype=torch.float32)
     vae, text_encoder, teacher = pipeline.vae, pipeline.text_encoder, pipeline.unet.eval()
     data, labels = rgb_digits()
-    captioned = Captioned(*encode_all(vae, data), labels, digits_tokenizer())
+    captioned = Captioned(*encode_all(vae, data), labels, pipeline.tokenizer)
     student = digits_sd_unet(layers_per_block=1)
     initialise_from(student, teacher)
     learning, known = Features(student), Features(teacher)
@@ -89,6 +90,6 @@ def train_student(phases: dict[str, TrainingSettings], folder: Path) -> dict[str
         return noise_prediction_loss(predict, latents, pipeline.scheduler, generator) + distilled[0]
 
     result = fit(student, batch_loss, settings, "digits-bk-sdm")
-    saved = digits_sd_pipeline(vae.half(), text_encoder.half(), student.half())
+    saved = assemble_stable_diffusion(vae.half(), text_encoder.half(), pipeline.tokenizer, student.half())
     saved.save_pretrained(folder)
     return {"unet": result}

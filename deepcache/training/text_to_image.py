@@ -8,16 +8,17 @@ from deepcache.data.captions import captions
 from deepcache.data.digits import load_digits
 from deepcache.models.digits_sd import (
     IMAGE_SIZE,
-    PROMPT_DROPOUT,
-    digits_sd_pipeline,
     digits_sd_text_encoder,
     digits_sd_unet,
     digits_sd_vae,
     digits_tokenizer,
 )
+from deepcache.models.paper_pipelines import assemble_stable_diffusion
 from deepcache.training.autoencoder import encode_all, train_autoencoder
 from deepcache.training.diffusion import noise_prediction_loss
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
+
+PROMPT_DROPOUT = 0.1  # share of images that are trained without their prompt, for guidance
 
 
 class Captioned:
@@ -60,9 +61,10 @@ def train_text_to_image(phases: dict[str, TrainingSettings], folder: Path) -> di
     """Train in two phases, `first_stage` and `unet`, and save the pipeline."""
     data, labels = rgb_digits()
     vae, text_encoder, unet = digits_sd_vae(), digits_sd_text_encoder(), digits_sd_unet()
-    pipeline = digits_sd_pipeline(vae, text_encoder, unet)
+    tokenizer = digits_tokenizer()
+    pipeline = assemble_stable_diffusion(vae, text_encoder, tokenizer, unet)
     first_stage = train_autoencoder(vae, data, phases["first_stage"], "digits-sd, first stage")
-    captioned, settings = Captioned(*encode_all(vae, data), labels, digits_tokenizer()), phases["unet"]
+    captioned, settings = Captioned(*encode_all(vae, data), labels, tokenizer), phases["unet"]
 
     def batch_loss(generator: torch.Generator) -> torch.Tensor:
         latents, ids = captioned.draw(settings.batch_size, generator)

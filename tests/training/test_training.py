@@ -14,7 +14,7 @@ from deepcache import DeepCacheError
 from deepcache.data.captions import DIGITS
 from deepcache.data.digits import load_digits
 from deepcache.models.digits import LDM_IMAGE_SIZE, digits_ldm_vqvae
-from deepcache.models.digits_sd import PROMPT_DROPOUT, digits_sd_unet, digits_tokenizer
+from deepcache.models.digits_sd import digits_sd_unet, digits_tokenizer
 from deepcache.models.ldm_pipeline import LDMClassPipeline
 from deepcache.training import contrastive, first_stage, ldm, student, text_to_image
 from deepcache.training.autoencoder import encode_all
@@ -23,7 +23,7 @@ from deepcache.training.diffusion import noise_prediction_loss
 from deepcache.training.first_stage import CodebookLoss
 from deepcache.training.loop import TrainingSettings, fit
 from deepcache.training.student import Features, distillation_loss, initialise_from
-from deepcache.training.text_to_image import Captioned
+from deepcache.training.text_to_image import PROMPT_DROPOUT, Captioned
 
 ROOT = Path(__file__).resolve().parents[2]
 
