@@ -27,11 +27,13 @@ def main(arguments) -> None:
     from deepcache.data.pictures import list_pictures
     from deepcache.data.prompts import read_prompts
     from deepcache.devices import choose_device
+    from deepcache.generation.checkpoints import find_checkpoint, load_pipeline
+    from deepcache.generation.generation import Generation
+    from deepcache.generation.image_folder import ImageFolder
+    from deepcache.generation.request import Request
     from deepcache.progress import progress
     from deepcache.results.provenance import provenance
     from deepcache.sampling.families import PRECISIONS
-    from deepcache.sampling.generation import Generation, Request, find_checkpoint, load_pipeline
-    from deepcache.sampling.image_folder import ImageFolder
 
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()

@@ -27,13 +27,16 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from deepcache import DeepCache, DeepCacheError, uniform
 from deepcache.data.pictures import list_pictures, read_picture
+from deepcache.generation.checkpoints import load_pipeline
+from deepcache.generation.generation import Generation
+from deepcache.generation.request import Request
+from deepcache.generation.schedulers import SCHEDULER_NAMES
 from deepcache.models.checkpoints import write_manifest
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.paper_pipelines import SD_SCHEDULER
 from deepcache.results.runs import Method, Sampler
 from deepcache.sampling.caching import cached
 from deepcache.sampling.families import load_model
-from deepcache.sampling.generation import SCHEDULER_NAMES, Generation, Request, load_pipeline
 from tests.conftest import make_unet2d_condition
 
 SCRIPT = Path(__file__).resolve().parents[2] / "workflow/scripts/generate.py"

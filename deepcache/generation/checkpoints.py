@@ -1,0 +1,85 @@
+"""Checkpoints of Stable Diffusion in diffusers' format, opened for a task."""
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoPipelineForImage2Image,
+    AutoPipelineForInpainting,
+    AutoPipelineForText2Image,
+    DiffusionPipeline,
+)
+
+from deepcache.data.reasons import reason
+from deepcache.errors import DeepCacheError
+from deepcache.models.checkpoints import WEIGHTS, open_checkpoint
+from deepcache.progress import progress
+from deepcache.results.files import UNREADABLE, sha256
+
+TASKS = {
+    "text-to-image": AutoPipelineForText2Image,
+    "image-to-image": AutoPipelineForImage2Image,
+    "inpainting": AutoPipelineForInpainting,
+}
+# What a checkpoint's model_index.json may name; each can be opened for every task.
+PIPELINES = tuple(f"StableDiffusion{size}{task}Pipeline" for size in ("", "XL") for task in ("", "Img2Img", "Inpaint"))
+
+
+def find_checkpoint(place: str | Path) -> tuple[Path, dict[str, str]]:
+    """Return a checkpoint's folder and the SHA-256 of its weights by file name.
+
+    Args:
+        place: a folder in diffusers' format, or a checkpoint's manifest.
+
+    Raises:
+        DeepCacheError: if it is neither, or none of Stable Diffusion's pipelines.
+    """
+    place = Path(place)
+    if place.is_file():
+        folder, manifest = open_checkpoint(place)
+        _check_index(folder)
+        return folder, manifest["sha256"]
+    if not place.is_dir():
+        raise DeepCacheError(f"{place}: no such checkpoint: give a folder in diffusers' format, or a manifest")
+    _check_index(place)
+    files = []
+    for part in sorted(path for path in place.iterdir() if path.is_dir()):
+        # diffusers prefers safetensors: the same weights may lie beside them in other formats.
+        weights = sorted(path for path in part.iterdir() if path.suffix in WEIGHTS and path.is_file())
+        files += [path for path in weights if path.suffix == ".safetensors"] or weights
+    bar = progress(files, f"checksums of {place.name}", unit="file")
+    return place, {path.relative_to(place).as_posix(): sha256(path) for path in bar}
+
+
+def _check_index(folder: Path) -> None:
+    index = folder / "model_index.json"
+    try:
+        content = json.loads(index.read_text())
+        kind, parts = content["_class_name"], list(content)
+    except (*UNREADABLE, TypeError) as error:
+        raise DeepCacheError(
+            f"{index}: cannot be read, so this is no diffusers checkpoint ({reason(error)})"
+        ) from error
+    if "unet" not in parts:
+        raise DeepCacheError(f"{index}: {kind} has no U-Net: DeepCache needs skip connections")
+    if kind not in PIPELINES:
+        raise DeepCacheError(f"{index}: {kind} is not among the known pipelines ({', '.join(PIPELINES)})")
+
+
+def load_pipeline(folder: str | Path, task: str, device: str | torch.device, dtype: torch.dtype) -> DiffusionPipeline:
+    """Load a checkpoint as the pipeline of a task; the safety checker is as the checkpoint has it.
+
+    Raises:
+        DeepCacheError: if diffusers cannot load it, or its U-Net is made for another task.
+    """
+    try:
+        pipeline = TASKS[task].from_pretrained(folder, dtype=dtype, local_files_only=True)
+    except Exception as error:  # of many kinds where files are missing or damaged
+        raise DeepCacheError(f"{folder}: diffusers cannot load it ({reason(error)})") from error
+    latent, wanted = pipeline.vae.config.latent_channels, pipeline.unet.config.in_channels
+    # A U-Net made for inpainting takes the mask and the masked image as well.
+    if wanted != latent and not (task == "inpainting" and wanted == 2 * latent + 1):
+        raise DeepCacheError(f"{folder}: its U-Net takes {wanted} channels, so it is not made for {task}")
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)

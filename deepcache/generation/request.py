@@ -1,0 +1,75 @@
+"""What is asked for: prompts, pictures, sampler, size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepcache.data.pictures import check_pictures
+from deepcache.errors import DeepCacheError
+from deepcache.generation.schedulers import SCHEDULER_NAMES
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make; image j is repetition j % num_images of prompt j // num_images.
+
+    Attributes:
+        prompts: none is empty.
+        images: files to begin with, one for each prompt or one for all; None is text-to-image.
+        masks: files as well, white where the image is repainted; None is no inpainting.
+        scheduler: one of SCHEDULER_NAMES.
+        steps: of the whole trajectory; with images, the last `strength` of them run.
+        strength: share of the noise that an image is given, above 0 and at most 1; None without images.
+        guidance_scale: of classifier-free guidance; up to 1 there is none.
+        negative_prompt: what guidance leads away from.
+        height: in pixels; None is the checkpoint's. Images and masks are resized.
+        width: likewise.
+        num_images: images for each prompt.
+        seed: with j it decides the noise of image j.
+
+    Raises:
+        DeepCacheError: if one of them is out of range or does not go with another.
+    """
+
+    prompts: Sequence[str]
+    images: list[Path] | None = None
+    masks: list[Path] | None = None
+    scheduler: str = "plms"
+    steps: int = 50
+    strength: float | None = None
+    guidance_scale: float = 7.5
+    negative_prompt: str | None = None
+    height: int | None = None
+    width: int | None = None
+    num_images: int = 1
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.scheduler not in SCHEDULER_NAMES:
+            raise DeepCacheError(f"scheduler must be one of {', '.join(SCHEDULER_NAMES)}, not {self.scheduler!r}")
+        if self.seed < 0:
+            raise DeepCacheError(f"seed must be at least 0, not {self.seed}")
+        if self.masks is not None and self.images is None:
+            raise DeepCacheError("masks need images, which they belong to: give both, or no masks")
+        if self.images is None and self.strength is not None:
+            raise DeepCacheError("strength says how much an image is changed: give images, or leave it out")
+        if self.images is not None and not (self.strength is not None and 0 < self.strength <= 1):
+            raise DeepCacheError(f"strength must be above 0 and at most 1, not {self.strength}")
+        if self.negative_prompt is not None and self.guidance_scale <= 1:
+            raise DeepCacheError("a negative prompt acts through guidance: give a guidance scale above 1")
+        if self.images is not None:
+            check_pictures(self.images, self.masks, len(self.prompts))
+
+    def __len__(self) -> int:
+        return len(self.prompts) * self.num_images
+
+    @property
+    def task(self) -> str:
+        """A name in TASKS."""
+        if self.images is None:
+            return "text-to-image"
+        return "image-to-image" if self.masks is None else "inpainting"
+
+    def prompt_of(self, index: int) -> int:
+        """Index of the prompt of image `index`."""
+        return index // self.num_images
