@@ -27,6 +27,7 @@ include: "rules/samples.smk"
 include: "rules/metrics.smk"
 include: "rules/profiling.smk"
 include: "rules/tables.smk"
+include: "rules/features.smk"
 include: "rules/figures.smk"
 include: "rules/plan.smk"
 

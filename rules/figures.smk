@@ -1,5 +1,5 @@
 # Figures.
-FIGURES = [f"{RESULTS}/figures/{name}.png" for name in (*config["sample_grids"], *config["curves"])]
+FIGURES = [f"{RESULTS}/figures/{name}.png" for name in ("fig2", "fig4", *config["sample_grids"], *config["curves"])]
 
 
 rule sample_grid:

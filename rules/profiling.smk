@@ -81,3 +81,36 @@ rule macs:
         published=lambda w, input: Path(input.published[0]).parent,
     shell:
         "python workflow/preloaded.py workflow/scripts/macs.py --published {params.published} --output {output.csv} --log {log}"
+
+
+rule draw_fig4:
+    input:
+        code=code(
+            "branch_macs",
+            "caching",
+            "figures/branches.py",
+            "figures/style.py",
+            "metrics/macs.py",
+            "models/dummy_inputs.py",
+            "models/paper.py",
+        ),
+    output:
+        csv=f"{RESULTS}/macs/branches.csv",
+        figure=f"{RESULTS}/figures/fig4.png",
+    log:
+        f"{RESULTS}/logs/figures/fig4.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/fig4.tsv"
+    conda:
+        "../envs/deepcache.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    shell:
+        "python workflow/preloaded.py workflow/scripts/branch_macs.py --output {output.csv} --figure {output.figure}"
+        " --log {log}"
+
+
+rule fig4:
+    input:
+        rules.draw_fig4.output,

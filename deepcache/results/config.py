@@ -108,6 +108,8 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
         if grid["images"] > samples:
             yield f"{key}.images", f"{grid['images']} is more than the {samples} samples of a run"
 
+    for name in config["similarity"]["layers"]:
+        yield from _reference("similarity.layers", name, config["models"])
     for name, curves in config["curves"].items():
         if name in config["sample_grids"]:
             yield f"curves.{name}", "a picture in sample_grids has the same name"

@@ -70,6 +70,11 @@ def change(path: str, value) -> dict:
         ("models/digits-ddpm/clip", "digits-clip", "models.digits-ddpm.clip: a CLIP score needs the model's prompts"),
         ("tables/table2/columns", ["lpips"], "models.digits-ddpm.perceptual: missing, but tables.table2 measures it"),
         ("tables/table9/rows/0/search/by", "clip_score", "models.digits-ldm.clip: missing, but tables.table9 measures"),
+        (
+            "similarity/layers",
+            {"ddpm": "mid_block"},
+            "config: similarity.layers: ddpm is not defined; known: digits-ddpm",
+        ),
         ("curves/fig6/panels/0/table", "table99", "curves.fig6.panels[0].table: table99 is not defined"),
         ("curves/fig6/x/column", "spead", "curves.fig6.x.column: table13 has no column spead; it has clip_nonuniform"),
         ("curves/fig6/series/1/y", "fid", "curves.fig6.series[1].y: table13 has no column fid"),

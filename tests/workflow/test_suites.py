@@ -31,7 +31,18 @@ def test_the_papers_suite_is_planned_from_download_to_tables(finished):
     assert planned["dataset"] == 6
     assert planned["reference_statistics"] == 4
     assert planned["sample_shard"] > 1000
-    used = {"metrics", "clip_score", "paired_fidelity", "latency", "model_macs", "sample_grid", "curves", "macs"}
+    used = {
+        "metrics",
+        "clip_score",
+        "paired_fidelity",
+        "latency",
+        "model_macs",
+        "sample_grid",
+        "curves",
+        "macs",
+        "draw_fig2",
+        "draw_fig4",
+    }
     assert used <= set(planned)
     assert {name for name in planned if name.startswith("write_")} == {f"write_table{n}" for n in range(1, 15)}
 
@@ -92,13 +103,14 @@ TEXT = {
         },
     },
     "sample_grids": {"fig5": {"images": 2}, "fig7": {"images": 2}},
+    "similarity": {"images": 1},
     "curves": {"fig6": {"panels": [{"title": "A", "table": "table13"}]}},
 }
 
 
 def test_text_to_image_from_prompts_to_figures(fresh):
     project = fresh()
-    done = project.run("table10", "table13", "fig6", "fig7", "--cores", "1", overlay=TEXT)
+    done = project.run("table10", "table13", "fig2", "fig6", "fig7", "--cores", "1", overlay=TEXT)
     assert done.returncode == 0, done.stdout
     table = pd.read_csv(project.results / "tables/table13.csv")
     full, fewer, cached = (row for _, row in table.iterrows())
@@ -108,7 +120,7 @@ def test_text_to_image_from_prompts_to_figures(fresh):
     assert pd.isna(full["psnr_db_uniform"]) and pd.isna(full["clip_uniform_change"])
     assert fewer["macs_g"] == pytest.approx(full["macs_g"] / 2)
     assert fewer["clip_uniform_change"] == pytest.approx(fewer["clip_uniform"] - full["clip_uniform"], abs=1e-5)
-    for file in ("fig6", "fig7"):
+    for file in ("fig2", "fig6", "fig7"):
         assert (project.results / f"figures/{file}.png").read_bytes()[:4] == b"\x89PNG"
     best = pd.read_csv(project.results / "tables/table10.csv").iloc[0]
     scored = {}

@@ -1,0 +1,48 @@
+"""Count what the shallow pass of every branch costs on the paper's architectures (Figure 4); no weights are needed.
+
+Writes a CSV file and draws it.
+"""
+
+from pathlib import Path
+
+from deepcache import cli
+
+TITLE = "MACs of a full pass and of the shallow pass of each skip branch"
+
+
+def main(arguments) -> None:
+    """Count, write, draw."""
+    import pandas as pd
+
+    from deepcache.caching.branches import num_branches
+    from deepcache.figures.branches import BranchCosts, draw_branches
+    from deepcache.figures.style import save
+    from deepcache.metrics.macs import branches_macs
+    from deepcache.models.dummy_inputs import dummy_inputs
+    from deepcache.models.paper import ARCHITECTURES
+    from deepcache.progress import progress
+    from deepcache.results.files import atomic
+
+    # Those that the paper caches; Bedroom and Churches are one architecture.
+    known = {model: one for model, one in ARCHITECTURES.items() if one.branch is not None}
+    known.pop("ddpm-lsun-churches")
+    models, rows = [], []
+    for name, one in progress(known.items(), "branches", unit="model"):
+        unet = one.build()
+        branches = list(range(num_branches(unet)))
+        full, shallow = branches_macs(unet, branches, dummy_inputs(unet, 1, None, unet.device, tokens=one.tokens))
+        models.append(BranchCosts(name, full, [shallow[branch] for branch in branches], one.branch))
+        rows += [
+            {"model": name, "branch": branch, "skip_branch": branch + 1, "full_g": full, "shallow_g": shallow[branch]}
+            for branch in branches
+        ]
+    with atomic(arguments.output) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+    save(draw_branches(TITLE, models), arguments.figure)
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
+    parser.add_argument("--figure", required=True, type=Path, metavar="PNG")
+    cli.run(main, parser)
