@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from deepcache.training.first_stage import BATCH, HELD_OUT, reconstruction_psnr
+from deepcache.training.first_stage import BATCH, reconstruction_psnr
+from deepcache.training.held_out import HELD_OUT, split
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
 
 KL_WEIGHT = 1e-4  # per element of the latent, beside the mean squared error
@@ -27,8 +28,7 @@ def train_autoencoder(vae: AutoencoderKL, data: torch.Tensor, settings: Training
     Returns:
         The result, with the reconstruction of held-out images (dB).
     """
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(settings.seed))
-    held_out, used = order[:HELD_OUT], order[HELD_OUT:]
+    held_out, used = split(len(data), settings.seed)
 
     def batch_loss(generator: torch.Generator) -> torch.Tensor:
         images = data[used[torch.randint(0, len(used), (settings.batch_size,), generator=generator)]]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from deepcache.data.captions import captions
 from deepcache.models.digits_clip import digits_clip, save_clip
 from deepcache.models.digits_sd import digits_tokenizer
-from deepcache.training.first_stage import HELD_OUT
+from deepcache.training.held_out import HELD_OUT, split
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
 from deepcache.training.text_to_image import rgb_digits
 
@@ -35,8 +35,7 @@ def train_clip(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, T
     """Train image and text encoder together and save the model in open_clip's format."""
     settings = phases["clip"]
     data, labels = rgb_digits()
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(settings.seed))
-    held_out, used = order[:HELD_OUT], order[HELD_OUT:]
+    held_out, used = split(len(data), settings.seed)
     tokens = _tokens(captions())
     model = digits_clip()
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from diffusers import VQModel
 
+from deepcache.training.held_out import HELD_OUT, split
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
 
-HELD_OUT = 360  # images that only measure the reconstruction
 COMMITMENT_WEIGHT = 0.1
 REVIVE_EVERY = 50  # steps
 REVIVE_UNTIL = 0.6  # of all steps; the codebook settles in the rest
@@ -67,8 +67,7 @@ def train_first_stage(
         result: with the reconstruction of held-out images (dB) and the use of the codebook over all images.
         latents: of all images, scaled but not quantised, shape (N, latent channels, h, w).
     """
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(settings.seed))
-    held_out, used = order[:HELD_OUT], order[HELD_OUT:]
+    held_out, used = split(len(data), settings.seed)
     loss = CodebookLoss(vqvae, int(REVIVE_UNTIL * settings.steps))
 
     def batch_loss(generator: torch.Generator) -> torch.Tensor:

@@ -15,6 +15,7 @@ from deepcache.models.classifier import INPUT_SIZE, DigitsClassifier
 from deepcache.models.digits import IMAGE_SIZE, ddpm_scheduler, digits_ddpm_unet
 from deepcache.training.contrastive import train_clip
 from deepcache.training.diffusion import noise_prediction_loss
+from deepcache.training.held_out import split
 from deepcache.training.ldm import train_ldm
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
 from deepcache.training.student import train_student
@@ -49,8 +50,7 @@ def _train_ddpm(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, 
 def _train_classifier(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, TrainingResult]:
     settings = phases["classifier"]
     images, labels = load_digits(INPUT_SIZE)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed))
-    held_out, used = order[:360], order[360:]
+    held_out, used = split(len(images), settings.seed)
     model = DigitsClassifier()
 
     def batch_loss(generator: torch.Generator) -> torch.Tensor:

@@ -15,7 +15,7 @@ from deepcache.models.classifier import DigitsClassifier
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.digits_sd import CONTEXT, VOCABULARY_SIZE, digits_sd_unet, digits_tokenizer
 from deepcache.training.autoencoder import encode_all
-from deepcache.training.first_stage import HELD_OUT
+from deepcache.training.held_out import HELD_OUT, split
 from deepcache.training.text_to_image import rgb_digits
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "resources/checkpoints"
@@ -65,7 +65,7 @@ def test_shipped_model_makes_the_digits_that_are_asked_for(name):
 
 def test_shipped_clip_scores_a_wrong_prompt_lower_on_images_it_has_not_seen():
     data, labels = rgb_digits()
-    held_out = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:HELD_OUT]
+    held_out, _ = split(len(data), seed=0)
     images = ((data[held_out] + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     clip = load_clip(CHECKPOINTS / "digits-clip", "cpu")
     scores = np.stack([clip.scores(images, [f"a handwritten {word}"] * HELD_OUT) for word in DIGITS], axis=1)
