@@ -19,8 +19,8 @@ def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: 
         panels: for each column what our values and what the paper's were measured on, and the table.
         x: `column` and `label` of the horizontal axis.
         y: `label` of the vertical axis.
-        series: each with its `label`, the column `y`, the rows `where` (column -> value), and the column `mark` whose
-            value stands at each point.
+        series: each with its `label`, the column `y`, the rows `where` (column -> value), drawn in their order,
+            and the column `mark` whose value stands at each point.
 
     Returns:
         The figure. Bars are the intervals of our change against the baseline (`<y>_change_low` and `_high`), where the
@@ -35,6 +35,7 @@ def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: 
             panel.margins(0.08)
             panel.grid(color="0.9")
             if not any(drawn):
+                panel.set(xticks=[], yticks=[])
                 panel.text(0.5, 0.5, "no values", transform=panel.transAxes, ha="center")
     if lines := {line.get_label(): line for panel in axes.flat for line in panel.containers}:
         figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines))
@@ -49,7 +50,7 @@ def _draw(panel, table: pd.DataFrame, x: str, series: dict, ending: str, number:
         return False
     for column, value in series.get("where", {}).items():
         table = table[table[column] == value]
-    table = table.dropna(subset=[horizontal, vertical]).sort_values(horizontal)
+    table = table.dropna(subset=[horizontal, vertical])
     bars = [f"{vertical}_change{end}" for end in ("", "_low", "_high")]
     errors = None
     if all(bar in table for bar in bars):
