@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from deepcache.figures.style import plt, set_title
 from deepcache.metrics.feature_similarity import similar_share
@@ -60,6 +61,8 @@ def _draw_maps(row, model: Recorded) -> None:
 def _draw_matrix(figure: Figure, axes, matrix: np.ndarray) -> None:
     drawn = axes.imshow(matrix, vmax=1, cmap=COLOURS, interpolation="nearest")
     axes.set(title="cosine similarity", xlabel="step", ylabel="step")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(drawn, ax=axes)
 
 
