@@ -103,7 +103,13 @@ def open_dataset(manifest: dict, image_size: int, images: int | None = None) -> 
 
 def read_prompts(path: str | Path) -> list[str]:
     """Read the prompts of the dataset whose manifest is at `path`; DeepCacheError if it is damaged or holds images."""
-    manifest = open_manifest(path)
+    return prompts_of(open_manifest(path))
+
+
+def prompts_of(manifest: dict) -> list[str]:
+    """The prompts of a manifest that `open_manifest` returned; DeepCacheError if they are damaged or it has images."""
+    if manifest["format"] not in PROMPT_FORMATS:
+        raise DeepCacheError(f"datasets.{manifest['name']}: {manifest['format']} holds images, not prompts")
     return open_prompts(manifest["format"], Path(manifest["path"]))
 
 

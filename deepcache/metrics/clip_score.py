@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 
-from deepcache.data import datasets, manifests
+from deepcache.data import manifests
 from deepcache.data.prompts import read_prompts
 from deepcache.data.reasons import reason
 from deepcache.errors import DeepCacheError
@@ -124,8 +124,7 @@ def open_prompts(path: str | Path) -> tuple[list[str], dict]:
     path = Path(path)
     if _is_manifest(path):
         manifest = manifests.open_manifest(path)
-        found = datasets.open_prompts(manifest["format"], Path(manifest["path"] or "."))  # the bundled digits have none
-        fingerprint = manifest["fingerprint"]
+        found, fingerprint = manifests.prompts_of(manifest), manifest["fingerprint"]
     else:
         found, fingerprint = read_prompts(path), manifests.fingerprint(path)
     return found, {"file": str(path), "prompts": len(found), "fingerprint": fingerprint}

@@ -4,7 +4,7 @@ import pytest
 
 from deepcache import DeepCacheError
 from deepcache.data.digits import digest
-from deepcache.data.manifests import fingerprint, open_dataset, open_manifest, write_manifest
+from deepcache.data.manifests import fingerprint, open_dataset, open_manifest, read_prompts, write_manifest
 from deepcache.data.random_datasets import write_random
 
 
@@ -34,6 +34,8 @@ def test_a_manifest_opens_the_dataset(folder, tmp_path):
 
 def test_the_bundled_digits_need_no_place(tmp_path):
     found = write_manifest(tmp_path / "m.json", "digits", "digits", None, "bundled")
+    with pytest.raises(DeepCacheError, match=r"datasets\.digits: digits holds images, not prompts"):
+        read_prompts(tmp_path / "m.json")
     assert found["items"] == 1797
     assert found["path"] is None
     assert found["fingerprint"] == digest()

@@ -220,7 +220,7 @@ def test_prompts_come_from_a_manifest_or_from_the_file(tmp_path):
     with pytest.raises(DeepCacheError, match="changed since"):
         open_prompts(tmp_path / "manifest.json")
     write_manifest(tmp_path / "manifest.json", "digits", "digits", None, "bundled")
-    with pytest.raises(DeepCacheError, match="'digits' is not one of prompts"):
+    with pytest.raises(DeepCacheError, match=r"datasets\.digits: digits holds images, not prompts"):
         open_prompts(tmp_path / "manifest.json")
 
 
