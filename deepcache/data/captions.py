@@ -23,6 +23,6 @@ def caption(label: int, phrasing: str) -> str:
     return phrasing.format(digit=DIGITS[label], a="an" if label == 8 else "a")
 
 
-def captions(phrasings: tuple[str, ...] = PHRASINGS) -> list[list[str]]:
+def captions() -> list[list[str]]:
     """Every phrasing of each digit: a list of phrasings for 0, then for 1, ..."""
-    return [[caption(label, phrasing) for phrasing in phrasings] for label in range(len(DIGITS))]
+    return [[caption(label, phrasing) for phrasing in PHRASINGS] for label in range(len(DIGITS))]

@@ -1,4 +1,4 @@
-"""Architectures of `digits-sd`, `digits-bk-sdm` and `digits-clip`: Stable Diffusion, BK-SDM and CLIP in miniature."""
+"""Architectures of `digits-sd` and `digits-bk-sdm`: Stable Diffusion and BK-SDM in miniature."""
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
 

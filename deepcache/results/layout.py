@@ -96,7 +96,7 @@ def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run
     wanted = {column["run"] for column in shown if values is None or column["value"] in values}
     paths = [path for row in layout["rows"] for key, runs in row["runs"].items() if key in wanted for path in runs]
     for row in layout["rows"]:
-        if values is None or row.get("by") in values:
+        if values is None or row["by"] in values:
             paths += row["candidates"]
     return [Run.parse(path) for path in dict.fromkeys(paths)]
 

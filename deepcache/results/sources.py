@@ -51,15 +51,17 @@ class Sources:
 
     def without_caching(self, runs: list[Run]) -> list[Run]:
         """The runs of the same model, sampler and seeds without caching, where the table has them; else none."""
-        known = {path for row in self.layout["rows"] for paths in row["runs"].values() for path in paths}
         found = [run.uncached for run in runs]
-        return found if all(str(run.path) in known for run in found) else []
+        return found if all(map(self._has, found)) else []
 
     def compared_with(self, run: Run) -> Run | None:
         """The run of the same seed that another is measured against, if the table has it: see layout.baseline."""
-        known = {path for row in self.layout["rows"] for paths in row["runs"].values() for path in paths}
         other = Run.parse(f"{baseline(self.layout, variant(run))}/seed-{run.seed}")
-        return other if other != run and str(other.path) in known else None
+        return other if other != run and self._has(other) else None
+
+    def _has(self, run: Run) -> bool:
+        """Whether a row of the table shows the run."""
+        return any(str(run.path) in paths for row in self.layout["rows"] for paths in row["runs"].values())
 
     def _macs_g(self, run: Run) -> float:
         """G MACs of one image and step, averaged over the steps of the schedule (paper, Section 4.1).

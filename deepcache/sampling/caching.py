@@ -18,8 +18,11 @@ def make_reuse(name: str) -> Reuse:
 
 def cached(unet: torch.nn.Module, method: Method, sampler: Sampler) -> AbstractContextManager[DeepCache | None]:
     """A context in which the U-Net runs as the method says; it yields None where the method caches nothing."""
+    return cached_at(unet, method, method.full_steps(sampler.steps))
+
+
+def cached_at(pipe_or_unet, method: Method, full_steps: tuple[int, ...]) -> AbstractContextManager[DeepCache | None]:
+    """As `cached`, for a pipeline as well, with the full steps given."""
     if method.schedule == "full":
         return nullcontext()
-    return DeepCache(
-        unet, schedule=method.full_steps(sampler.steps), branch=method.branch, reuse=make_reuse(method.reuse)
-    )
+    return DeepCache(pipe_or_unet, schedule=full_steps, branch=method.branch, reuse=make_reuse(method.reuse))

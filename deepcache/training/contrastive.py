@@ -6,12 +6,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from deepcache.data.captions import captions
 from deepcache.models.digits_clip import digits_clip, save_clip
 from deepcache.models.digits_sd import digits_tokenizer
 from deepcache.training.held_out import HELD_OUT, split
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
-from deepcache.training.text_to_image import rgb_digits
+from deepcache.training.text_to_image import caption_tokens, rgb_digits
 
 SHIFT = 3  # pixels by which training images are moved at most, so that those held out are read as well
 
@@ -36,7 +35,7 @@ def train_clip(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, T
     settings = phases["clip"]
     data, labels = rgb_digits()
     held_out, used = split(len(data), settings.seed)
-    tokens = _tokens(captions())
+    tokens = caption_tokens(digits_tokenizer())
     model = digits_clip()
 
     def batch_loss(generator: torch.Generator) -> torch.Tensor:
@@ -56,9 +55,3 @@ def train_clip(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, T
     figures = {"held_out_images": HELD_OUT, "held_out_accuracy": found.float().mean().item()}
     save_clip(model.half(), folder)
     return {"clip": dataclasses.replace(result, figures=figures)}
-
-
-def _tokens(texts: list[list[str]]) -> torch.Tensor:
-    """Token ids, shape (digits, phrasings, context)."""
-    tokenizer = digits_tokenizer()
-    return torch.stack([tokenizer(row, padding="max_length", return_tensors="pt").input_ids for row in texts])

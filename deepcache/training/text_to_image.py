@@ -21,6 +21,15 @@ from deepcache.training.loop import TrainingResult, TrainingSettings, fit
 PROMPT_DROPOUT = 0.1  # share of images that are trained without their prompt, for guidance
 
 
+def caption_tokens(tokenizer) -> torch.Tensor:
+    """Token ids of every caption of each digit, int64, shape (digits, phrasings, context)."""
+    return torch.stack([_tokens(phrasings, tokenizer) for phrasings in captions()])
+
+
+def _tokens(texts: list[str], tokenizer) -> torch.Tensor:
+    return tokenizer(texts, padding="max_length", return_tensors="pt").input_ids
+
+
 class Captioned:
     """Latents of digits with what is said of them.
 
@@ -31,12 +40,8 @@ class Captioned:
     """
 
     def __init__(self, mean: torch.Tensor, std: torch.Tensor, labels: torch.Tensor, tokenizer):
-        def tokens(texts: list[str]) -> torch.Tensor:
-            return tokenizer(texts, padding="max_length", return_tensors="pt").input_ids
-
         self._mean, self._std, self._labels = mean, std, labels
-        self._captions = torch.stack([tokens(phrasings) for phrasings in captions()])
-        self._nothing = tokens([""])
+        self._captions, self._nothing = caption_tokens(tokenizer), _tokens([""], tokenizer)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents, shape (count, C, h, w), and token ids of a caption of each, shape (count, tokens).

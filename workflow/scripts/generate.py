@@ -33,6 +33,7 @@ def main(arguments) -> None:
     from deepcache.generation.request import Request
     from deepcache.progress import progress
     from deepcache.results.provenance import provenance
+    from deepcache.sampling.caching import cached_at
     from deepcache.sampling.families import PRECISIONS
 
     diffusers_logging.disable_progress_bar()
@@ -68,7 +69,7 @@ def main(arguments) -> None:
         "precision": precision,
     }
     about = {"prompts": list(request.prompts), "unet_calls": calls, "full_steps": list(full_steps)}
-    with caching(pipeline, method, full_steps):
+    with cached_at(pipeline, method, full_steps):
         output = ImageFolder(arguments.output, settings, about, len(request))
         missing = set(output.missing())
         indices = range(len(request))
@@ -109,18 +110,6 @@ def resolve_method(arguments) -> Method:
     if arguments.cache_interval == 1:
         return Method()
     return Method(arguments.schedule, arguments.cache_interval, arguments.cache_branch, reuse=arguments.reuse, **shape)
-
-
-def caching(pipeline, method: Method, full_steps: tuple[int, ...]):
-    """A context in which the pipeline's U-Net runs as the method says."""
-    from contextlib import nullcontext
-
-    from deepcache.caching.engine import DeepCache
-    from deepcache.sampling.caching import make_reuse
-
-    if method.schedule == "full":
-        return nullcontext()
-    return DeepCache(pipeline, schedule=full_steps, branch=method.branch, reuse=make_reuse(method.reuse))
 
 
 if __name__ == "__main__":
