@@ -14,10 +14,11 @@ from deepcache.results.layout import (
     fidelity_runs,
     layout_runs,
     paired_runs,
-    table_layout,
+    table_layouts,
     timed_variants,
 )
 from deepcache.results.runs import Method, Run, Sampler
+from deepcache.results.timing import timed_variant
 
 PUBLISHED = "config/published"
 
@@ -34,7 +35,7 @@ RESULTS = f"results/{config['suite']}"
 RUN = f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/seed-{{seed}}"
 # Checkpoints that this workflow makes itself.
 MADE = [name for name, checkpoint in config["checkpoints"].items() if checkpoint["source"] in ("train", "random")]
-LAYOUTS = {name: table_layout(config, name) for name in config["tables"]}
+LAYOUTS = table_layouts(config)
 
 
 wildcard_constraints:
@@ -169,15 +170,27 @@ def branches_of(model):
     return sorted({run.method.branch for run in runs if run.method.schedule != "full"})
 
 
+def timed_together(group):
+    """What one latency job times for all tables of its group, uncached first."""
+    layouts = [layout for layout in LAYOUTS.values() if layout["timing"].get("group") == group]
+    variants = list(dict.fromkeys(variant for layout in layouts for variant in timed_variants(layout)))
+    return sorted(variants, key=lambda variant: not variant.endswith("/full"))
+
+
 def timed_models(wildcards):
-    """Models that a table's latency job times, in order."""
-    return sorted({variant.split("/")[0] for variant in timed_variants(LAYOUTS[wildcards.table])})
+    """Models that a latency job times, in order."""
+    return sorted({variant.split("/")[0] for variant in timed_together(wildcards.group)})
 
 
 def timed_prompts(wildcards):
     """Of these, the prompts of those that take some."""
     models = {model: config["models"][model].get("prompts") for model in timed_models(wildcards)}
     return {model: prompts for model, prompts in models.items() if prompts is not None}
+
+
+def latency_file(layout):
+    """Where a table's times stand; none where it shows no times."""
+    return [f"{RESULTS}/latency/{layout['timing']['group']}.json"] if timed_variants(layout) else []
 
 
 def table_file(name):
@@ -193,7 +206,7 @@ def table_inputs(layout):
     clip = [f"{RESULTS}/{run.path}/clip_score.json" for run in layout_runs(layout, FROM_CLIP)]
     fidelity = [f"{RESULTS}/{run.path}/paired_fidelity.json" for run in fidelity_runs(layout)]
     macs = sorted({f"{RESULTS}/macs/{run.model}.json" for run in layout_runs(layout, ("macs_g",))})
-    latency = [f"{RESULTS}/latency/{layout['name']}.json"] if timed_variants(layout) else []
+    latency = latency_file(layout)
     return [*runs, *metrics, *paired, *clip, *fidelity, *macs, *latency]
 
 
@@ -231,14 +244,15 @@ def grid_prompts(wildcards):
 def grid_latency(wildcards):
     """The times of a picture that shows them; none otherwise."""
     grid = config["sample_grids"][wildcards.grid]
-    return f"{RESULTS}/latency/{grid['table']}.json" if grid.get("seconds") else []
+    return latency_file(LAYOUTS[grid["table"]]) if grid.get("seconds") else []
 
 
 def grid_options(wildcards, input):
     """What else a picture shows, as options of sample_grid.py."""
     options = ["--prompts", str(input.prompts)] if input.prompts else []
     if input.latency:
-        variants = [str(run.path.parent) for _, run in grid_runs(wildcards.grid)]
+        layout = LAYOUTS[config["sample_grids"][wildcards.grid]["table"]]
+        variants = [timed_variant(layout, run) for _, run in grid_runs(wildcards.grid)]
         options += ["--latency", str(input.latency), "--variants", *variants]
     return shlex.join(options)
 

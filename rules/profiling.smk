@@ -24,17 +24,19 @@ rule model_macs:
         " --branches {params.branches} --output {output} --log {log}"
 
 
-rule latency:
+rule time_models:
     input:
         code=code("latency", "caching", "sampling", "metrics/latency.py"),
         checkpoints=lambda w: [manifest(config["models"][model]["checkpoint"]) for model in timed_models(w)],
         prompts=lambda w: [dataset_manifest(name) for name in timed_prompts(w).values()],
     output:
-        f"{RESULTS}/latency/{{table}}.json",
+        f"{RESULTS}/latency/{{group}}.json",
     log:
-        f"{RESULTS}/logs/latency/{{table}}.log",
+        f"{RESULTS}/logs/latency/{{group}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/latency/{{table}}.tsv"
+        f"{RESULTS}/benchmarks/latency/{{group}}.tsv"
+    wildcard_constraints:
+        group="|".join(config["models"]),
     conda:
         "../envs/deepcache.yaml"
     # Every core, so that no other job runs on the machine meanwhile; on a cluster the profile asks for a whole node.
@@ -49,7 +51,7 @@ rule latency:
         ],
         precision=lambda w: [f"{model}={precision_of(model)}" for model in timed_models(w)],
         prompts=lambda w: [f"{model}={dataset_manifest(name)}" for model, name in timed_prompts(w).items()],
-        variants=lambda w: timed_variants(LAYOUTS[w.table]),
+        variants=lambda w: timed_together(w.group),
         batch_size=config["latency"]["batch_size"],
         repeats=config["latency"]["repeats"],
         threads=config["latency"]["threads"],

@@ -4,9 +4,9 @@ The workflow asks here what a table needs, and the program that writes the table
 heavy. `python -m deepcache.results.layout CONFIG TABLE` prints a table's layout as JSON.
 """
 
-from pathlib import PurePosixPath
 
 from deepcache.results.runs import Method, Run, Sampler
+from deepcache.results.timing import timed_as, timed_variant, timing_groups
 
 FROM_METRICS = ("fid", "sfid", "is", "precision", "recall", "kid", "fid_clean")
 FROM_CLIP = ("clip_score",)
@@ -46,8 +46,18 @@ def candidates(search: dict) -> list[dict]:
     return [{"schedule": "nonuniform", **shared, **pair} for pair in pairs]
 
 
+def table_layouts(config: dict) -> dict[str, dict]:
+    """The layouts of all tables, each with its `timing`: which latency job times its runs, and under which models."""
+    layouts = {name: table_layout(config, name) for name in config["tables"]}
+    groups = timing_groups({name: timed_variants(layout) for name, layout in layouts.items()})
+    for group, tables in groups.items():
+        for name in tables:
+            layouts[name]["timing"]["group"] = group
+    return layouts
+
+
 def table_layout(config: dict, name: str) -> dict:
-    """A table's layout with every run spelt out, as plain values.
+    """A table's layout with every run spelt out, as plain values; all but the name of its latency job.
 
     Each row holds its labels and, by name, its runs' folders below `results/<suite>` (one for each seed), and those of
     the candidates of its search. Of the config it contains only what the table depends on.
@@ -85,6 +95,7 @@ def table_layout(config: dict, name: str) -> dict:
         "steps": Sampler.parse(config["models"][table["model"]]["sampler"]).steps,
         "published": table["published"],
         "against": against,
+        "timing": {"models": {model: same for model, same in timed_as(config).items() if model != same}},
         "columns": columns,
         "rows": rows,
     }
@@ -115,24 +126,22 @@ def fidelity_runs(layout: dict) -> list[Run]:
 
 
 def timed_variants(layout: dict) -> list[str]:
-    """`model/sampler/method` of everything that is timed for a layout, uncached first; empty where nothing is."""
-    timed = dict.fromkeys(variant(run) for run in layout_runs(layout, FROM_LATENCY))
-    return list(dict.fromkeys([*(baseline(layout, name) for name in timed), *timed]))
+    """Everything that is timed for a layout, by `timed_variant`'s names, uncached first; empty where nothing is."""
+    timed = layout_runs(layout, FROM_LATENCY)
+    return list(
+        dict.fromkeys(timed_variant(layout, run) for run in [*(baseline(layout, run) for run in timed), *timed])
+    )
 
 
-def baseline(layout: dict, name: str) -> str:
-    """The variant that another's speed is measured against: the layout's `against`, or itself without caching."""
-    return layout["against"].get(name, uncached(name))
+def baseline(layout: dict, run: Run) -> Run:
+    """What another's speed is measured against, of the same seed: the layout's `against`, or itself without caching."""
+    other = layout["against"].get(variant(run))
+    return run.uncached if other is None else Run.parse(f"{other}/seed-{run.seed}")
 
 
 def variant(run: Run) -> str:
     """A run without its seed, as `model/sampler/method`."""
     return str(run.path.parent)
-
-
-def uncached(name: str) -> str:
-    """The variant that another is compared with: the same model and sampler without caching."""
-    return str(PurePosixPath(name).parent / "full")
 
 
 if __name__ == "__main__":
@@ -142,4 +151,4 @@ if __name__ == "__main__":
 
     import yaml
 
-    print(json.dumps(table_layout(yaml.safe_load(Path(sys.argv[1]).read_text()), sys.argv[2])))
+    print(json.dumps(table_layouts(yaml.safe_load(Path(sys.argv[1]).read_text()))[sys.argv[2]]))

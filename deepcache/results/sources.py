@@ -7,8 +7,9 @@ from pathlib import Path
 
 from deepcache.caching.schedules import average_macs
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import FROM_PAIRED, RESULT_FILES, baseline, variant
+from deepcache.results.layout import FROM_PAIRED, RESULT_FILES, baseline
 from deepcache.results.runs import Run
+from deepcache.results.timing import timed_variant
 
 
 @dataclass
@@ -17,7 +18,7 @@ class Sources:
 
     Attributes:
         root: `results/<suite>`.
-        layout: the table's; throughput is measured for each table apart.
+        layout: the table's.
         used: the metrics files that were read, in order.
     """
 
@@ -56,7 +57,7 @@ class Sources:
 
     def compared_with(self, run: Run) -> Run | None:
         """The run of the same seed that another is measured against, if the table has it: see layout.baseline."""
-        other = Run.parse(f"{baseline(self.layout, variant(run))}/seed-{run.seed}")
+        other = baseline(self.layout, run)
         return other if other != run and self._has(other) else None
 
     def _has(self, run: Run) -> bool:
@@ -76,19 +77,20 @@ class Sources:
 
     def _throughput(self, run: Run) -> float:
         """Images per second: the batch over the median time of a trajectory."""
-        return self._latency()["variants"][variant(run)]["throughput"]
+        return self._timed(run)["throughput"]
 
     def _speed(self, run: Run) -> float:
         """Times faster than the same model and sampler without caching, or than what the config says to compare with.
 
         The median over the interleaved repetitions.
         """
-        name, timed = variant(run), self._latency()["variants"]
-        pairs = zip(timed[baseline(self.layout, name)]["seconds"], timed[name]["seconds"], strict=True)
+        pairs = zip(self._timed(baseline(self.layout, run))["seconds"], self._timed(run)["seconds"], strict=True)
         return statistics.median(without / cached for without, cached in pairs)
 
-    def _latency(self) -> dict:
-        return self._json(self.root / "latency" / f"{self.layout['name']}.json")
+    def _timed(self, run: Run) -> dict:
+        """What the latency job says of a run: `throughput`, images/s; `seconds` of each repetition; `spread`."""
+        timed = self._json(self.root / "latency" / f"{self.layout['timing']['group']}.json")
+        return timed["variants"][timed_variant(self.layout, run)]
 
     def _json(self, path: Path) -> dict:
         try:

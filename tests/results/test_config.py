@@ -8,6 +8,7 @@ import yaml
 from deepcache import DeepCacheError
 from deepcache.results.config import extend, validate
 from deepcache.results.layout import baseline, layout_runs, table_layout, timed_variants
+from deepcache.results.runs import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -145,8 +146,9 @@ def test_speed_is_measured_against_what_the_config_says():
     config = change("tables/table2/rows/3/runs/ours", {"sampler": "ddim-50", "against": {}})
     layout = table_layout(config, "table2")
     assert layout["against"] == {"digits-ddpm/ddim-50/full": "digits-ddpm/ddim-100/full"}
-    assert baseline(layout, "digits-ddpm/ddim-50/full") == "digits-ddpm/ddim-100/full"
-    assert baseline(layout, "digits-ddpm/ddim-100/uniform-n3-b2") == "digits-ddpm/ddim-100/full"
+    uncached = Run.parse("digits-ddpm/ddim-100/full/seed-3")
+    assert baseline(layout, Run.parse("digits-ddpm/ddim-50/full/seed-3")) == uncached
+    assert baseline(layout, Run.parse("digits-ddpm/ddim-100/uniform-n3-b2/seed-3")) == uncached
 
 
 @pytest.mark.parametrize("name", ["paper", "smoke"])

@@ -16,6 +16,7 @@ LAYOUT = {
     "note": "A note.",
     "steps": 10,
     "against": {},
+    "timing": {"models": {}, "group": "model"},
     "published": {"file": "paper.csv", "where": {"dataset": "A"}, "key": ["method"]},
     "columns": [
         *({"name": name, "run": "ours", "value": name} for name in ("macs_g", "throughput", "speed", "fid")),
@@ -52,7 +53,7 @@ def root(tmp_path):
         "model/ddim-10/full": {"throughput": 2.0, "seconds": [1.0, 2.0, 3.0]},
         "model/ddim-10/uniform-n3-b1": {"throughput": 5.0, "seconds": [0.5, 0.8, 1.0]},
     }
-    write(tmp_path / "latency/table2.json", {"variants": variants})
+    write(tmp_path / "latency/model.json", {"variants": variants})
     for pattern, fids in ((FULL, (6.0, 8.0)), (CACHED, (10.0, 14.0))):
         for seed, fid in enumerate(fids):
             write(tmp_path / pattern.format(seed) / "metrics.json", {"fid": fid, "images": 16})

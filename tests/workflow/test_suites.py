@@ -35,7 +35,7 @@ def test_the_papers_suite_is_planned_from_download_to_tables(finished):
         "metrics",
         "clip_score",
         "paired_fidelity",
-        "latency",
+        "time_models",
         "model_macs",
         "sample_grid",
         "curves",

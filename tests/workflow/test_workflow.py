@@ -204,4 +204,4 @@ def test_a_mistake_in_the_config_is_one_line_before_any_job(fresh, overlay, mess
 def test_slurm_profile_plans_every_rule(finished):
     done = finished.run("all", "-n", "--profile", "profiles/slurm", "--forceall")
     assert done.returncode == 0, done.stdout
-    assert {"sample_shard", "latency", "metrics", "macs", "write_table12"} <= set(jobs(done.stdout))
+    assert {"sample_shard", "time_models", "metrics", "macs", "write_table12"} <= set(jobs(done.stdout))
