@@ -4,7 +4,6 @@ The workflow asks here what a table needs, and the program that writes the table
 heavy. `python -m deepcache.results.layout CONFIG TABLE` prints a table's layout as JSON.
 """
 
-
 from deepcache.results.runs import Method, Run, Sampler
 from deepcache.results.timing import timed_as, timed_variant, timing_groups
 
