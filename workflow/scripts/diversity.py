@@ -1,0 +1,79 @@
+"""Measure how different the images are that a method makes from one prompt with several seeds.
+
+For each prompt: mean pairwise LPIPS and mean squared difference of pixels (0 to 255) over the pairs of seeds, and the
+variance of the CLIP score over the seeds; their means with 95 % intervals over prompts.
+"""
+
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Go through the runs in step and write the metrics."""
+    import numpy as np
+    import torch
+
+    from deepcache.devices import choose_device
+    from deepcache.errors import DeepCacheError
+    from deepcache.metrics.diversity import measure_diversity
+    from deepcache.metrics.perceptual import load_perceptual
+    from deepcache.models.checkpoints import open_checkpoint
+    from deepcache.results.files import write_json
+    from deepcache.results.provenance import provenance
+    from deepcache.results.seeds import read_seeds
+    from deepcache.sampling.shards import read_run
+
+    torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    if len(arguments.runs) != len(arguments.clip_scores):
+        raise DeepCacheError(
+            f"{len(arguments.runs)} --runs, but {len(arguments.clip_scores)} --clip-scores: give one for each run"
+        )
+    seeds = read_seeds(zip(arguments.runs, arguments.clip_scores, strict=True))
+    place = arguments.perceptual
+    place, weights = (place, {"folder": str(place)}) if place.is_dir() else open_checkpoint(place)
+    perceptual = load_perceptual(place, device)
+    diversity = measure_diversity(
+        [(image for shard in read_run(one.path) for image in shard) for one in seeds],
+        np.array([one.clip["scores"] for one in seeds]),
+        perceptual.distances,
+        arguments.batch_size,
+    )
+    first = seeds[0]
+    write_json(
+        arguments.output,
+        {
+            **diversity.summary(),
+            "model": first.run.model,
+            "sampler": first.run.sampler.slug,
+            "method": first.run.method.slug,
+            "seeds": [one.run.seed for one in seeds],
+            "images": first.sidecar["images"],
+            "runs": [str(one.path) for one in seeds],
+            "weights": sorted({one.sidecar["weights"] for one in seeds}),
+            "devices": sorted({device for one in seeds for device in one.sidecar["devices"]}),
+            "prompts": first.clip["prompts"],
+            "clip": {"precision": first.clip["precision"], **first.clip["weights"]},
+            "perceptual": {"kind": perceptual.kind, **weights},
+            **provenance(device),
+            "per_prompt": diversity.per_prompt(),
+        },
+    )
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument(
+        "--runs", required=True, type=Path, nargs="+", metavar="JSON", help="the sidecar run.json of each seed's run"
+    )
+    parser.add_argument(
+        "--clip-scores", required=True, type=Path, nargs="+", metavar="JSON", help="clip_score.json of each, in order"
+    )
+    parser.add_argument(
+        "--perceptual", required=True, type=Path, metavar="JSON", help="manifest or folder of AlexNet or the classifier"
+    )
+    parser.add_argument("--batch-size", type=cli.positive, default=32, help="images of each run at a time")
+    cli.add_device_options(parser)
+    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    cli.run(main, parser)

@@ -1,0 +1,45 @@
+"""Draw the images that several seeds give for a few prompts, a row for each method, and the metrics of diversity.
+
+It shows whether caching makes the images of one prompt more alike.
+"""
+
+import json
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Read the metrics and the first images of their runs, and draw them."""
+    from itertools import islice
+
+    import numpy as np
+
+    from deepcache.figures.diversity import Compared, draw_diversity
+    from deepcache.figures.style import save
+    from deepcache.metrics.clip_score import open_prompts
+    from deepcache.results.diversity import build_diversity_table
+    from deepcache.sampling.shards import read_run
+
+    def first_images(run: str) -> np.ndarray:
+        return np.stack(list(islice((image for shard in read_run(run) for image in shard), arguments.prompts)))
+
+    table = build_diversity_table(arguments.diversity)
+    models = []
+    for (model, sampler), rows in table.groupby(["model", "sampler"], sort=False):
+        runs = [row.split("; ") for row in rows["runs"]]
+        images = np.stack([np.stack([first_images(run) for run in seeds], axis=1) for seeds in runs])
+        prompts, _ = open_prompts(json.loads(arguments.diversity[rows.index[0]].read_text())["prompts"]["file"])
+        models.append(Compared(f"{model}, {sampler}", rows, images, prompts[: arguments.prompts]))
+    save(draw_diversity(arguments.title, models), arguments.output)
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument(
+        "--diversity", required=True, type=Path, nargs="+", metavar="JSON", help="diversity.json of each method"
+    )
+    parser.add_argument("--prompts", type=cli.positive, default=3, help="so many of the first prompts are shown")
+    parser.add_argument("--title", default="")
+    parser.add_argument("--output", required=True, type=Path, metavar="PNG")
+    cli.run(main, parser)
