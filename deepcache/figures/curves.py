@@ -1,4 +1,4 @@
-"""Curves out of tables: ours above, the paper's below."""
+"""Curves out of tables: ours above, the paper's below, where it has any."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,8 @@ MARKS = ((0, 5), (-7, -3), (7, -3), (0, -12))  # where the mark of each series s
 def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: dict, y: dict, series: Sequence[dict]):
     """Draw a column of two panels for each table: our values above, the published ones below.
 
+    Where no table has published values of `x`, ours stand alone.
+
     Args:
         title: above the picture.
         panels: for each column what our values and what the paper's were measured on, and the table.
@@ -26,9 +28,12 @@ def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: 
         The figure. Bars are the intervals of our change against the baseline (`<y>_change_low` and `_high`), where the
         table has them. A panel without a value says so.
     """
-    figure, axes = plt.subplots(2, len(panels), figsize=(4.6 * len(panels), 6.6), squeeze=False, layout="constrained")
+    published = any(f"{x['column']}_paper" in table for _, _, table in panels)
+    size = (4.6 * len(panels), 6.6 if published else 3.6)
+    figure, axes = plt.subplots(1 + published, len(panels), figsize=size, squeeze=False, layout="constrained")
     for column, (ours, paper, table) in enumerate(panels):
-        for row, (name, ending) in enumerate(((f"ours: {ours}", ""), (f"paper: {paper}", "_paper"))):
+        rows = ((f"ours: {ours}", ""), (f"paper: {paper}", "_paper")) if published else ((ours, ""),)
+        for row, (name, ending) in enumerate(rows):
             panel = axes[row, column]
             drawn = [_draw(panel, table, x["column"], one, ending, i) for i, one in enumerate(series)]
             panel.set(title=name, xlabel=x["label"], ylabel=y["label"])
@@ -43,14 +48,19 @@ def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: 
     return figure
 
 
+def choose_rows(table: pd.DataFrame, where: dict) -> pd.DataFrame:
+    """Rows of a table that have these values (column -> value)."""
+    for column, value in where.items():
+        table = table[table[column] == value]
+    return table
+
+
 def _draw(panel, table: pd.DataFrame, x: str, series: dict, ending: str, number: int) -> bool:
     """Draw one curve; whether there was anything to draw."""
     horizontal, vertical = f"{x}{ending}", f"{series['y']}{ending}"
     if horizontal not in table or vertical not in table:
         return False
-    for column, value in series.get("where", {}).items():
-        table = table[table[column] == value]
-    table = table.dropna(subset=[horizontal, vertical])
+    table = choose_rows(table, series.get("where", {})).dropna(subset=[horizontal, vertical])
     bars = [f"{vertical}_change{end}" for end in ("", "_low", "_high")]
     errors = None
     if all(bar in table for bar in bars):

@@ -18,8 +18,10 @@ def to_markdown(table: pd.DataFrame, layout: dict) -> str:
     made = table.dropna(subset=["runs"])
     origin = (
         f"{_range(made['images'])} images in each run, seeds: {_range(made['seeds'])}, "
-        f"device: {'; '.join(sorted(set(made['device'])))}. `_paper`: as published; `_delta`: ours minus published. "
+        f"device: {'; '.join(sorted(set(made['device'])))}. "
     )
+    if layout["published"] is not None:
+        origin += "`_paper`: as published; `_delta`: ours minus published. "
     if any(name.endswith(ENDS) for name in shown):
         origin += (
             "In brackets: 95 % intervals over seeds; with one seed, over images. `_change`: difference to the same "

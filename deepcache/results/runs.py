@@ -12,7 +12,10 @@ from pathlib import PurePosixPath
 from deepcache.caching import schedules
 from deepcache.errors import DeepCacheError
 
-NAMES = ("ddim", "plms", "dpmpp", "euler", "lms")
+NAMES = ("ddim", "plms", "pndm", "dpmpp", "euler", "lms")
+# PNDM takes its first three steps by Runge-Kutta, with four calls of the U-Net each, and needs a fourth.
+RUNGE_KUTTA_STEPS = 3
+RUNGE_KUTTA_CALLS = 4
 SPACINGS = ("uniform", "quad")
 
 
@@ -21,7 +24,8 @@ class Sampler:
     """A sampler with its number of steps; slugs such as `ddim-100`, `ddim-100-quad`, `plms-50-cfg7.5`.
 
     Attributes:
-        name: `ddim`; for Stable Diffusion also `plms` (PNDM without Runge-Kutta steps), `dpmpp`, `euler`, `lms`.
+        name: `ddim`; for Stable Diffusion also `pndm`, `plms` (PNDM without Runge-Kutta steps), `dpmpp`, `euler`,
+            `lms`.
         steps: number of steps, T.
         spacing: how the steps are spread over the training timesteps, `uniform` or `quad` (quadratic).
         guidance_scale: of classifier-free guidance; 1 is none.
@@ -41,6 +45,15 @@ class Sampler:
         guidance = "" if self.guidance_scale == 1 else f"-cfg{self.guidance_scale:g}"
         return f"{self.name}-{self.steps}{spacing}{guidance}"
 
+    @property
+    def schedule_length(self) -> int:
+        """Over how many calls of the U-Net a schedule is laid out, and MACs are counted: T, with PNDM T + 9.
+
+        PNDM calls the U-Net four times in each of its first three, Runge-Kutta steps: every call is one of the
+        schedule's. PLMS repeats one call, which does not count, as in the paper's released code.
+        """
+        return self.steps + (RUNGE_KUTTA_STEPS * (RUNGE_KUTTA_CALLS - 1) if self.name == "pndm" else 0)
+
     @classmethod
     def parse(cls, slug: str) -> "Sampler":
         """The inverse of `slug`; DeepCacheError where it is none."""
@@ -50,6 +63,9 @@ class Sampler:
                 f"not {slug!r}"
             )
         name, steps, *options = slug.split("-")
+        if name == "pndm" and int(steps) <= RUNGE_KUTTA_STEPS:
+            fewest = RUNGE_KUTTA_STEPS + 1
+            raise DeepCacheError(f"sampler {slug}: pndm needs at least {fewest} steps: use plms, or more")
         guidance = [float(option.removeprefix("cfg")) for option in options if option.startswith("cfg")]
         return cls(name, int(steps), "quad" if "quad" in options else "uniform", *guidance)
 
@@ -107,7 +123,11 @@ class Method:
         return cls(schedule, **values)
 
     def full_steps(self, num_steps: int) -> tuple[int, ...]:
-        """Steps that run fully in a trajectory of `num_steps`; DeepCacheError where the method does not fit it."""
+        """Steps that run fully of `num_steps` (see Sampler.schedule_length).
+
+        Raises:
+            DeepCacheError: if the method does not fit so many.
+        """
         if self.schedule == "full":
             return tuple(range(num_steps))
         if self.schedule == "uniform":

@@ -29,7 +29,15 @@ class Sources:
     def value(self, name: str, runs: list[Run]) -> float | None:
         """The value of a column for the runs of its seeds; None where a metric is undefined."""
         if name not in RESULT_FILES:
-            return {"macs_g": self._macs_g, "throughput": self._throughput, "speed": self._speed}[name](runs[0])
+            others = {
+                "macs_g": self._macs_g,
+                "throughput": self._throughput,
+                "speed": self._speed,
+                "seconds_per_image": self._seconds_per_image,
+                "peak_memory_mb": self._peak_memory_mb,
+                "bytes_cached": self._bytes_cached,
+            }
+            return others[name](runs[0])
         found = self.by_seed(name, runs)
         return None if None in found.values() else statistics.fmean(found.values())
 
@@ -67,13 +75,15 @@ class Sources:
     def _macs_g(self, run: Run) -> float:
         """G MACs of one image and step, averaged over the steps of the schedule (paper, Section 4.1).
 
-        A trajectory without caching but with fewer steps counts over the table's number of steps, as in Table 3.
+        A trajectory without caching but with fewer steps counts over the table's number of steps, as in Table 3. Where
+        the sampler calls the U-Net more often than once a step (PNDM), every call counts, still over the steps.
         """
         counted = self._json(self.root / "macs" / f"{run.model}.json")
-        full, steps = counted["full_g"], run.sampler.steps
+        full, steps, calls = counted["full_g"], run.sampler.steps, run.sampler.schedule_length
         if run.method.schedule == "full":
-            return full * steps / self.layout["steps"]
-        return average_macs(full, counted["shallow_g"][str(run.method.branch)], steps, run.method.full_steps(steps))
+            return full * calls / self.layout["steps"]
+        shallow = counted["shallow_g"][str(run.method.branch)]
+        return average_macs(full, shallow, calls, run.method.full_steps(calls)) * (calls / steps)
 
     def _throughput(self, run: Run) -> float:
         """Images per second: the batch over the median time of a trajectory."""
@@ -86,6 +96,25 @@ class Sources:
         """
         pairs = zip(self._timed(baseline(self.layout, run))["seconds"], self._timed(run)["seconds"], strict=True)
         return statistics.median(without / cached for without, cached in pairs)
+
+    def _seconds_per_image(self, run: Run) -> float:
+        """Median time of a trajectory over its images: what `throughput` says, the other way round."""
+        return 1 / self._timed(run)["throughput"]
+
+    def _peak_memory_mb(self, run: Run) -> float:
+        """MB (1e6) of the U-Net's weights and of all other tensors at the peak: see deepcache.metrics.memory."""
+        found = self._memory(run)
+        return (found["weights_bytes"] + found["peak_bytes"]) / 1e6
+
+    def _bytes_cached(self, run: Run) -> int:
+        """Bytes that are kept between the steps for one image."""
+        return self._memory(run)["bytes_cached"]
+
+    def _memory(self, run: Run) -> dict:
+        """What the memory job says of a run's branch, and of the weights."""
+        found = self._json(self.root / "memory" / f"{run.model}.json")
+        part = found["uncached"] if run.method.schedule == "full" else found["branches"][str(run.method.branch)]
+        return {"weights_bytes": found["weights_bytes"], **part}
 
     def _timed(self, run: Run) -> dict:
         """What the latency job says of a run: `throughput`, images/s; `seconds` of each repetition; `spread`."""

@@ -21,6 +21,7 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
     or more also its 95 % interval over seeds (`m_low`, `m_high`), and the paired difference to the same model and
     sampler without caching (`m_change`, `m_change_low`, `m_change_high`). With one seed FID's change comes from a
     bootstrap, a CLIP score's from the images, to what the row is measured against. Then where they come from.
+    A layout whose `published` is None has no counterpart in the paper.
 
     Args:
         layout: see deepcache.results.layout.table_layout.
@@ -134,7 +135,9 @@ def _origin(folders: list[Path], runs: dict[str, list[Run]], sources: Sources) -
     }
 
 
-def _published_rows(where: dict, folder: Path) -> pd.DataFrame:
+def _published_rows(where: dict | None, folder: Path) -> pd.DataFrame:
+    if where is None:
+        return pd.DataFrame()
     paper = pd.read_csv(folder / where["file"])
     for column, value in where.get("where", {}).items():
         paper = paper[paper[column] == value]
@@ -142,6 +145,8 @@ def _published_rows(where: dict, folder: Path) -> pd.DataFrame:
 
 
 def _find_published(layout: dict, labels: dict, paper: pd.DataFrame) -> pd.Series:
+    if layout["published"] is None:
+        return pd.Series()
     found = paper
     for column in layout["published"]["key"]:
         found = found[found[column] == labels[column]]

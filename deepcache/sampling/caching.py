@@ -18,7 +18,7 @@ def make_reuse(name: str) -> Reuse:
 
 def cached(unet: torch.nn.Module, method: Method, sampler: Sampler) -> AbstractContextManager[DeepCache | None]:
     """A context in which the U-Net runs as the method says; it yields None where the method caches nothing."""
-    return cached_at(unet, method, method.full_steps(sampler.steps))
+    return cached_at(unet, method, method.full_steps(sampler.schedule_length))
 
 
 def cached_at(pipe_or_unet, method: Method, full_steps: tuple[int, ...]) -> AbstractContextManager[DeepCache | None]:

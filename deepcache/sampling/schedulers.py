@@ -15,6 +15,8 @@ SCHEDULERS = {
     "ddim": (DDIMScheduler, {}),
     # Without the Runge-Kutta steps PNDM is PLMS, the paper's sampler: T + 1 passes for T steps.
     "plms": (PNDMScheduler, {"skip_prk_steps": True}),
+    # With them: three steps of four passes each, then as PLMS; T + 9 passes.
+    "pndm": (PNDMScheduler, {"skip_prk_steps": False}),
     "dpmpp": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "solver_order": 2}),
     "euler": (EulerDiscreteScheduler, {}),
     "lms": (LMSDiscreteScheduler, {}),

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from deepcache.figures.curves import draw_curves
+from deepcache.figures.curves import choose_rows, draw_curves
 
 X, Y = {"column": "speed", "label": "times faster"}, {"label": "CLIP score"}
 SERIES = [
@@ -38,6 +38,13 @@ def test_ours_above_the_papers(table):
     assert paper.get_lines()[0].get_xydata().tolist() == [[1.0, 29.5]], "the row without a published value is left out"
     assert [text.get_text() for text in ours.texts] == ["50", "25"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["PLMS", "DeepCache"]
+
+
+def test_ours_stand_alone_where_the_paper_has_no_such_table(table):
+    ours = table.drop(columns=["speed_paper", "clip_paper"])
+    figure = draw_curves("Title", [("a", "A", ours), ("b", "B", choose_rows(ours, {"steps": 50}))], X, Y, SERIES)
+    assert [panel.get_title() for panel in figure.axes] == ["a", "b"]
+    assert [len(panel.get_lines()[0].get_xydata()) for panel in figure.axes] == [2, 1]
 
 
 def test_bars_are_the_intervals_of_the_change(table):

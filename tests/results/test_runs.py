@@ -18,9 +18,21 @@ def test_method_slugs_go_both_ways(slug):
     assert Method.parse(slug) == METHODS[slug]
 
 
-@pytest.mark.parametrize("slug", ["ddim-100", "ddim-50-quad", "ddim-250-cfg1.5", "plms-50-cfg7.5", "dpmpp-25-cfg4"])
+@pytest.mark.parametrize(
+    "slug", ["ddim-100", "ddim-50-quad", "ddim-250-cfg1.5", "plms-50-cfg7.5", "pndm-50", "dpmpp-25-cfg4"]
+)
 def test_sampler_slugs_go_both_ways(slug):
     assert Sampler.parse(slug).slug == slug
+
+
+def test_schedules_are_laid_out_over_the_calls_that_count():
+    lengths = {"ddim-50": 50, "plms-50-cfg7.5": 50, "pndm-50-cfg7.5": 59, "pndm-4": 13}
+    assert {slug: Sampler.parse(slug).schedule_length for slug in lengths} == lengths
+
+
+def test_runge_kutta_needs_four_steps():
+    with pytest.raises(DeepCacheError, match="sampler pndm-3-cfg2: pndm needs at least 4 steps: use plms, or more"):
+        Sampler.parse("pndm-3-cfg2")
 
 
 def test_run_path_goes_both_ways():

@@ -123,6 +123,39 @@ def test_fewer_steps_count_over_the_tables_number_of_steps(root):
     assert build_table(layout, root, root).set_index("method").loc["full", "macs_g"] == 10.0 * 10 / 40
 
 
+PNDM = "model/pndm-10/{}/seed-0"
+
+
+def test_every_call_of_pndm_counts(root):
+    """10 steps, 19 calls; of these 0, 3, ... 18 are full."""
+    rows = []
+    for name, method in (("full", "full"), ("cached", "uniform-n3-b1")):
+        path = PNDM.format(method)
+        write(root / path / "run.json", {"images": 16, "devices": ["A CPU"], "weights": "hub"})
+        rows.append({"labels": {"method": name}, "runs": {"ours": [path]}, "candidates": [], "by": "fid"})
+    columns = [{"name": "macs_g", "run": "ours", "value": "macs_g"}]
+    table = build_table({**LAYOUT, "columns": columns, "rows": rows}, root, root).set_index("method")
+    assert table.loc["full", "macs_g"] == pytest.approx(19 * 10 / 10)
+    assert table.loc["cached", "macs_g"] == pytest.approx((7 * 10 + 12 * 2) / 10)
+
+
+def test_times_and_memory_of_a_table_that_the_paper_has_not(root):
+    branch = {"bytes_cached": 4096, "peak_bytes": 3_000_000, "resident_bytes": None}
+    none = {"bytes_cached": 0, "peak_bytes": 2_500_000, "resident_bytes": None}
+    write(root / "memory/model.json", {"weights_bytes": 1_000_000, "uncached": none, "branches": {"1": branch}})
+    names = ("seconds_per_image", "peak_memory_mb", "bytes_cached", "fid")
+    columns = [{"name": name, "run": "ours", "value": name} for name in names]
+    layout = {**LAYOUT, "published": None, "columns": columns, "rows": LAYOUT["rows"][1:]}
+    table = build_table(layout, root, root)
+    assert list(table.columns)[:5] == ["method", *names], "nothing published, no differences"
+    full, cached = (row for _, row in table.iterrows())
+    assert (full["seconds_per_image"], cached["seconds_per_image"]) == (0.5, 0.2)
+    assert (full["peak_memory_mb"], cached["peak_memory_mb"]) == (3.5, 4.0)
+    assert (full["bytes_cached"], cached["bytes_cached"]) == (0, 4096)
+    text = to_markdown(table, layout)
+    assert "| cached" in text and "_paper" not in text and "published" not in text
+
+
 def test_speed_against_another_variant(root):
     layout = {**LAYOUT, "against": {"model/ddim-10/full": "model/ddim-10/uniform-n3-b1"}}
     table = build_table(layout, root, root).set_index("method")

@@ -112,6 +112,26 @@ def test_labels_depend_on_seed_and_index_and_are_uniform(class_model):
     assert ((counts - 200) ** 2 / 200).sum() < 27.9, "chi-squared with 9 degrees of freedom, p = 0.001"
 
 
+def test_a_schedule_covers_every_call_of_pndm(text_model):
+    sampler, method = Sampler.parse("pndm-6-cfg7.5"), Method("uniform", 4, 1)
+    with cached(text_model.unet, method, sampler) as cache:
+        text_model.sample([0], 1, sampler)
+        assert (cache.steps, cache.full_steps) == (15, (0, 4, 8, 12))
+        assert method.full_steps(sampler.schedule_length) == cache.full_steps
+    nonuniform = Method("nonuniform", 4, 1, 10, 1.4)
+    with cached(text_model.unet, nonuniform, sampler) as cache:
+        text_model.sample([0], 1, sampler)
+        assert len(cache.full_steps) == 4 and max(cache.full_steps) > 8
+
+
+def test_pndm_with_every_call_full_is_pndm_without_caching(text_model):
+    sampler = "pndm-6-cfg7.5"
+    full = draw(text_model, "full", sampler, [0, 1])
+    assert (draw(text_model, "uniform-n1-b1", sampler, [0, 1]) == full).all()
+    assert (draw(text_model, "uniform-n4-b1", sampler, [0, 1]) != full).any()
+    assert (draw(text_model, "full", "plms-6-cfg7.5", [0, 1]) != full).any()
+
+
 def test_prompts_are_taken_in_turn(text_model, text_folder):
     other = load_model(text_folder, "cpu", prompts=["something else", *PROMPTS[1:]])
     difference = np.abs(draw(text_model, "full", "ddim-3", range(4)) - draw(other, "full", "ddim-3", range(4)))
@@ -125,7 +145,9 @@ def test_steps_are_those_that_run(text_model, name):
     handle = text_model.unet.register_forward_hook(lambda *_: passes.append(1))
     text_model.sample([0], 0, sampler, lambda step: steps.append(step) or True)  # what it returns does not matter
     handle.remove()
-    assert len(passes) == len(steps) == text_model.num_steps(sampler) == (7 if name == "plms" else 6)
+    expected = {"plms": 7, "pndm": 15}.get(name, 6)
+    assert len(passes) == len(steps) == text_model.num_steps(sampler) == expected
+    assert sampler.schedule_length == expected - (name == "plms"), "the call that PLMS repeats does not count"
 
 
 def test_compvis_takes_more_steps_where_the_number_does_not_divide(class_model):

@@ -1,4 +1,4 @@
-"""Draw columns of tables against each other: ours above, the paper's below."""
+"""Draw columns of tables against each other: ours above, the paper's below, where it has any."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,17 @@ def main(arguments) -> None:
     import pandas as pd
 
     from deepcache.errors import DeepCacheError
-    from deepcache.figures.curves import draw_curves
+    from deepcache.figures.curves import choose_rows, draw_curves
     from deepcache.figures.style import save
 
     layout = json.loads(arguments.layout)
     if len(arguments.tables) != len(layout["panels"]):
         raise DeepCacheError(f"{len(layout['panels'])} panels but {len(arguments.tables)} tables")
     pairs = zip(layout["panels"], arguments.tables, strict=True)
-    panels = [(panel.get("ours", panel["title"]), panel["title"], pd.read_csv(table)) for panel, table in pairs]
+    panels = [
+        (panel.get("ours", panel["title"]), panel["title"], choose_rows(pd.read_csv(table), panel.get("where", {})))
+        for panel, table in pairs
+    ]
     save(draw_curves(layout["title"], panels, layout["x"], layout["y"], layout["series"]), arguments.output)
 
 

@@ -26,7 +26,7 @@ def main(arguments) -> None:
     from deepcache.sampling.shards import write_shard
 
     sampler, method = Sampler.parse(arguments.sampler), Method.parse(arguments.method)
-    full_steps = method.full_steps(sampler.steps)
+    full_steps = method.full_steps(sampler.schedule_length)
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     folder, manifest = open_checkpoint(arguments.checkpoint)
