@@ -28,7 +28,9 @@ include: "rules/metrics.smk"
 include: "rules/profiling.smk"
 include: "rules/tables.smk"
 include: "rules/features.smk"
+include: "rules/diversity.smk"
 include: "rules/figures.smk"
+include: "rules/summary.smk"
 include: "rules/plan.smk"
 
 
@@ -37,8 +39,14 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        DIVERSITY,
+        SUMMARY,
         MACS,
         KEPT,
+
+
+# After `all`, of which it takes everything.
+include: "rules/report.smk"
 
 
 onstart:

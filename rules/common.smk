@@ -1,6 +1,7 @@
 # The checked config, paths, and small functions that several rule files use.
 import json
 import math
+import re
 import shlex
 import subprocess
 import tempfile
@@ -10,7 +11,9 @@ from deepcache.errors import DeepCacheError
 from deepcache.results.config import extend, validate
 from deepcache.results.layout import (
     FROM_CLIP,
+    FROM_MEMORY,
     FROM_METRICS,
+    diversity_runs,
     fidelity_runs,
     layout_runs,
     paired_runs,
@@ -194,8 +197,9 @@ def latency_file(layout):
 
 
 def table_file(name):
-    """table2 -> results/<suite>/tables/table02.csv"""
-    return f"{RESULTS}/tables/table{int(name.removeprefix('table')):02d}.csv"
+    """table2 -> results/<suite>/tables/table02.csv; a table of another name has the same in its file."""
+    number = re.fullmatch("table([0-9]+)", name)
+    return f"{RESULTS}/tables/{f'table{int(number[1]):02d}' if number else name}.csv"
 
 
 def table_inputs(layout):
@@ -207,7 +211,8 @@ def table_inputs(layout):
     fidelity = [f"{RESULTS}/{run.path}/paired_fidelity.json" for run in fidelity_runs(layout)]
     macs = sorted({f"{RESULTS}/macs/{run.model}.json" for run in layout_runs(layout, ("macs_g",))})
     latency = latency_file(layout)
-    return [*runs, *metrics, *paired, *clip, *fidelity, *macs, *latency]
+    memory = sorted({f"{RESULTS}/memory/{run.model}.json" for run in layout_runs(layout, FROM_MEMORY)})
+    return [*runs, *metrics, *paired, *clip, *fidelity, *macs, *latency, *memory]
 
 
 def kept_results(layout):
@@ -260,6 +265,17 @@ def grid_options(wildcards, input):
 def grids_of(table):
     """The pictures that belong to a table."""
     return [f"{RESULTS}/figures/{name}.png" for name, grid in config["sample_grids"].items() if grid["table"] == table]
+
+
+def in_report(item, path):
+    """A file as the report shows it; its caption is read when the report is made, and redoes nothing else."""
+    return report(
+        path,
+        caption=os.path.abspath(f"{RESULTS}/report/captions/{item.name}.rst"),
+        category=item.category,
+        subcategory=item.subcategory,
+        labels=item.labels,
+    )
 
 
 def gpus():

@@ -56,10 +56,21 @@ rule curves:
 
 
 # Each figure by its name: snakemake fig5 --cores 2
-for name in (*config["sample_grids"], *config["curves"]):
+for name in config["sample_grids"]:
 
     rule:
         name:
             name
         input:
             f"{RESULTS}/figures/{name}.png",
+
+
+# Curves with all that their tables rest on.
+for name, figure in config["curves"].items():
+
+    rule:
+        name:
+            name
+        input:
+            f"{RESULTS}/figures/{name}.png",
+            *[kept_results(LAYOUTS[panel["table"]]) for panel in figure["panels"]],

@@ -1,4 +1,4 @@
-# MACs and wall-clock time, apart from sampling.
+# MACs, memory and wall-clock time, apart from sampling.
 MACS = "results/macs/paper_models.csv"
 
 
@@ -22,6 +22,36 @@ rule model_macs:
     shell:
         "python workflow/preloaded.py workflow/scripts/model_macs.py --checkpoint {input.checkpoint}"
         " --branches {params.branches} --output {output} --log {log}"
+
+
+rule memory:
+    input:
+        code=code("memory", "caching", "sampling", "metrics/memory.py"),
+        checkpoint=model_manifest,
+        prompts=prompts_manifest,
+    output:
+        f"{RESULTS}/memory/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/memory/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/memory/{{model}}.tsv"
+    conda:
+        "../envs/deepcache.yaml"
+    resources:
+        gpu=gpus(),
+        mem_mb=16000,
+        runtime=60,
+    params:
+        sampler=lambda w: config["models"][w.model]["sampler"],
+        branches=lambda w: branches_of(w.model),
+        precision=lambda w: precision_of(w.model),
+        prompts=lambda w, input: f"--prompts {input.prompts}" if input.prompts else "",
+        batch_size=config["latency"]["batch_size"],
+        device=config["device"],
+    shell:
+        "python workflow/preloaded.py workflow/scripts/memory.py --checkpoint {input.checkpoint} --sampler {params.sampler}"
+        " --branches {params.branches} --batch-size {params.batch_size} --precision {params.precision} {params.prompts}"
+        " --device {params.device} --threads {threads} --output {output} --log {log}"
 
 
 rule time_models:

@@ -11,7 +11,7 @@ for name, layout in LAYOUTS.items():
             f"write_{name}"
         input:
             code=code("table", "results"),
-            published=f"{PUBLISHED}/{layout['published']['file']}",
+            published=f"{PUBLISHED}/{layout['published']['file']}" if layout["published"] else [],
             results=table_inputs(layout),
         output:
             csv=table_file(name),
@@ -28,7 +28,7 @@ for name, layout in LAYOUTS.items():
         params:
             layout=json.dumps(layout),
             root=lambda w, output: Path(output.csv).parents[1],
-            published=lambda w, input: Path(input.published).parent,
+            published=PUBLISHED,
         shell:
             "python workflow/preloaded.py workflow/scripts/table.py --layout {params.layout:q} --results {params.root}"
             " --published {params.published} --output {output.csv} --log {log}"

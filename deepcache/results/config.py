@@ -8,8 +8,8 @@ import jsonschema
 import yaml
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import FROM_CLIP, FROM_METRICS, FROM_PAIRED, candidates, resolve_method
-from deepcache.results.runs import Sampler
+from deepcache.results.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, candidates, resolve_method
+from deepcache.results.runs import Method, Sampler
 
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
 PROMPTS = ("partiprompts", "coco", "text")
@@ -110,12 +110,19 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
 
     for name in config["similarity"]["layers"]:
         yield from _reference("similarity.layers", name, config["models"])
+    yield from _diversity_problems(config, config["diversity"])
     for name, curves in config["curves"].items():
         if name in config["sample_grids"]:
             yield f"curves.{name}", "a picture in sample_grids has the same name"
+        if name in config["tables"]:
+            yield f"curves.{name}", "a table has the same name"
         for i, panel in enumerate(curves["panels"]):
             key = f"curves.{name}.panels[{i}].table"
             yield from _reference(key, panel["table"], config["tables"])
+            labels = {label for row in config["tables"][panel["table"]]["rows"] for label in row["labels"]}
+            for column in panel.get("where", {}):
+                if column not in labels:
+                    yield f"curves.{name}.panels[{i}].where", f"no row of {panel['table']} is labelled with {column}"
             columns = config["tables"][panel["table"]]["columns"]
             known = {column if isinstance(column, str) else column["name"] for column in columns}
             for key, wanted in (
@@ -128,7 +135,7 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
 
 def _table_problems(config: dict, key: str, table: dict, published: Path) -> Iterator[tuple[str, str]]:
     yield from _reference(f"{key}.model", table["model"], config["models"])
-    if not (published / table["published"]["file"]).is_file():
+    if "published" in table and not (published / table["published"]["file"]).is_file():
         yield f"{key}.published.file", f"no {table['published']['file']} in {published}"
     runs = {name for row in table["rows"] for name in row.get("runs", {})}
     searches = [row["search"] for row in table["rows"] if "search" in row]
@@ -144,7 +151,7 @@ def _table_problems(config: dict, key: str, table: dict, published: Path) -> Ite
             if name not in names[:i]:
                 yield f"{key}.columns[{i}].minus", f"no earlier column is named {name}"
     for i, row in enumerate(table["rows"]):
-        for column in table["published"]["key"]:
+        for column in table.get("published", {}).get("key", ()):
             if column not in row["labels"]:
                 yield f"{key}.rows[{i}].labels", f"lacks {column}, by which the row is found among the published ones"
         for name, run in row.get("runs", {}).items():
@@ -163,9 +170,12 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
     for needed, values in (("reference", FROM_METRICS), ("clip", FROM_CLIP), ("perceptual", FROM_PAIRED)):
         if needed not in model and measured & set(values):
             yield f"models.{name}.{needed}", f"missing, but {key.split('.rows')[0]} measures it"
+    for name in ("sampler", "reuse"):
+        if name in run and measured & set(FROM_MEMORY):
+            yield f"{key}.{name}", "memory is measured with the model's sampler, and with the feature held as it is"
     sampler = run.get("sampler", model["sampler"])
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(sampler))
-    steps = Sampler.parse(sampler).steps
+    steps, calls = Sampler.parse(sampler).steps, Sampler.parse(sampler).schedule_length
     if run.get("interval", 1) > steps:
         yield f"{key}.interval", f"{run['interval']} is above the {steps} steps of {sampler}"
     branch = run.get("branch", table.get("branch", 0))
@@ -176,9 +186,29 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
         for name in ("center", "power"):
             if name not in run:
                 yield f"{key}.{name}", "a nonuniform schedule needs it"
-    yield from _attempt(key, lambda: resolve_method(run, table).full_steps(steps))
+    yield from _attempt(key, lambda: resolve_method(run, table).full_steps(calls))
     if "against" in run:
         yield from _run_problems(config, f"{key}.against", table, run["against"])
+
+
+def _diversity_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]:
+    for name in wanted["models"]:
+        yield from _reference("diversity.models", name, config["models"])
+        model = config["models"][name]
+        for needed in ("prompts", "clip", "perceptual"):
+            if needed not in model:
+                yield f"models.{name}.{needed}", "missing, but diversity measures the model"
+        if wanted["prompts"] > model["samples"]:
+            yield "diversity.prompts", f"{wanted['prompts']} is more than the {model['samples']} samples of {name}"
+        table = {"model": name, "columns": [], "rows": []}  # the methods are checked as the runs of one
+        for i, method in enumerate(wanted["methods"]):
+            yield from _run_problems(config, f"diversity.methods[{i}]", table, method)
+    slugs = [resolve_method(method, {}).slug for method in wanted["methods"]]
+    if Method().slug not in slugs:
+        yield "diversity.methods", "none is without caching, which the others are compared with: add {interval: 1}"
+    for i, slug in enumerate(slugs):
+        if slug in slugs[:i]:
+            yield f"diversity.methods[{i}]", f"{slug} is there twice"
 
 
 def _reference(key: str, name: str, known: dict) -> Iterator[tuple[str, str]]:

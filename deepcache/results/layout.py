@@ -10,7 +10,8 @@ from deepcache.results.timing import timed_as, timed_variant, timing_groups
 FROM_METRICS = ("fid", "sfid", "is", "precision", "recall", "kid", "fid_clean")
 FROM_CLIP = ("clip_score",)
 FROM_PAIRED = ("psnr_db", "ssim", "lpips")
-FROM_LATENCY = ("throughput", "speed")
+FROM_LATENCY = ("throughput", "speed", "seconds_per_image")
+FROM_MEMORY = ("peak_memory_mb", "bytes_cached")
 # Which of a run's files such a value stands in.
 RESULT_FILES = {
     **dict.fromkeys(FROM_METRICS, "metrics.json"),
@@ -92,7 +93,7 @@ def table_layout(config: dict, name: str) -> dict:
         "title": table["title"],
         "note": table["note"],
         "steps": Sampler.parse(config["models"][table["model"]]["sampler"]).steps,
-        "published": table["published"],
+        "published": table.get("published"),
         "against": against,
         "timing": {"models": {model: same for model, same in timed_as(config).items() if model != same}},
         "columns": columns,
@@ -109,6 +110,17 @@ def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run
         if values is None or row["by"] in values:
             paths += row["candidates"]
     return [Run.parse(path) for path in dict.fromkeys(paths)]
+
+
+def diversity_runs(config: dict) -> list[Run]:
+    """The runs of which the diversity over seeds is measured: every method and seed of its models."""
+    wanted = config["diversity"]
+    return [
+        Run(name, Sampler.parse(config["models"][name]["sampler"]), resolve_method(method, {}), seed)
+        for name in wanted["models"]
+        for method in wanted["methods"]
+        for seed in wanted["seeds"]
+    ]
 
 
 def paired_runs(layout: dict) -> list[Run]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from deepcache.caching.schedules import average_macs
-from deepcache.results.layout import layout_runs, table_layout
+from deepcache.results.layout import diversity_runs, layout_runs, table_layout
 from deepcache.results.runs import Run
 
 GIGA = 1e9
@@ -31,7 +31,7 @@ class Shape:
 
 
 def plan(config: dict, count: Callable[[str, set[int]], Shape]) -> pd.DataFrame:
-    """A row for each table, and one for all of them, in which what tables share counts once.
+    """A row for each table and for the diversity, and one for all, in which what they share counts once.
 
     U-Net passes of the samples are counted (two for each step where there is guidance), not the first stage, metrics
     and timing.
@@ -44,6 +44,7 @@ def plan(config: dict, count: Callable[[str, set[int]], Shape]) -> pd.DataFrame:
         Columns `table`, `runs`, `images`, `petamacs`, `hours`, `download_gb`, `disk_gb`.
     """
     runs = {name: layout_runs(table_layout(config, name)) for name in config["tables"]}
+    runs["diversity"] = diversity_runs(config)
     together = list(dict.fromkeys(run for one in runs.values() for run in one))
     branches: dict[str, set[int]] = {}
     for run in together:
@@ -58,10 +59,10 @@ def _row(config: dict, shape_of: Callable[[str], Shape], name: str, runs: list[R
     giga_macs = samples_gb = 0.0
     for run in runs:
         model = config["models"][run.model]
-        shape, steps = shape_of(model["checkpoint"]), run.sampler.steps
+        shape, calls = shape_of(model["checkpoint"]), run.sampler.schedule_length
         shallow = shape.full_g if run.method.schedule == "full" else shape.shallow_g[run.method.branch]
-        step = average_macs(shape.full_g, shallow, steps, run.method.full_steps(steps))
-        passes = steps * (1 if run.sampler.guidance_scale == 1 else 2)
+        step = average_macs(shape.full_g, shallow, calls, run.method.full_steps(calls))
+        passes = calls * (1 if run.sampler.guidance_scale == 1 else 2)
         giga_macs += model["samples"] * passes * step
         samples_gb += model["samples"] * shape.image_bytes / GIGA
     downloads, kept = _transfers(config, shape_of, {run.model for run in runs})

@@ -36,6 +36,7 @@ CONFIG = {
     },
     "references": {"photos": {"dataset": "photos", "weights": "eyes"}},
     "plan": {"tflops": 2},
+    "diversity": {"models": ["home"], "seeds": [0, 1, 2], "methods": [{"interval": 1}, {"interval": 5, "branch": 1}]},
     "tables": {
         "table1": table("home", {"interval": 1}, {"interval": 5}),
         "table2": table("away", {"interval": 2}),
@@ -56,20 +57,22 @@ def planned() -> pd.DataFrame:
 
 
 def test_images_and_macs(planned):
-    assert planned["runs"].tolist() == [4, 1, 4, 7], "two seeds of two rows; Tables 1 and 3 share a row"
-    assert planned["images"].tolist() == [16, 100, 16, 124]
+    assert planned["runs"].tolist() == [4, 1, 4, 6, 9], "two seeds of two rows; Tables 1 and 3 share a row"
+    assert planned["images"].tolist() == [16, 100, 16, 24, 132]
     full, five, two = 10 * 10, 2 * 10 + 8 * 2, 5 * 10 + 5 * 2
     assert planned.loc["table1", "petamacs"] == pytest.approx(8 * (full + five) / 1e6)
     assert planned.loc["table2", "petamacs"] == pytest.approx(100 * 2 * two / 1e6), "guidance takes two passes"
     assert planned.loc["table2", "hours"] == pytest.approx(2 * 100 * 2 * two * 1e9 / 2e12 / 3600)
     shallow = 5 * 10 + 5 * 1
-    assert planned.loc["all", "petamacs"] == pytest.approx((8 * (full + five + shallow) + 200 * two) / 1e6)
+    assert planned.loc["all", "petamacs"] == pytest.approx(
+        (8 * (full + five + shallow) + 4 * (full + five) + 200 * two) / 1e6
+    )
 
 
 def test_downloads_and_disk(planned):
-    assert planned["download_gb"].tolist() == pytest.approx([0, 0.5 + 0.1 + 3, 0, 3.6])
+    assert planned["download_gb"].tolist() == pytest.approx([0, 0.5 + 0.1 + 3, 0, 0, 3.6])
     kept = 2 * 0.5 + 0.1 + 2 * 3  # converted and unpacked beside what was downloaded
-    assert planned["disk_gb"].tolist() == pytest.approx([16e-6, 100e-6 + kept, 16e-6, 124e-6 + kept], rel=1e-5)
+    assert planned["disk_gb"].tolist() == pytest.approx([16e-6, 100e-6 + kept, 16e-6, 24e-6, 132e-6 + kept], rel=1e-5)
 
 
 def test_only_branches_in_use_are_counted(planned):
