@@ -1,0 +1,76 @@
+"""Every command that the README names for a script of the experiment suite runs, on the digits models."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SECTION = (ROOT / "README.md").read_text().partition("### Coming from the experiment suite")[2].partition("\n### ")[0]
+SCRIPTS = re.findall(r"^\| `(\S+)` \|", SECTION, flags=re.M)
+# What the commands take from a finished suite, of a few images.
+FEW = {
+    "suite": "digits",
+    "models": {"digits-sd": {"samples": 4, "shard_size": 4, "batch_size": 4}},
+    "sample_grids": {name: {"images": 2} for name in ("fig5", "fig7")},
+    "diversity": {"prompts": 2},
+}
+RUNS = [
+    f"results/digits/digits-sd/plms-50-cfg7.5/{method}/seed-{seed}/clip_score.json"
+    for method, seed in (("full", 0), ("uniform-n5-b1", 0), ("uniform-n5-b1", 1))
+]
+MANIFESTS = [f"results/digits/checkpoints/digits-{name}.json" for name in ("ddpm", "ldm", "classifier")]
+
+
+def commands() -> dict[str, list[str]]:
+    """The commands by the script whose work they do."""
+    lines = SECTION.partition("the commands of the experiment suite -->")[2].replace("\\\n", " ").splitlines()
+    found: dict[str, list[str]] = {}
+    for line in map(str.strip, filter(None, lines)):
+        if line.startswith("# "):
+            last = found.setdefault(line.split()[1], [])
+        else:
+            last.append(" ".join(line.split()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(fresh):
+    project = fresh()
+    done = project.run(*RUNS, *MANIFESTS, "--cores", "2", overlay=FEW)
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+def test_every_script_of_the_table_has_a_command():
+    assert len(SCRIPTS) == 13
+    assert list(commands()) == [script for script in SCRIPTS if script in commands()]
+    assert set(commands()) == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_its_commands_run(script, project, tmp_path_factory):
+    # One folder for all, as some commands take what earlier ones made.
+    place = tmp_path_factory.getbasetemp() / "suite"
+    place.mkdir(exist_ok=True)
+    for command in commands()[script]:
+        if command.startswith("snakemake"):
+            command += " --dry-run"  # these make whole tables; `make demo` runs them
+        command = command.replace("/tmp/suite", str(place))
+        path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=project.folder, env={"PATH": path}, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, done.stderr
+        for output in re.findall(r"--output (\S+)", command):
+            assert Path(output).exists()
+
+
+def test_every_target_of_the_table_is_one(project):
+    column = [line.rstrip(" |").rpartition("|")[2] for line in SECTION.splitlines() if line.startswith("| `")]
+    targets = {name for cell in column for name in re.findall(r"`(\w+)`", cell)}
+    assert {"table2", "fig7", "ablation_schedulers", "summary"} <= targets
+    done = project.run(*sorted(targets), "--dry-run", overlay=FEW)
+    assert done.returncode == 0, done.stdout
