@@ -50,4 +50,5 @@ include: "rules/report.smk"
 
 
 onstart:
+    submit_without_limit()
     start_preloaded()

@@ -283,6 +283,16 @@ def gpus():
     return 0 if config["device"] == "cpu" else 1
 
 
+def submit_without_limit():
+    """Look for jobs to start when one has ended, and only then.
+
+    Snakemake 9 limits how many it starts in a second. For that it looks through all that wait a second after each look
+    as well, one more time a second for each job that ever ended: after some hundred jobs that takes a core of its own.
+    A longer span (--max-jobs-per-timespan) would keep Snakemake from ending for as long.
+    """
+    workflow.scheduler.job_rate_limiter = None
+
+
 def start_preloaded():
     """Start the server of workflow/preloaded.py; it ends with this process."""
     if not config["preload"]:

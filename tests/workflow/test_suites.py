@@ -6,6 +6,7 @@ import re
 import pandas as pd
 import pytest
 
+from deepcache.sampling.shards import read_shard
 from tests.workflow.test_workflow import jobs
 
 # One of the architectures, small enough for a test: with random weights, on datasets that are made up.
@@ -44,7 +45,8 @@ def test_the_papers_suite_is_planned_from_download_to_tables(finished):
         "draw_fig4",
     }
     assert used <= set(planned)
-    assert {name for name in planned if name.startswith("write_")} == {f"write_table{n}" for n in range(1, 15)}
+    tables = {*(f"table{n}" for n in range(1, 15)), "ablation_schedulers", "ablation_branches"}
+    assert {name for name in planned if name.startswith("write_")} == {f"write_{name}" for name in tables}
 
 
 def test_the_smoke_suite_says_that_weights_are_random(fresh):
@@ -128,6 +130,72 @@ def test_text_to_image_from_prompts_to_figures(fresh):
         run = f"digits-sd-captions/plms-10-cfg3/nonuniform-n3-c{center}-p1.3-b1/seed-0/clip_score.json"
         scored[center] = json.loads((project.results / run).read_text())["clip_score"]
     assert (best["center"], best["clip_score"]) == max(scored.items(), key=lambda pair: pair[1])
+
+
+@pytest.mark.parametrize("suite", ["config", "paper", "smoke"])
+def test_ablations_are_planned(fresh, suite):
+    done = fresh().run("ablations", "-n", suite=suite)
+    assert done.returncode == 0, done.stdout
+    planned = jobs(done.stdout)
+    once = ("write_ablation_schedulers", "write_ablation_branches", "curves", "memory", "time_models")
+    assert {name: planned[name] for name in once} == dict.fromkeys(once, 1)
+    assert planned["clip_score"] == planned["collect_run"] == planned["paired_fidelity"] + 3, (
+        "one without for each sampler"
+    )
+
+
+def ablation_row(sampler: str, name: str, branch: int | None = None) -> dict:
+    run = {"sampler": sampler} if sampler else {}
+    labels = {"sampler": name, "interval": 1}
+    if branch is not None:
+        run |= {"interval": 3, "branch": branch}
+        labels |= {"interval": 3, "skip_branch": branch + 1}
+    return {"labels": labels, "runs": {"ours": run}}
+
+
+ABLATIONS = {
+    **TEXT,
+    "tables": {
+        **TEXT["tables"],
+        "table3": {
+            "rows": [{"labels": {"prompts": "PartiPrompts", "method": "PLMS - 50 steps"}, "runs": {"ours": {}}}]
+        },
+        "ablation_schedulers": {
+            "rows": [
+                ablation_row("plms-10-cfg3", "PLMS"),
+                ablation_row("pndm-10-cfg3", "PNDM"),
+                ablation_row("pndm-10-cfg3", "PNDM", 1),
+            ]
+        },
+        "ablation_branches": {
+            "rows": [ablation_row("", "PLMS"), ablation_row("", "PLMS", 1), ablation_row("", "PLMS", 5)]
+        },
+    },
+    "sample_grids": {**TEXT["sample_grids"], "fig5": {"images": 1}},
+}
+
+
+def test_ablations_from_prompts_to_the_figure(fresh):
+    project = fresh()
+    done = project.run("ablations", "--cores", "1", overlay=ABLATIONS)
+    assert done.returncode == 0, done.stdout
+    tables = project.results / "tables"
+    plms, pndm, cached = (row for _, row in pd.read_csv(tables / "ablation_schedulers.csv").iterrows())
+    assert pndm["macs_g"] == pytest.approx(plms["macs_g"] * 19 / 10), "19 calls in ten steps"
+    assert cached[["seconds_per_image", "speed", "clip_score", "psnr_db", "lpips"]].notna().all()
+    macs = json.loads((project.results / "macs/digits-sd.json").read_text())
+    assert cached["macs_g"] == pytest.approx((7 * macs["full_g"] + 12 * macs["shallow_g"]["1"]) / 10)
+    shard = read_shard(project.results / "digits-sd/pndm-10-cfg3/uniform-n3-b1/seed-0/shards/00000.npz")
+    assert shard[1]["settings"]["full_steps"] == [0, 3, 6, 9, 12, 15, 18]
+    branches = pd.read_csv(tables / "ablation_branches.csv")
+    # Of digits-sd at branches 1 and 5: 32 x 8 x 8 and 48 x 4 x 4 numbers in fp32, twice because of guidance.
+    assert branches["bytes_cached"].tolist() == [0, 2 * 32 * 8 * 8 * 4, 2 * 48 * 4 * 4 * 4]
+    assert (branches["peak_memory_mb"][1:] > branches["peak_memory_mb"][0]).all()
+    memory = json.loads((project.results / "memory/digits-sd.json").read_text())
+    assert memory["sampler"] == "plms-4-cfg3"
+    text = (tables / "ablation_branches.md").read_text()
+    assert text.startswith("# Ablation: every skip branch") and "_paper" not in text
+    assert (project.results / "figures/ablations.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_the_plan_is_printed_and_nothing_is_started(fresh):
