@@ -177,7 +177,7 @@ def timed_together(group):
     """What one latency job times for all tables of its group, uncached first."""
     layouts = [layout for layout in LAYOUTS.values() if layout["timing"].get("group") == group]
     variants = list(dict.fromkeys(variant for layout in layouts for variant in timed_variants(layout)))
-    return sorted(variants, key=lambda variant: not variant.endswith("/full"))
+    return sorted(variants, key=lambda variant: Path(variant).name != "full")
 
 
 def timed_models(wildcards):
@@ -276,6 +276,21 @@ def in_report(item, path):
         subcategory=item.subcategory,
         labels=item.labels,
     )
+
+
+def summary_tables():
+    """What the summary says of each table, and where it lies."""
+    named = {
+        name: {
+            "title": layout["title"],
+            "path": table_file(name),
+            "published": layout["published"],
+            "latency": latency_file(layout),
+        }
+        for name, layout in LAYOUTS.items()
+    }
+    diversity = {"title": f"Diversity: {config['diversity']['title']}", "path": f"{RESULTS}/tables/diversity.csv"}
+    return {**named, "diversity": diversity}
 
 
 def gpus():

@@ -2,21 +2,6 @@
 SUMMARY = [f"{RESULTS}/{name}{end}" for name in ("summary", "paper_against_ours") for end in (".csv", ".md")]
 
 
-def summary_tables():
-    """What the summary says of each table, and where it lies."""
-    named = {
-        name: {
-            "title": layout["title"],
-            "path": table_file(name),
-            "published": layout["published"],
-            "latency": latency_file(layout),
-        }
-        for name, layout in LAYOUTS.items()
-    }
-    diversity = {"title": f"Diversity: {config['diversity']['title']}", "path": f"{RESULTS}/tables/diversity.csv"}
-    return {**named, "diversity": diversity}
-
-
 rule summary:
     input:
         code=code("summary", "results"),
@@ -47,8 +32,8 @@ rule summary:
                 "tables": summary_tables(),
             }
         ),
-        root=RESULTS,
-        published=PUBLISHED,
+        root=lambda w: RESULTS,
+        published=lambda w, input: Path(input.published[0]).parent,
     shell:
         "python workflow/preloaded.py workflow/scripts/summary.py --suite {params.suite:q} --results {params.root}"
         " --macs {input.macs} --published {params.published} --log {log}"

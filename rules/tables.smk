@@ -28,7 +28,7 @@ for name, layout in LAYOUTS.items():
         params:
             layout=json.dumps(layout),
             root=lambda w, output: Path(output.csv).parents[1],
-            published=PUBLISHED,
+            published=lambda w: PUBLISHED,
         shell:
             "python workflow/preloaded.py workflow/scripts/table.py --layout {params.layout:q} --results {params.root}"
             " --published {params.published} --output {output.csv} --log {log}"

@@ -50,9 +50,8 @@ def nonuniform(num_steps: int, num_full: int, center: int, power: float, *, root
     Raises:
         DeepCacheError: if an argument is out of range or no power above 1 gives `num_full` distinct steps.
     """
-    _check_integers(num_steps=num_steps, num_full=num_full, center=center)
-    if not 1 <= num_full <= num_steps:
-        raise DeepCacheError(f"num_full must be between 1 and the number of steps ({num_steps}), not {num_full}")
+    check_budget(num_steps, num_full)
+    _check_integers(center=center)
     if not 0 <= center < num_steps:
         raise DeepCacheError(f"center must be between 0 and the last step ({num_steps - 1}), not {center}")
     if not (isinstance(power, (int, float)) and 1 < power < math.inf):
@@ -96,6 +95,13 @@ def explicit(steps: Sequence[int]) -> tuple[int, ...]:
     if any(later <= earlier for earlier, later in itertools.pairwise(schedule)):
         raise DeepCacheError(f"schedule must increase strictly: {list(schedule)}")
     return tuple(int(step) for step in schedule)
+
+
+def check_budget(num_steps: int, num_full: int) -> None:
+    """Raise a DeepCacheError unless both are integers with 1 <= num_full <= num_steps."""
+    _check_integers(num_steps=num_steps, num_full=num_full)
+    if not 1 <= num_full <= num_steps:
+        raise DeepCacheError(f"num_full must be between 1 and the number of steps ({num_steps}), not {num_full}")
 
 
 def _check_integers(**values: int) -> None:

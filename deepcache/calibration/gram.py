@@ -1,0 +1,76 @@
+"""The Gram matrix of a branch's feature over the steps of uncached trajectories.
+
+Any prediction that adds features of full steps with weights misses the true feature by a combination of features, and
+the mean square of such a combination is a quadratic form in this matrix: it is all that has to be kept.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+from deepcache.caching.branches import find_cut
+from deepcache.errors import DeepCacheError
+
+
+@dataclass
+class FeatureGram:
+    """G[s, t]: mean over images, channels and positions of the product of the features at steps s and t.
+
+    Steps are calls of the U-Net: PLMS has one more than steps. With guidance, both halves of the batch count. While a
+    trajectory runs its features are kept; of what came before only the sum remains.
+
+    Attributes:
+        branch: 0-based skip branch whose feeder is watched.
+    """
+
+    branch: int
+    _features: list[torch.Tensor] = field(default_factory=list)
+    _sum: torch.Tensor | None = None
+    _elements: int = 0
+
+    @contextmanager
+    def recording(self, unet: nn.Module) -> Iterator[None]:
+        """Watch one uncached trajectory; call it again for the next.
+
+        Args:
+            unet: called once a step.
+
+        Raises:
+            DeepCacheError: if the U-Net has no such branch, did not run, or ran another number of times, or with
+                another size of the feature within the trajectory, than before.
+        """
+        handle = find_cut(unet, self.branch).feeder.register_forward_hook(self._observe)
+        try:
+            yield
+            self._finish()
+        finally:
+            handle.remove()
+            self._features.clear()
+
+    def matrix(self) -> np.ndarray:
+        """G, float64, shape (T, T), symmetric."""
+        if self._sum is None:
+            raise DeepCacheError("no trajectory was recorded")
+        return (self._sum / self._elements).cpu().numpy()
+
+    def _observe(self, module, arguments, output) -> None:
+        feature = output[0] if isinstance(output, tuple) else output
+        if self._features and feature.shape != self._features[0].shape:
+            raise DeepCacheError("a trajectory must keep its batch size and resolution while it is recorded")
+        self._features.append(feature.detach().clone())  # FreeU and adapters write into it afterwards
+
+    def _finish(self) -> None:
+        steps = len(self._features)
+        if steps == 0:
+            raise DeepCacheError("the U-Net did not run while it was recorded")
+        if self._sum is not None and len(self._sum) != steps:
+            raise DeepCacheError(f"a trajectory of {steps} steps was recorded, but one of {len(self._sum)} before")
+        for image in range(len(self._features[0])):  # one by one: in float64 all of them would be twice the memory
+            flat = torch.stack([feature[image].flatten() for feature in self._features]).double()
+            product = flat @ flat.T
+            self._sum = product if self._sum is None else self._sum + product
+            self._elements += flat.shape[1]
