@@ -13,7 +13,7 @@ SCRIPTS = re.findall(r"^\| `(\S+)` \|", SECTION, flags=re.M)
 # What the commands take from a finished suite, of a few images.
 FEW = {
     "suite": "digits",
-    "models": {"digits-sd": {"samples": 4, "shard_size": 4, "batch_size": 4}},
+    "models": {"digits-sd": {"samples": 12, "shard_size": 12, "batch_size": 12}},
     "sample_grids": {name: {"images": 2} for name in ("fig5", "fig7")},
     "diversity": {"prompts": 2},
 }

@@ -45,7 +45,7 @@ def test_the_papers_suite_is_planned_from_download_to_tables(finished):
         "draw_fig4",
     }
     assert used <= set(planned)
-    tables = {*(f"table{n}" for n in range(1, 15)), "ablation_schedulers", "ablation_branches"}
+    tables = {*(f"table{n}" for n in range(1, 15)), "ablation_schedulers", "ablation_branches", "diversity"}
     assert {name for name in planned if name.startswith("write_")} == {f"write_{name}" for name in tables}
 
 
