@@ -21,7 +21,7 @@ from deepcache.results.layout import (
     timed_variants,
 )
 from deepcache.results.runs import Method, Run, Sampler
-from deepcache.results.timing import timed_variant
+from deepcache.results.timing import timed_as, timed_variant
 
 PUBLISHED = "config/published"
 
@@ -39,6 +39,8 @@ RUN = f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/seed-{{seed}}"
 # Checkpoints that this workflow makes itself.
 MADE = [name for name, checkpoint in config["checkpoints"].items() if checkpoint["source"] in ("train", "random")]
 LAYOUTS = table_layouts(config)
+# Models that differ in their prompts alone share their plans.
+CALIBRATED_AS = timed_as(config)
 
 
 wildcard_constraints:
@@ -50,6 +52,8 @@ wildcard_constraints:
     method=Method.PATTERN,
     seed="[0-9]+",
     shard="[0-9]{5}",
+    branch="[0-9]+",
+    interval="[1-9][0-9]*",
     table="|".join(config["tables"]),
 
 
@@ -161,6 +165,17 @@ def reference_options(name):
     return shlex.join(options_of(config["references"][name], "extractor", "image_size", "crop", "images", "features"))
 
 
+def plan_file(model, sampler, method):
+    """The plan of a chosen schedule: the one that ships, if it does; none where the method needs none."""
+    if Method.parse(method).schedule != "chosen":
+        return []
+    name = f"{CALIBRATED_AS[model]}/{sampler}/{method}.json"
+    shipped = config["calibration"].get("plans")
+    if shipped and Path(workflow.basedir, shipped, name).is_file():
+        return f"{shipped}/{name}"
+    return f"{RESULTS}/plans/{name}"
+
+
 def shard_paths(run, model):
     settings = config["models"][model]
     shards = math.ceil(settings["samples"] / settings["shard_size"])
@@ -170,7 +185,8 @@ def shard_paths(run, model):
 def branches_of(model):
     """The branches at which the suite cuts a model."""
     runs = [run for layout in LAYOUTS.values() for run in layout_runs(layout) if run.model == model]
-    return sorted({run.method.branch for run in runs if run.method.schedule != "full"})
+    swept = config.get("beyond", {}).get("models", {}).get(model, {}).get("branches", [])
+    return sorted({*(run.method.branch for run in runs if run.method.schedule != "full"), *swept})
 
 
 def timed_together(group):
@@ -183,6 +199,12 @@ def timed_together(group):
 def timed_models(wildcards):
     """Models that a latency job times, in order."""
     return sorted({variant.split("/")[0] for variant in timed_together(wildcards.group)})
+
+
+def timed_plans(wildcards):
+    """Of what a latency job times, the plans of chosen schedules, by variant."""
+    plans = {variant: plan_file(*variant.split("/")) for variant in timed_together(wildcards.group)}
+    return {variant: plan for variant, plan in plans.items() if plan}
 
 
 def timed_prompts(wildcards):

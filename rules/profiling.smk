@@ -59,6 +59,7 @@ rule time_models:
         code=code("latency", "caching", "sampling", "metrics/latency.py"),
         checkpoints=lambda w: [manifest(config["models"][model]["checkpoint"]) for model in timed_models(w)],
         prompts=lambda w: [dataset_manifest(name) for name in timed_prompts(w).values()],
+        plans=lambda w: list(timed_plans(w).values()),
     output:
         f"{RESULTS}/latency/{{group}}.json",
     log:
@@ -81,6 +82,7 @@ rule time_models:
         ],
         precision=lambda w: [f"{model}={precision_of(model)}" for model in timed_models(w)],
         prompts=lambda w: [f"{model}={dataset_manifest(name)}" for model, name in timed_prompts(w).items()],
+        plans=lambda w: [f"{variant}={plan}" for variant, plan in timed_plans(w).items()],
         variants=lambda w: timed_together(w.group),
         batch_size=config["latency"]["batch_size"],
         repeats=config["latency"]["repeats"],
@@ -88,7 +90,7 @@ rule time_models:
         device=config["device"],
     shell:
         "python workflow/preloaded.py workflow/scripts/latency.py --checkpoints {params.checkpoints}"
-        " --precision {params.precision} --prompts {params.prompts} --variants {params.variants}"
+        " --precision {params.precision} --prompts {params.prompts} --plans {params.plans} --variants {params.variants}"
         " --batch-size {params.batch_size} --repeats {params.repeats} --device {params.device} --threads {params.threads}"
         " --output {output} --log {log}"
 

@@ -6,6 +6,7 @@ rule sample_shard:
         code=code("sample", "caching", "sampling", "results/runs.py"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
+        plan=lambda w: plan_file(w.model, w.sampler, w.method),
     output:
         f"{RUN}/shards/{{shard}}.npz",
     log:
@@ -25,11 +26,12 @@ rule sample_shard:
         batch_size=lambda w: config["models"][w.model]["batch_size"],
         precision=lambda w: precision_of(w.model),
         prompts=lambda w, input: f"--prompts {input.prompts}" if input.prompts else "",
+        plan=lambda w, input: f"--plan {input.plan}" if input.plan else "",
         device=config["device"],
     shell:
         "python workflow/preloaded.py workflow/scripts/sample.py --checkpoint {input.checkpoint} --sampler {wildcards.sampler}"
         " --method {wildcards.method} --seed {wildcards.seed} --shard {params.shard} --shard-size {params.shard_size}"
-        " --batch-size {params.batch_size} --precision {params.precision} {params.prompts} --device {params.device} --threads {threads} --output {output} --log {log}"
+        " --batch-size {params.batch_size} --precision {params.precision} {params.prompts} {params.plan} --device {params.device} --threads {threads} --output {output} --log {log}"
 
 
 rule collect_run:

@@ -103,7 +103,7 @@ def calibrate(
     screen, error = (SampledError(model, sampler, branch, gram, some, seed, on_sample) for some in (few, indices))
     # The summed residual alone, the error of the sample if steps err independently, and in between.
     importances = (None, np.sqrt(importance), importance)
-    best = choose(proposals(gram, interval, eq7, importances), screen, error)
+    best = choose(proposals(gram, interval, eq7, importances, length=sampler.schedule_length), screen, error)
     found = sorted(error.measured.items(), key=lambda item: item[1])
     return Plan(
         model=manifest["name"],

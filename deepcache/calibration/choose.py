@@ -114,6 +114,7 @@ def proposals(
     eq7: Iterable[tuple[int, float]] = (),
     importances: Iterable[np.ndarray | None] = (None,),
     predictors: Sequence[Predictor] = PREDICTORS,
+    length: int | None = None,
 ) -> Iterator[Proposal]:
     """Uniform, Eq. 7's and optimised steps with every predictor, all with as many full steps as the uniform schedule.
 
@@ -123,15 +124,18 @@ def proposals(
         eq7: centres and powers of Eq. 7; those that give no schedule of that many steps are left out.
         importances: for the optimised steps, see `best_steps`.
         predictors: what stands in at shallow steps.
+        length: over how many of the T calls uniform and Eq. 7's steps are laid out, see Sampler.schedule_length; None:
+            all.
 
     Raises:
         DeepCacheError: if the interval does not fit the trajectory.
     """
-    even = schedules.uniform(len(gram), interval)
+    length = len(gram) if length is None else length
+    even = schedules.uniform(length, interval)
     fixed = [("uniform", even)]
     for center, power in eq7:
         try:
-            fixed.append(("eq7", schedules.nonuniform(len(gram), len(even), center, power)))
+            fixed.append(("eq7", schedules.nonuniform(length, len(even), center, power)))
         except DeepCacheError:
             continue
     yield from (Proposal(name, steps, predictor) for name, steps in fixed for predictor in predictors)

@@ -25,7 +25,8 @@ class Plan:
         precision: of the features that were recorded.
         full_steps: k of T.
         weights: for each other step, full step -> weight of its feature.
-        calibration: how it was found: seed, images, candidates, their errors; decides nothing later.
+        calibration: how it was found, where and with what: seeds, images, best proposals, errors; decides nothing
+            later.
     """
 
     model: str

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from deepcache.figures.marks import Mark, place_marks
 from deepcache.figures.style import plt, set_title
 
 MARKERS = ("o", "s", "^", "D")
 LINES = ("-", "--", "-.", ":")
-MARKS = ((0, 5), (-7, -3), (7, -3), (0, -12))  # where the mark of each series stands beside its point, in points
 
 
 def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: dict, y: dict, series: Sequence[dict]):
@@ -29,15 +29,17 @@ def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: 
         table has them. A panel without a value says so.
     """
     published = any(f"{x['column']}_paper" in table for _, _, table in panels)
+    marks = {}
     size = (4.6 * len(panels), 6.6 if published else 3.6)
     figure, axes = plt.subplots(1 + published, len(panels), figsize=size, squeeze=False, layout="constrained")
     for column, (ours, paper, table) in enumerate(panels):
         rows = ((f"ours: {ours}", ""), (f"paper: {paper}", "_paper")) if published else ((ours, ""),)
         for row, (name, ending) in enumerate(rows):
             panel = axes[row, column]
-            drawn = [_draw(panel, table, x["column"], one, ending, i) for i, one in enumerate(series)]
+            marks[panel] = []
+            drawn = [_draw(panel, table, x["column"], one, ending, i, marks[panel]) for i, one in enumerate(series)]
             panel.set(title=name, xlabel=x["label"], ylabel=y["label"])
-            panel.margins(0.08)
+            panel.margins(0.12)
             panel.grid(color="0.9")
             if not any(drawn):
                 panel.set(xticks=[], yticks=[])
@@ -45,6 +47,9 @@ def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: 
     if lines := {line.get_label(): line for panel in axes.flat for line in panel.containers}:
         figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines))
     set_title(figure, title)
+    figure.canvas.draw()  # lays it out: only now it is known which points lie near each other
+    for panel, found in marks.items():
+        place_marks(panel, found)
     return figure
 
 
@@ -55,8 +60,8 @@ def choose_rows(table: pd.DataFrame, where: dict) -> pd.DataFrame:
     return table
 
 
-def _draw(panel, table: pd.DataFrame, x: str, series: dict, ending: str, number: int) -> bool:
-    """Draw one curve; whether there was anything to draw."""
+def _draw(panel, table: pd.DataFrame, x: str, series: dict, ending: str, number: int, marks: list[Mark]) -> bool:
+    """Draw one curve, and add its marks to the list; whether there was anything to draw."""
     horizontal, vertical = f"{x}{ending}", f"{series['y']}{ending}"
     if horizontal not in table or vertical not in table:
         return False
@@ -71,13 +76,5 @@ def _draw(panel, table: pd.DataFrame, x: str, series: dict, ending: str, number:
         table[horizontal], table[vertical], errors, label=series["label"], elinewidth=0.5, capsize=1.5, **style
     )
     for _, row in table.iterrows() if "mark" in series else ():
-        panel.annotate(
-            f"{row[series['mark']]:g}",
-            (row[horizontal], row[vertical]),
-            textcoords="offset points",
-            xytext=MARKS[number % 4],
-            ha="center",
-            fontsize=7,
-            color=style["color"],
-        )
+        marks.append(Mark(f"{row[series['mark']]:g}", row[horizontal], row[vertical], style["color"]))
     return len(table) > 0

@@ -93,6 +93,9 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
         elif "clip" in model:
             yield f"{key}.clip", "a CLIP score needs the model's prompts"
         yield from _attempt(f"{key}.sampler", lambda model=model: Sampler.parse(model["sampler"]))
+        for seed in (config["calibration"]["seed"], config["calibration"]["seed"] + 1):
+            if seed in model["seeds"]:
+                yield f"{key}.seeds", f"{seed} is a seed of the calibration: what is measured needs others"
     for name, reference in config["references"].items():
         yield from _dataset(f"references.{name}.dataset", reference["dataset"], config, IMAGES)
         yield from _reference(f"references.{name}.weights", reference["weights"], config["checkpoints"])
@@ -111,6 +114,7 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
     for name in config["similarity"]["layers"]:
         yield from _reference("similarity.layers", name, config["models"])
     yield from _diversity_problems(config, config["diversity"])
+    yield from _beyond_problems(config, config.get("beyond", {"models": {}}))
     for name, curves in config["curves"].items():
         if name in config["sample_grids"]:
             yield f"curves.{name}", "a picture in sample_grids has the same name"
@@ -182,11 +186,13 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
     if branch >= model["branches"]:
         where = f"{key}.branch" if "branch" in run else f"{key.split('.rows')[0]}.branch"
         yield where, f"{branch} is not among the model's branches, 0 to {model['branches'] - 1}"
+    if run.get("schedule") == "chosen" and "reuse" in run:
+        yield f"{key}.reuse", "what a chosen schedule reuses stands in its plan: leave it out"
     if run.get("schedule") == "nonuniform":
         for name in ("center", "power"):
             if name not in run:
                 yield f"{key}.{name}", "a nonuniform schedule needs it"
-    yield from _attempt(key, lambda: resolve_method(run, table).full_steps(calls))
+    yield from _attempt(key, lambda: resolve_method(run, table).num_full(calls))
     if "against" in run:
         yield from _run_problems(config, f"{key}.against", table, run["against"])
 
@@ -209,6 +215,16 @@ def _diversity_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]
     for i, slug in enumerate(slugs):
         if slug in slugs[:i]:
             yield f"diversity.methods[{i}]", f"{slug} is there twice"
+
+
+def _beyond_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]:
+    for name, settings in wanted["models"].items():
+        yield from _reference("beyond.models", name, config["models"])
+        table = {"model": name, "columns": [], "rows": []}  # what is swept is checked as the runs of one
+        for branch in settings["branches"]:
+            for interval in wanted["intervals"]:
+                run = {"schedule": "chosen", "interval": interval, "branch": branch}
+                yield from _run_problems(config, f"beyond.models.{name}", table, run)
 
 
 def _reference(key: str, name: str, known: dict) -> Iterator[tuple[str, str]]:

@@ -81,6 +81,7 @@ def table_layout(config: dict, name: str) -> dict:
     rows = [
         {
             "labels": row["labels"],
+            "beyond": row.get("beyond", False),
             "runs": {key: paths(run) for key, run in row.get("runs", {}).items()},
             # Of the first seed alone: what one seed picks can be judged by the others.
             "candidates": [paths(run)[0] for run in candidates(row["search"])] if "search" in row else [],

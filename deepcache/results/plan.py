@@ -61,7 +61,7 @@ def _row(config: dict, shape_of: Callable[[str], Shape], name: str, runs: list[R
         model = config["models"][run.model]
         shape, calls = shape_of(model["checkpoint"]), run.sampler.schedule_length
         shallow = shape.full_g if run.method.schedule == "full" else shape.shallow_g[run.method.branch]
-        step = average_macs(shape.full_g, shallow, calls, run.method.full_steps(calls))
+        step = average_macs(shape.full_g, shallow, calls, range(run.method.num_full(calls)))
         passes = calls * (1 if run.sampler.guidance_scale == 1 else 2)
         giga_macs += model["samples"] * passes * step
         samples_gb += model["samples"] * shape.image_bytes / GIGA

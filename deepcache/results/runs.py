@@ -75,7 +75,8 @@ class Method:
     """When, where and what: slugs such as `full`, `uniform-n5-b2`, `nonuniform-n10-c15-p1.4-b1-forecast1`.
 
     Attributes:
-        schedule: `full` (no caching), `uniform` or `nonuniform` (Eq. 7).
+        schedule: `full` (no caching), `uniform`, `nonuniform` (Eq. 7), or `chosen`: full steps and weights of the kept
+            features stand in a plan (see deepcache.calibration.plan).
         interval: N; the schedule has ceil(T / N) full steps.
         branch: where the U-Net is cut, 0-based.
         center: c of Eq. 7.
@@ -92,6 +93,7 @@ class Method:
 
     PATTERN = (
         r"full|(?:uniform-n[1-9][0-9]*|nonuniform-n[1-9][0-9]*-c[0-9]+-p[0-9.]+)-b[0-9]+(?:-zeros|-forecast[1-9])?"
+        r"|chosen-n[1-9][0-9]*-b[0-9]+"
     )
 
     @property
@@ -122,12 +124,24 @@ class Method:
                 values[name] = float(part[1:]) if name == "power" else int(part[1:])
         return cls(schedule, **values)
 
-    def full_steps(self, num_steps: int) -> tuple[int, ...]:
-        """Steps that run fully of `num_steps` (see Sampler.schedule_length).
+    def num_full(self, num_steps: int) -> int:
+        """How many of `num_steps` (see Sampler.schedule_length) run fully: ceil(T / N).
 
         Raises:
             DeepCacheError: if the method does not fit so many.
         """
+        if self.schedule == "chosen":
+            return len(schedules.uniform(num_steps, self.interval))
+        return len(self.full_steps(num_steps))
+
+    def full_steps(self, num_steps: int) -> tuple[int, ...]:
+        """Steps that run fully of `num_steps` (see Sampler.schedule_length).
+
+        Raises:
+            DeepCacheError: if the method does not fit so many, or only a plan knows.
+        """
+        if self.schedule == "chosen":
+            raise DeepCacheError(f"the full steps of {self.slug} stand in a plan: give it with --plan")
         if self.schedule == "full":
             return tuple(range(num_steps))
         if self.schedule == "uniform":

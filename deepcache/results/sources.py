@@ -83,7 +83,7 @@ class Sources:
         if run.method.schedule == "full":
             return full * calls / self.layout["steps"]
         shallow = counted["shallow_g"][str(run.method.branch)]
-        return average_macs(full, shallow, calls, run.method.full_steps(calls)) * (calls / steps)
+        return average_macs(full, shallow, calls, range(run.method.num_full(calls))) * (calls / steps)  # any so many
 
     def _throughput(self, run: Run) -> float:
         """Images per second: the batch over the median time of a trajectory."""

@@ -43,7 +43,7 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
 
 
 def _row(layout: dict, row: dict, paper: pd.DataFrame, sources: Sources) -> dict:
-    printed = _find_published(layout, row["labels"], paper)
+    printed = _find_published(layout, row, paper)
     runs = {name: [Run.parse(path) for path in paths] for name, paths in row["runs"].items()}
     candidates = [Run.parse(path) for path in row["candidates"]]
     labels = dict.fromkeys(label for one in layout["rows"] for label in one["labels"])
@@ -144,10 +144,12 @@ def _published_rows(where: dict | None, folder: Path) -> pd.DataFrame:
     return paper
 
 
-def _find_published(layout: dict, labels: dict, paper: pd.DataFrame) -> pd.Series:
+def _find_published(layout: dict, row: dict, paper: pd.DataFrame) -> pd.Series:
     if layout["published"] is None:
         return pd.Series()
-    found = paper
+    if row.get("beyond"):
+        return pd.Series({column: 0 if column == "quoted" else None for column in paper})
+    found, labels = paper, row["labels"]
     for column in layout["published"]["key"]:
         found = found[found[column] == labels[column]]
     if len(found) != 1:

@@ -12,7 +12,8 @@ from diffusers import (
 from deepcache.errors import DeepCacheError
 
 SCHEDULERS = {
-    "ddim": (DDIMScheduler, {}),
+    # Latents are not confined to [-1, 1]: Stable Diffusion's config says so, one written by PNDM is silent.
+    "ddim": (DDIMScheduler, {"clip_sample": False}),
     # Without the Runge-Kutta steps PNDM is PLMS, the paper's sampler: T + 1 passes for T steps.
     "plms": (PNDMScheduler, {"skip_prk_steps": True}),
     # With them: three steps of four passes each, then as PLMS; T + 9 passes.

@@ -91,6 +91,19 @@ def change(path: str, value) -> dict:
         ),
         ("diversity/methods/1/schedule", "nonuniform", "config: diversity.methods[1].center: a nonuniform schedule"),
         ("diversity/methods/1/sampler", "plms-25", "config: diversity.methods[1].sampler: unknown key; known keys:"),
+        ("models/digits-sd/seeds", [0, 7002], "models.digits-sd.seeds: 7002 is a seed of the calibration: what is"),
+        (
+            "tables/table2/rows/8/runs/ours/reuse",
+            "hold",
+            "table2.rows[8].runs.ours.reuse: what a chosen schedule reuses",
+        ),
+        (
+            "beyond/intervals",
+            [101],
+            "config: beyond.models.digits-ddpm.interval: 101 is above the 100 steps of ddim-100",
+        ),
+        ("beyond/models/digits-sd/branches", [12], "beyond.models.digits-sd.branch: 12 is not among the model's"),
+        ("beyond/models", {"sd": {"branches": [0], "images": 2}}, "config: beyond.models: sd is not defined; known:"),
         ("tables/Table", CONFIG["tables"]["table2"], "config: tables: 'Table' does not match"),
         (
             "tables/ablation_schedulers/rows/14/runs/ours/sampler",
@@ -136,8 +149,9 @@ def test_layout_spells_out_every_run():
     layout = table_layout(CONFIG, "table2")
     paths = [str(run.path) for run in layout_runs(layout)]
     assert paths[0] == "digits-ddpm/ddim-100/full/seed-0"
-    assert paths[-1] == "digits-ddpm/ddim-100/uniform-n10-b2/seed-0"
-    assert len(paths) == 5
+    assert paths[4] == "digits-ddpm/ddim-100/uniform-n10-b2/seed-0"
+    assert paths[-1] == "digits-ddpm/ddim-100/chosen-n20-b2/seed-0"
+    assert len(paths) == 9
     assert timed_variants(layout)[0] == "digits-ddpm/ddim-100/full"
 
 

@@ -9,6 +9,7 @@ METHODS = {
     "uniform-n5-b2-zeros": Method("uniform", 5, 2, reuse="zeros"),
     "nonuniform-n10-c15-p1.4-b1": Method("nonuniform", 10, 1, 15, 1.4),
     "nonuniform-n20-c120-p1.2-b0-forecast2": Method("nonuniform", 20, 0, 120, 1.2, "forecast2"),
+    "chosen-n5-b2": Method("chosen", 5, 2),
 }
 
 
@@ -42,7 +43,7 @@ def test_run_path_goes_both_ways():
     assert Run.parse(f"results/digits/{run.path}") == run
 
 
-BAD_METHODS = ["", "uniform", "uniform-n0-b1", "uniform-n5", "uniform-n5-b2-ones", "nonuniform-n5-b1"]
+BAD_METHODS = ["", "uniform", "uniform-n0-b1", "uniform-n5", "uniform-n5-b2-ones", "nonuniform-n5-b1", "chosen-n5"]
 
 
 @pytest.mark.parametrize("slug", BAD_METHODS)
@@ -71,3 +72,13 @@ def test_full_steps():
     assert len(nonuniform) == 10
     with pytest.raises(DeepCacheError, match="interval"):
         Method("nonuniform", 51, 0, 10, 1.5).full_steps(50)
+
+
+def test_every_method_of_an_interval_has_as_many_full_steps():
+    methods = (Method("uniform", 7), Method("nonuniform", 7, 0, 20, 1.2), Method("chosen", 7))
+    assert [method.num_full(50) for method in methods] == [8, 8, 8]
+    assert Method().num_full(50) == 50
+    with pytest.raises(DeepCacheError, match="the full steps of chosen-n7-b0 stand in a plan: give it with --plan"):
+        Method("chosen", 7).full_steps(50)
+    with pytest.raises(DeepCacheError, match="interval must be between 1 and"):
+        Method("chosen", 51).num_full(50)

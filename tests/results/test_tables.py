@@ -118,6 +118,14 @@ def test_a_row_must_be_among_the_published(root):
         build_table(layout, root, root)
 
 
+def test_a_row_beyond_the_paper_has_ours_alone(root):
+    (mine,) = (row for row in LAYOUT["rows"] if row["labels"]["method"] == "cached")
+    layout = {**LAYOUT, "rows": [mine, {**mine, "labels": {"method": "chosen"}, "beyond": True}]}
+    table = build_table(layout, root, root).set_index("method")
+    assert table["fid"].tolist() == [12.0, 12.0]
+    assert table["fid_paper"].isna().tolist() == table["fid_delta"].isna().tolist() == [False, True]
+
+
 def test_fewer_steps_count_over_the_tables_number_of_steps(root):
     layout = {**LAYOUT, "steps": 40}
     assert build_table(layout, root, root).set_index("method").loc["full", "macs_g"] == 10.0 * 10 / 40

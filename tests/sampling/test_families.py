@@ -7,6 +7,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, StableDiffusi
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from deepcache import DeepCacheError
+from deepcache.calibration.plan import Plan
 from deepcache.metrics.macs import branches_macs
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.dummy_inputs import dummy_inputs
@@ -16,7 +17,7 @@ from deepcache.models.paper_pipelines import SD_SCHEDULER
 from deepcache.results.runs import Method, Sampler
 from deepcache.sampling.caching import cached
 from deepcache.sampling.families import bare_unet, load_model
-from deepcache.sampling.schedulers import SCHEDULERS
+from deepcache.sampling.schedulers import SCHEDULERS, make_scheduler
 from tests.conftest import make_unet2d_condition
 
 PROMPTS = ["a seven", "a handwritten two", "three"]
@@ -94,6 +95,22 @@ def test_images_do_not_depend_on_batches(request, family, sampler, method):
     assert np.ptp(together, axis=(1, 2, 3)).min() > 0
 
 
+def test_a_plan_decides_where_the_schedule_is_chosen(class_model):
+    held = {step: {5 * (step // 5): 1.0} for step in range(10) if step % 5}
+    plan = Plan("tiny", {}, "ddim-10-cfg1.5", 10, 0, "float32", (0, 5), held)
+    sampler, method = Sampler.parse("ddim-10-cfg1.5"), Method("chosen", 5, 0)
+    with cached(class_model.unet, method, sampler, plan) as cache:
+        images = class_model.sample(range(2), 1, sampler)
+        assert cache.full_steps == (0, 5)
+    assert np.array_equal(images, draw(class_model, "uniform-n5-b0", sampler.slug, range(2)))
+    with pytest.raises(DeepCacheError, match="this plan has 2 full steps, chosen-n3-b0 has 4"):
+        cached(class_model.unet, Method("chosen", 3, 0), sampler, plan)
+    with pytest.raises(DeepCacheError, match="uniform-n5-b0 takes no plan: its full steps are known"):
+        cached(class_model.unet, Method("uniform", 5, 0), sampler, plan)
+    with pytest.raises(DeepCacheError, match="the full steps of chosen-n5-b0 stand in a plan"):
+        cached(class_model.unet, method, sampler)
+
+
 @pytest.mark.parametrize(("family", "sampler"), [("class_model", "ddim-10-cfg1.5"), ("text_model", "plms-6-cfg7.5")])
 def test_caching_and_guidance_change_the_images(request, family, sampler):
     model = request.getfixturevalue(family)
@@ -154,6 +171,11 @@ def test_compvis_takes_more_steps_where_the_number_does_not_divide(class_model):
     steps = []
     class_model.sample([0], 0, Sampler("ddim", 91), steps.append)
     assert len(steps) == class_model.num_steps(Sampler("ddim", 91)) == 100
+
+
+def test_latents_are_not_clipped():
+    """A config that PNDM wrote does not say so, and DDIM's default is for pixels."""
+    assert make_scheduler("ddim", PNDMScheduler().config).config.clip_sample is False
 
 
 def test_half_precision(class_folder):

@@ -10,8 +10,19 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "deepcache", "config", "resources", "envs", "profiles")
+BASE = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def rows_up_to(interval: int, table: str) -> list[dict]:
+    """Rows of a table of the default suite, for samplers with fewer steps than its largest N."""
+    return [row for row in BASE["tables"][table]["rows"] if row["labels"].get("interval", 1) <= interval]
+
+
 TINY = {
     "suite": "tiny",
+    "calibration": {"recorded": 2, "screened": 1, "sampled": 2},
+    "beyond": {"intervals": [2]},
+    "tables": {"table2": {"rows": rows_up_to(10, "table2")}},
     "models": {"digits-ddpm": {"samples": 8, "shard_size": 4, "batch_size": 4, "sampler": "ddim-10"}},
     "latency": {"batch_size": 1, "repeats": 1},
     "sample_grids": {"table2_samples": {"images": 4}},

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from deepcache.sampling.shards import read_shard
+from tests.workflow.conftest import rows_up_to
 from tests.workflow.test_workflow import jobs
 
 # One of the architectures, small enough for a test: with random weights, on datasets that are made up.
@@ -89,6 +90,7 @@ TEXT = {
             }
             for table in ("table13", "table14")
         },
+        "table3": {"rows": rows_up_to(10, "table3")},
         "table10": {
             "rows": [
                 {

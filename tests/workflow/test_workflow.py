@@ -14,6 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from deepcache.results.files import sha256
 from deepcache.sampling.shards import read_shard
 
 TIMED = {"throughput", "speed", "throughput_delta", "speed_delta"}
@@ -35,6 +36,10 @@ def test_tables_are_complete(finished):
     ours = table.loc[["DDPM*", "N=2", "N=3", "N=5", "N=10"]]
     assert ours[["macs_g", "throughput", "speed", "fid", "kid", "fid_paper", "fid_delta"]].notna().all(axis=None)
     assert ours["macs_g"].is_monotonic_decreasing
+    chosen = table.loc[["Chosen - N=3", "Chosen - N=5", "Chosen - N=10"]]
+    assert chosen[["throughput", "speed", "fid", "kid", "fid_change_low"]].notna().all(axis=None)
+    assert chosen["macs_g"].tolist() == table.loc[["N=3", "N=5", "N=10"], "macs_g"].tolist()
+    assert chosen[["fid_paper", "fid_delta"]].isna().all(axis=None)
     assert table.loc["Diff-Pruning", "fid_paper"] == 5.29
     assert pd.isna(table.loc["Diff-Pruning", "fid"])
     delta = pd.read_csv(finished.results / "tables/table06.csv")
@@ -49,6 +54,15 @@ def test_every_number_says_where_it_came_from(finished):
         sidecar = json.loads((finished.folder / runs).read_text())
         assert {"settings", "settings_hash", "versions", "devices", "commits", "shards"} <= set(sidecar)
         assert sidecar["settings"]["sampler"] == "ddim-10"
+
+
+def test_a_chosen_schedule_is_that_of_its_plan(finished):
+    plan = finished.results / "plans/digits-ddpm/ddim-10/chosen-n5-b2.json"
+    content = json.loads(plan.read_text())
+    assert content["calibration"]["sampled"] == {"images": 2, "seed": 7002}
+    sidecar = json.loads((finished.results / "digits-ddpm/ddim-10/chosen-n5-b2/seed-0/run.json").read_text())
+    assert sidecar["settings"]["full_steps"] == content["full_steps"]
+    assert sidecar["settings"]["plan"] == sha256(plan)
 
 
 def test_all_methods_start_from_the_same_noise(finished):

@@ -13,6 +13,7 @@ def main(arguments) -> None:
     """Load each model once and time whole trajectories."""
     import torch
 
+    from deepcache.calibration.plan import read_plan
     from deepcache.data.manifests import read_prompts
     from deepcache.devices import choose_device
     from deepcache.errors import DeepCacheError
@@ -26,8 +27,8 @@ def main(arguments) -> None:
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
-    given = (arguments.checkpoints, arguments.precision, arguments.prompts)
-    manifests, precisions, prompts = (dict(pair.split("=", 1) for pair in pairs) for pairs in given)
+    given = (arguments.checkpoints, arguments.precision, arguments.prompts, arguments.plans)
+    manifests, precisions, prompts, plans = (dict(pair.split("=", 1) for pair in pairs) for pairs in given)
 
     models = {}
 
@@ -44,9 +45,12 @@ def main(arguments) -> None:
         if name not in manifests:
             raise DeepCacheError(f"--variants {variant}: no --checkpoints {name}=...")
         model, sampler, method = load(name), Sampler.parse(sampler), Method.parse(method)
+        plan = None
+        if variant in plans:
+            plan = read_plan(plans[variant], open_checkpoint(manifests[name])[1], sampler, method.branch)
 
         def run() -> None:
-            with cached(model.unet, method, sampler):
+            with cached(model.unet, method, sampler, plan):
                 model.sample(range(arguments.batch_size), 0, sampler)
 
         return run
@@ -81,6 +85,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--precision", nargs="*", default=[], metavar="MODEL=PRECISION", help="float32, float16, ...")
     parser.add_argument("--prompts", nargs="*", default=[], metavar="MODEL=JSON", help="manifests of prompts")
+    parser.add_argument("--plans", nargs="*", default=[], metavar="VARIANT=JSON", help="plans of chosen schedules")
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
     cli.add_device_options(parser)

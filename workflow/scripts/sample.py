@@ -16,20 +16,23 @@ def main(arguments) -> None:
     import numpy as np
     import torch
 
+    from deepcache.calibration.plan import read_plan
     from deepcache.data.manifests import open_manifest, read_prompts
     from deepcache.devices import choose_device
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
+    from deepcache.results.files import sha256
     from deepcache.results.provenance import provenance
     from deepcache.sampling.caching import cached
     from deepcache.sampling.families import load_model
     from deepcache.sampling.shards import write_shard
 
     sampler, method = Sampler.parse(arguments.sampler), Method.parse(arguments.method)
-    full_steps = method.full_steps(sampler.schedule_length)
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     folder, manifest = open_checkpoint(arguments.checkpoint)
+    plan = arguments.plan and read_plan(arguments.plan, manifest, sampler, method.branch)
+    full_steps = plan.full_steps if plan else method.full_steps(sampler.schedule_length)
     prompts = arguments.prompts and open_manifest(arguments.prompts)
     model = load_model(folder, device, arguments.precision, arguments.prompts and read_prompts(arguments.prompts))
     first = arguments.shard * arguments.shard_size
@@ -38,7 +41,7 @@ def main(arguments) -> None:
     images, start = [], time.perf_counter()
     name = f"{manifest['name']} {method.slug} shard {arguments.shard}"
     bar = progress(None, name, unit="step", total=len(batches) * model.num_steps(sampler))
-    with cached(model.unet, method, sampler) as cache, bar:
+    with cached(model.unet, method, sampler, plan) as cache, bar:
         for batch in batches:
             if cache is not None:
                 cache.start_trajectory()
@@ -48,6 +51,7 @@ def main(arguments) -> None:
         "sampler": sampler.slug,
         "method": method.slug,
         "full_steps": list(full_steps),
+        "plan": plan and sha256(arguments.plan),
         "seed": arguments.seed,
         "shard_size": arguments.shard_size,
         "batch_size": arguments.batch_size,
@@ -62,7 +66,8 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, metavar="JSON", help="the checkpoint's manifest")
     parser.add_argument("--sampler", default="ddim-100", help="such as ddim-100-quad, plms-50-cfg7.5")
-    parser.add_argument("--method", default="full", help="such as full, uniform-n5-b2, uniform-n5-b2-forecast1")
+    parser.add_argument("--method", default="full", help="such as full, uniform-n5-b2, chosen-n5-b2")
+    parser.add_argument("--plan", type=Path, metavar="JSON", help="what calibrate.py wrote, for a chosen schedule")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shard", type=int, default=0, help="index of the shard")
     parser.add_argument("--shard-size", type=cli.positive, default=128, help="images in a shard")
