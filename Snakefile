@@ -34,6 +34,7 @@ include: "rules/tables.smk"
 include: "rules/features.smk"
 include: "rules/diversity.smk"
 include: "rules/figures.smk"
+include: "rules/beyond.smk"
 include: "rules/summary.smk"
 include: "rules/plan.smk"
 

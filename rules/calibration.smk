@@ -39,7 +39,17 @@ rule record_features:
 
 rule calibrate:
     input:
-        code=code("calibrate", "calibration", "caching"),
+        code=code(
+            "calibrate",
+            "calibration/calibrate.py",
+            "calibration/choose.py",
+            "calibration/optimise.py",
+            "calibration/plan.py",
+            "calibration/residuals.py",
+            "caching/engine.py",
+            "caching/schedules.py",
+            "caching/weighted.py",
+        ),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
         recorded=f"{RESULTS}/plans/{{model}}/{{sampler}}/recorded-b{{branch}}.npz",

@@ -9,6 +9,7 @@ from torch import nn
 
 from deepcache.caching import schedules
 from deepcache.caching.branches import find_cut
+from deepcache.caching.online import OnlineSchedule
 from deepcache.caching.reuse import Hold, Reuse
 from deepcache.caching.shallow import check_unpatched, shallow_view
 from deepcache.errors import DeepCacheError
@@ -35,7 +36,7 @@ class DeepCache:
         pipe_or_unet: a diffusers pipeline that has a `unet`, or a diffusers U-Net with skip connections.
         interval: N; steps 0, N, 2N, ... run fully. Give this or `schedule`.
         branch: where the U-Net is cut, from 0 (only the outermost layers run); the paper counts from 1.
-        schedule: the steps that run fully, as `uniform` and `nonuniform` return them.
+        schedule: the steps that run fully, as `uniform` and `nonuniform` return them, or what decides while it samples.
         reuse: what takes the place of the skipped feature; default `Hold()`, the paper's.
 
     Raises:
@@ -48,7 +49,7 @@ class DeepCache:
         interval: int | None = None,
         branch: int = 0,
         *,
-        schedule: tuple[int, ...] | None = None,
+        schedule: tuple[int, ...] | OnlineSchedule | None = None,
         reuse: Reuse | None = None,
     ):
         if (interval is None) == (schedule is None):
@@ -58,12 +59,13 @@ class DeepCache:
         if reuse is not None and not isinstance(reuse, Reuse):
             raise DeepCacheError(f"reuse must be an object such as Hold() or Forecast(order=1), not {reuse!r}")
         self.interval = interval
-        self.schedule = None if schedule is None else schedules.explicit(schedule)
+        decided_before = schedule is not None and not isinstance(schedule, OnlineSchedule)
+        self.schedule = schedules.explicit(schedule) if decided_before else schedule
         self.branch = branch
         self.reuse = reuse if reuse is not None else Hold()
         self._pipe, self.unet = _find_unet(pipe_or_unet)
         find_cut(self.unet, branch)
-        self._full = frozenset(self.schedule or ())
+        self._full = frozenset(self.schedule) if decided_before else frozenset()
         self._view: nn.Module | None = None  # present while enabled
         self._dispatch = self._set_timesteps = None  # what takes the place of the U-Net's and the scheduler's methods
         self._scheduler = None
@@ -170,6 +172,8 @@ class DeepCache:
         self._shape: torch.Size | None = None
         self._expected: int | None = None
         self.reuse.reset()
+        if isinstance(self.schedule, OnlineSchedule):
+            self.schedule.reset()
 
     def _forward(self, *args, **kwargs):
         if self._pipe is not None and self._pipe.scheduler is not self._scheduler:
@@ -182,7 +186,7 @@ class DeepCache:
             self._expected = self._calls_expected(args[1] if len(args) > 1 else kwargs.get("timestep"))
         step, over = self._step, self._is_over()
         try:
-            if over or self._is_full(step):
+            if over or self._is_full(step, sample):
                 self._capturing = not over
                 output = self._full_forward(*args, **kwargs)
                 self._full_steps.append(step)
@@ -203,7 +207,9 @@ class DeepCache:
     def _is_over(self) -> bool:
         return self._expected is not None and self._step >= self._expected
 
-    def _is_full(self, step: int) -> bool:
+    def _is_full(self, step: int, sample: torch.Tensor) -> bool:
+        if isinstance(self.schedule, OnlineSchedule):
+            return self.schedule.is_full(step, sample)
         return step % self.interval == 0 if self.interval is not None else step in self._full
 
     def _capture(self, module, args, output) -> None:

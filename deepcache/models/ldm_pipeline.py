@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from diffusers import ConfigMixin, DDIMScheduler, DiffusionPipeline, ModelMixin, UNet2DConditionModel, VQModel
+from diffusers import (
+    ConfigMixin,
+    DDIMScheduler,
+    DiffusionPipeline,
+    DPMSolverMultistepScheduler,
+    ModelMixin,
+    UNet2DConditionModel,
+    VQModel,
+)
 from diffusers.configuration_utils import register_to_config
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
@@ -67,7 +75,7 @@ class LDMClassPipeline(DiffusionPipeline):
         unet: predicts the noise from (latents, timestep, context).
         vqvae: the first stage.
         class_embedder: makes the context of a label.
-        scheduler: DDIM, with the betas of the training.
+        scheduler: DDIM or DPM-Solver++, with the betas of the training.
     """
 
     model_cpu_offload_seq = "class_embedder->unet->vqvae"
@@ -77,7 +85,7 @@ class LDMClassPipeline(DiffusionPipeline):
         unet: UNet2DConditionModel,
         vqvae: VQModel,
         class_embedder: ClassEmbedder,
-        scheduler: DDIMScheduler,
+        scheduler: DDIMScheduler | DPMSolverMultistepScheduler,
     ):
         super().__init__()
         self.register_modules(unet=unet, vqvae=vqvae, class_embedder=class_embedder, scheduler=scheduler)
@@ -107,8 +115,8 @@ class LDMClassPipeline(DiffusionPipeline):
             class_labels: from 0, B of them (or one).
             guidance_scale: 1 is no guidance, and needs half the work.
             num_inference_steps: S. As in CompVis's DDIM, every (1000 // S)-th timestep is taken, which are more than S
-                where S does not divide 1000.
-            eta: 0 is deterministic DDIM, 1 is DDPM.
+                where S does not divide 1000. DPM-Solver++ takes S, those that its scheduler chooses.
+            eta: of DDIM: 0 is deterministic, 1 is DDPM.
             generator: draws the initial noise, and the noise of the steps where eta > 0.
             latents: initial noise instead, shape (B, C, H, W).
             output_type: "pil", "np" (float32 in [0, 1], shape (B, H, W, C)), "pt" or "latent" (shape (B, C, h, w)).
@@ -117,8 +125,12 @@ class LDMClassPipeline(DiffusionPipeline):
                 returns as "latents" takes their place.
 
         Raises:
-            DeepCacheError: if a label, the number of steps, the latents' shape or the output type is none that can be.
+            DeepCacheError: if a label, the number of steps, the latents' shape or the output type is none that can be,
+                or eta is not 0 with another scheduler than DDIM.
         """
+        ddim = isinstance(self.scheduler, DDIMScheduler)
+        if not ddim and eta != 0:
+            raise DeepCacheError(f"eta must be 0 with {type(self.scheduler).__name__}, not {eta}")
         if output_type not in ("pil", "np", "pt", "latent"):
             raise DeepCacheError(f"output_type must be pil, np, pt or latent, not {output_type!r}")
         labels = self._labels(class_labels)
@@ -126,9 +138,10 @@ class LDMClassPipeline(DiffusionPipeline):
         context = self._context(labels, guided)
         timesteps = self._set_timesteps(num_inference_steps)
         latents = self._initial_latents(len(labels), generator, latents)
+        options = {"eta": eta, "generator": generator} if ddim else {}
         for step, t in enumerate(self.progress_bar(timesteps)):
             noise = self._predict_noise(self.scheduler.scale_model_input(latents, t), t, context, guidance_scale)
-            latents = self.scheduler.step(noise, t, latents, eta=eta, generator=generator).prev_sample
+            latents = self.scheduler.step(noise, t, latents, **options).prev_sample
             if callback_on_step_end is not None:
                 latents = callback_on_step_end(self, step, t, {"latents": latents})["latents"]
         images = latents if output_type == "latent" else self._decode(latents, output_type)
@@ -149,7 +162,7 @@ class LDMClassPipeline(DiffusionPipeline):
         return self.class_embedder(labels).to(self.unet.dtype)
 
     def choose_timesteps(self, num_steps: int) -> torch.Tensor:
-        """Timesteps, noisiest first, int64.
+        """DDIM's timesteps, noisiest first, int64.
 
         The scheduler's own choice stops after `num_steps` of them; CompVis's goes on to the end of the training's.
         Both step down by the same stride, which is all that the scheduler's `step` needs to know.
@@ -166,9 +179,10 @@ class LDMClassPipeline(DiffusionPipeline):
         return timesteps
 
     def _set_timesteps(self, num_steps: int) -> torch.Tensor:
-        timesteps = self.choose_timesteps(num_steps)
+        timesteps = self.choose_timesteps(num_steps) if isinstance(self.scheduler, DDIMScheduler) else None
         self.scheduler.set_timesteps(num_steps, device=self._execution_device)
-        self.scheduler.timesteps = timesteps.to(self._execution_device)
+        if timesteps is not None:
+            self.scheduler.timesteps = timesteps.to(self._execution_device)
         return self.scheduler.timesteps
 
     def _initial_latents(

@@ -24,8 +24,8 @@ class Sampler:
     """A sampler with its number of steps; slugs such as `ddim-100`, `ddim-100-quad`, `plms-50-cfg7.5`.
 
     Attributes:
-        name: `ddim`; for Stable Diffusion also `pndm`, `plms` (PNDM without Runge-Kutta steps), `dpmpp`, `euler`,
-            `lms`.
+        name: `ddim`, `dpmpp` (DPM-Solver++); for Stable Diffusion also `pndm`, `plms` (PNDM without Runge-Kutta
+            steps), `euler`, `lms`.
         steps: number of steps, T.
         spacing: how the steps are spread over the training timesteps, `uniform` or `quad` (quadratic).
         guidance_scale: of classifier-free guidance; 1 is none.

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from deepcache.errors import DeepCacheError
+from deepcache.sampling.dpm_solver import make_dpm_solver
 from deepcache.sampling.model import ImageModel, step_callback
 from deepcache.sampling.noise import image_seed, initial_noise
 
@@ -23,6 +24,7 @@ class LatentClass(ImageModel):
 
         self._pipeline = LDMClassPipeline.from_pretrained(folder, dtype=dtype).to(device)
         self._pipeline.set_progress_bar_config(disable=True)
+        self._ddim = self._pipeline.scheduler
         self.unet = self._pipeline.unet.eval()
         size = self.unet.config.sample_size
         self._shape = (self.unet.config.in_channels, size, size)
@@ -32,8 +34,7 @@ class LatentClass(ImageModel):
         return [image_seed(seed, index, "label") % self._pipeline.num_classes for index in indices]
 
     def sample(self, indices, seed, sampler, on_step=lambda step: None) -> np.ndarray:  # noqa: D102
-        if sampler.name != "ddim" or sampler.spacing != "uniform":
-            raise DeepCacheError(f"sampler {sampler.slug}: a class-conditional latent model has ddim-<steps> only")
+        self._choose_scheduler(sampler)
         images = self._pipeline(
             self.labels(seed, indices),
             guidance_scale=sampler.guidance_scale,
@@ -45,4 +46,13 @@ class LatentClass(ImageModel):
         return np.round(images * 255).astype(np.uint8)
 
     def num_steps(self, sampler) -> int:  # noqa: D102
-        return len(self._pipeline.choose_timesteps(sampler.steps))
+        self._choose_scheduler(sampler)
+        return len(self._pipeline.choose_timesteps(sampler.steps)) if sampler.name == "ddim" else sampler.steps
+
+    def _choose_scheduler(self, sampler) -> None:
+        if sampler.name not in ("ddim", "dpmpp") or sampler.spacing != "uniform":
+            raise DeepCacheError(
+                f"sampler {sampler.slug}: a class-conditional latent model has ddim-<steps> and dpmpp-<steps> only"
+            )
+        own = sampler.name == "ddim"
+        self._pipeline.scheduler = self._ddim if own else make_dpm_solver(sampler.steps, self._ddim.config)

@@ -7,6 +7,7 @@ import torch
 
 from deepcache.errors import DeepCacheError
 from deepcache.sampling.ddim import ddim, ddim_timesteps
+from deepcache.sampling.dpm_solver import dpm_solver
 from deepcache.sampling.model import ImageModel, part_folder, to_uint8
 from deepcache.sampling.noise import initial_noise
 
@@ -18,14 +19,22 @@ class PixelDDPM(ImageModel):
         from diffusers import DDIMScheduler, UNet2DModel
 
         self.unet = UNet2DModel.from_pretrained(part_folder(folder, "unet"), dtype=dtype).to(device).eval()
-        self._alphas_cumprod = DDIMScheduler.from_pretrained(part_folder(folder, "scheduler")).alphas_cumprod.double()
+        scheduler = DDIMScheduler.from_pretrained(part_folder(folder, "scheduler"))
+        self._scheduler_config, self._alphas_cumprod = scheduler.config, scheduler.alphas_cumprod.double()
         size = self.unet.config.sample_size
         self._shape = (self.unet.config.in_channels, size, size)
 
     def sample(self, indices, seed, sampler, on_step=lambda step: None) -> np.ndarray:  # noqa: D102
-        if sampler.name != "ddim" or sampler.guidance_scale != 1:
-            raise DeepCacheError(f"sampler {sampler.slug}: an unconditional model has ddim without guidance only")
+        known = sampler.name == "ddim" or (sampler.name, sampler.spacing) == ("dpmpp", "uniform")
+        if not known or sampler.guidance_scale != 1:
+            raise DeepCacheError(
+                f"sampler {sampler.slug}: an unconditional model has ddim-<steps>, ddim-<steps>-quad and "
+                "dpmpp-<steps> only, without guidance"
+            )
         x = initial_noise(seed, indices, self._shape).to(self.unet.device)
+        if sampler.name == "dpmpp":
+            x = dpm_solver(self._predict_noise, x, sampler.steps, self._scheduler_config, on_step=on_step)
+            return to_uint8(x)
         timesteps = ddim_timesteps(sampler.steps, sampler.spacing, len(self._alphas_cumprod))
         return to_uint8(ddim(self._predict_noise, x, timesteps, self._alphas_cumprod, on_step=on_step))
 

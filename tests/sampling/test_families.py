@@ -1,5 +1,7 @@
 """Latent families: what image j is depends on (seed, j) alone, and caching reaches their U-Nets."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,7 @@ from deepcache.sampling.families import bare_unet, load_model
 from deepcache.sampling.schedulers import SCHEDULERS, make_scheduler
 from tests.conftest import make_unet2d_condition
 
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "resources/checkpoints"
 PROMPTS = ["a seven", "a handwritten two", "three"]
 FIRST_STAGE = {
     "block_out_channels": (8, 16),
@@ -173,6 +176,40 @@ def test_compvis_takes_more_steps_where_the_number_does_not_divide(class_model):
     assert len(steps) == class_model.num_steps(Sampler("ddim", 91)) == 100
 
 
+def test_dpm_solver_follows_the_same_ode_from_the_same_noise():
+    """Weights that are trained: with random ones a trajectory is too rough for any number of steps."""
+    model = load_model(CHECKPOINTS / "digits-ldm", "cpu")
+    images = [draw(model, "full", sampler, range(2)) for sampler in ("ddim-100-cfg1.5", "dpmpp-99-cfg1.5", "dpmpp-5")]
+    exact, near, far = images
+    assert ((near - exact) ** 2).mean() < 0.25 * ((far - exact) ** 2).mean()
+
+
+def test_dpm_solver_is_cached_as_ddim_is(class_model):
+    sampler, method, steps = Sampler("dpmpp", 10, guidance_scale=1.5), Method("uniform", 4, 0), []
+    full = draw(class_model, "full", sampler.slug, range(2))
+    assert (draw(class_model, "uniform-n1-b0", sampler.slug, range(2)) == full).all()
+    with cached(class_model.unet, method, sampler) as cache:
+        images = class_model.sample(range(2), 1, sampler, steps.append)
+        assert (cache.steps, cache.full_steps) == (10, (0, 4, 8))
+    assert steps == list(range(10))
+    assert (images != full).any()
+
+
+def test_ddim_is_as_before_once_dpm_solver_has_run(class_model):
+    before = draw(class_model, "full", "ddim-30-cfg1.5", range(2))
+    assert class_model.num_steps(Sampler("dpmpp", 30)) == 30
+    assert (draw(class_model, "full", "dpmpp-30-cfg1.5", range(2)) != before).any()
+    assert class_model.num_steps(Sampler("ddim", 30)) == 31
+    assert (draw(class_model, "full", "ddim-30-cfg1.5", range(2)) == before).all()
+
+
+def test_only_ddim_draws_noise_on_its_way(class_folder):
+    pipe = LDMClassPipeline.from_pretrained(class_folder)
+    pipe.scheduler = make_scheduler("dpmpp", pipe.scheduler.config)
+    with pytest.raises(DeepCacheError, match="eta must be 0 with DPMSolverMultistepScheduler, not 1"):
+        pipe([0], num_inference_steps=2, eta=1)
+
+
 def test_latents_are_not_clipped():
     """A config that PNDM wrote does not say so, and DDIM's default is for pixels."""
     assert make_scheduler("ddim", PNDMScheduler().config).config.clip_sample is False
@@ -187,7 +224,9 @@ def test_half_precision(class_folder):
 @pytest.mark.parametrize(
     ("family", "sampler", "message"),
     [
-        ("class_model", "plms-10", "sampler plms-10: a class-conditional latent model has ddim-<steps> only"),
+        ("class_model", "plms-10", "plms-10: a class-conditional latent model has ddim-<steps> and dpmpp-<steps> only"),
+        ("class_model", "dpmpp-10-quad", "dpmpp-10-quad: a class-conditional latent model has"),
+        ("class_model", "dpmpp-1000", "steps of dpmpp must be between 1 and 999, not 1000"),
         ("text_model", "ddim-10-quad", "sampler ddim-10-quad: Stable Diffusion has no quad spacing"),
     ],
 )

@@ -88,6 +88,42 @@ def test_methods_differ(model):
     assert len(set(images.values())) == len(images)
 
 
+def test_dpm_solver_follows_the_same_ode_from_the_same_noise():
+    """Weights that are trained: with random ones a trajectory is too rough for any number of steps."""
+    model = load_model(Path(__file__).resolve().parents[2] / "resources/checkpoints/digits-ddpm", "cpu")
+    exact, near, far = (
+        model.sample(range(3), 0, Sampler.parse(slug)).astype(int) for slug in ("ddim-100", "dpmpp-99", "dpmpp-5")
+    )
+    assert ((near - exact) ** 2).mean() < 0.1 * ((far - exact) ** 2).mean()
+
+
+def test_dpm_solver_is_cached_as_ddim_is(model):
+    sampler, steps = Sampler("dpmpp", 7), []
+    full = model.sample(range(2), 0, sampler, steps.append)
+    assert steps == list(range(7))
+    with cached(model.unet, Method.parse("uniform-n3-b2"), sampler) as cache:
+        images = model.sample(range(2), 0, sampler)
+        assert (cache.steps, cache.full_steps) == (7, (0, 3, 6))
+    assert (images != full).any()
+    with cached(model.unet, Method.parse("uniform-n1-b2"), sampler):
+        assert (model.sample(range(2), 0, sampler) == full).all()
+
+
+@pytest.mark.parametrize(
+    ("slug", "message"),
+    [
+        ("plms-10", "sampler plms-10: an unconditional model has ddim-<steps>, ddim-<steps>-quad and dpmpp-<steps>"),
+        ("dpmpp-10-quad", "sampler dpmpp-10-quad: an unconditional model has"),
+        ("dpmpp-10-cfg1.5", "only, without guidance"),
+        ("dpmpp-1000", "steps of dpmpp must be between 1 and 999, not 1000"),
+    ],
+)
+def test_other_samplers_are_refused(model, slug, message):
+    with pytest.raises(DeepCacheError, match=message) as raised:
+        model.sample([0], 0, Sampler.parse(slug))
+    assert "\n" not in str(raised.value)
+
+
 def test_reuse_names():
     assert type(make_reuse("hold")).__name__ == "Hold"
     assert type(make_reuse("zeros")).__name__ == "Zeros"

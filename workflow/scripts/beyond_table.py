@@ -1,0 +1,47 @@
+"""Write the tables of target `beyond` as CSV and Markdown: every method, and what the rule gains over the paper's.
+
+Writes OUTPUT (every method), OUTPUT's name with `_gains` (the gains), and OUTPUT's Markdown.
+"""
+
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Collect and write."""
+    from deepcache.errors import DeepCacheError
+    from deepcache.results.beyond import (
+        beyond_markdown,
+        build_beyond_table,
+        build_gains_table,
+        read_peers,
+        read_sweeps,
+    )
+    from deepcache.results.files import atomic
+
+    try:
+        macs = {model: Path(path) for model, path in (pair.split("=", 1) for pair in arguments.macs)}
+        goals = {int(interval): float(gain) for interval, gain in (pair.split("=", 1) for pair in arguments.goals)}
+    except ValueError as error:
+        raise DeepCacheError(f"--macs and --goals take pairs such as digits-ddpm=FILE and 5=12 ({error})") from error
+    sweeps = read_sweeps(arguments.sweeps)
+    peers = [read_peers(path, sweeps) for path in arguments.peers]
+    table, gains = build_beyond_table(sweeps, macs), build_gains_table(sweeps, goals)
+    output = arguments.output
+    for path, content in ((output, table), (output.with_stem(f"{output.stem}_gains"), gains)):
+        with atomic(path) as temporary:
+            content.to_csv(temporary, index=False)
+    with atomic(output.with_suffix(".md")) as temporary:
+        temporary.write_text(beyond_markdown(table, gains, sweeps, peers, arguments.title))
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--sweeps", required=True, type=Path, nargs="+", metavar="JSON", help="what sweep.py wrote")
+    parser.add_argument("--macs", required=True, nargs="+", metavar="MODEL=JSON", help="what model_macs.py wrote")
+    parser.add_argument("--peers", type=Path, nargs="*", default=[], metavar="JSON", help="what peers.py wrote")
+    parser.add_argument("--goals", nargs="*", default=[], metavar="N=DB", help="gains that are aimed at: 5=12 10=7")
+    parser.add_argument("--title", default="Beyond the paper")
+    parser.add_argument("--output", required=True, type=Path, metavar="CSV", help="the others are written beside it")
+    cli.run(main, parser)

@@ -1,0 +1,39 @@
+"""Draw the path of a branch's feature over the steps, and what holding, a line and a parabola miss of it."""
+
+import json
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Read the recordings and draw them side by side."""
+    import numpy as np
+
+    from deepcache.errors import DeepCacheError
+    from deepcache.figures.forecast import draw_forecast
+    from deepcache.figures.style import save
+    from deepcache.results.files import UNREADABLE
+    from deepcache.results.runs import Sampler
+
+    models = []
+    for label, path in (pair.split("=", 1) for pair in arguments.recorded):
+        try:
+            with np.load(path) as file:
+                gram, about = file["gram"], json.loads(str(file["about"]))
+        except (*UNREADABLE, TypeError) as error:
+            raise DeepCacheError(f"{path}: not a readable recording ({error}); record it again") from error
+        name = f"{label}, {about['sampler']}, branch {about['branch']}"
+        models.append((name, Sampler.parse(about["sampler"]).schedule_length, gram))
+    save(draw_forecast(arguments.title, arguments.interval, models), arguments.output)
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument(
+        "--recorded", required=True, nargs="+", metavar="LABEL=NPZ", help="what record_features.py wrote"
+    )
+    parser.add_argument("--interval", type=cli.positive, default=5, help="N of the full steps")
+    parser.add_argument("--title", default="Why a deep feature can be forecast: its path, and what is missed of it")
+    parser.add_argument("--output", required=True, type=Path, metavar="PNG")
+    cli.run(main, parser)

@@ -1,0 +1,42 @@
+"""Draw error and score against MACs and measured speed: the paper's ways to cache, forecasts, the rule, peers.
+
+What was not measured is left out: without --latency all that is against speed, without --peers the peers.
+"""
+
+from pathlib import Path
+
+from deepcache import cli
+
+TITLE = (
+    "Error and score against cost. Numbers: N, of peers that whose time they take. "
+    "Eq. 7 costs what uniform steps cost, and was not timed."
+)
+
+
+def main(arguments) -> None:
+    """Read and draw."""
+    from deepcache.errors import DeepCacheError
+    from deepcache.figures.pareto import draw_pareto, pareto_points, read_latency
+    from deepcache.figures.style import save
+    from deepcache.results.beyond import build_beyond_table, read_peers, read_sweeps
+
+    try:
+        macs = {model: Path(path) for model, path in (pair.split("=", 1) for pair in arguments.macs)}
+    except ValueError as error:
+        raise DeepCacheError(f"--macs takes pairs such as digits-ddpm=FILE ({error})") from error
+    sweeps = read_sweeps(arguments.sweeps)
+    peers = [read_peers(path, sweeps) for path in arguments.peers]
+    table = build_beyond_table(sweeps, macs)
+    points = pareto_points(sweeps, table, read_latency(arguments.latency), peers)
+    save(draw_pareto(arguments.title, points), arguments.output)
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--sweeps", required=True, type=Path, nargs="+", metavar="JSON", help="what sweep.py wrote")
+    parser.add_argument("--macs", required=True, nargs="+", metavar="MODEL=JSON", help="what model_macs.py wrote")
+    parser.add_argument("--latency", type=Path, nargs="*", default=[], metavar="JSON", help="what latency.py wrote")
+    parser.add_argument("--peers", type=Path, nargs="*", default=[], metavar="JSON", help="what peers.py wrote")
+    parser.add_argument("--title", default=TITLE)
+    parser.add_argument("--output", required=True, type=Path, metavar="PNG")
+    cli.run(main, parser)
