@@ -205,7 +205,7 @@ def beyond_markdown(
     if peers:
         parts += [
             "## Peers at matched time",
-            "Each is set to take as long as holding at N, as near as its steps or ratios allow; `holding` and `the rule`: "
+            "Each is set to take as long as holding at N, as near as its steps or ratios allow. `holding`, `the rule`: "
             "their PSNR at that N, at the model's first branch.",
             _text(_shown_peers(peers, table)),
         ]
