@@ -35,6 +35,7 @@ include: "rules/features.smk"
 include: "rules/diversity.smk"
 include: "rules/figures.smk"
 include: "rules/beyond.smk"
+include: "rules/speed.smk"
 include: "rules/summary.smk"
 include: "rules/plan.smk"
 

@@ -40,6 +40,8 @@ RUN = f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/seed-{{seed}}"
 MADE = [name for name, checkpoint in config["checkpoints"].items() if checkpoint["source"] in ("train", "random")]
 LAYOUTS = table_layouts(config)
 # What target beyond compares; nothing where a suite has none.
+NO_SPEED = {"models": {}, "intervals": [], "modes": [], "precision": "", "channels_last": False}
+SPEED = config.get("speed", {**NO_SPEED, "steps": 0, "repeats": 0, "threads": 1})
 BEYOND = config.get("beyond", {"models": {}, "intervals": [], "seeds": [], "goals": {}})
 # Models that differ in their prompts alone share their plans.
 CALIBRATED_AS = timed_as(config)
@@ -56,6 +58,7 @@ wildcard_constraints:
     shard="[0-9]{5}",
     branch="[0-9]+",
     interval="[1-9][0-9]*",
+    architecture="|".join(SPEED["models"]) or "$^",
     table="|".join(config["tables"]),
 
 

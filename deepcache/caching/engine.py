@@ -3,13 +3,16 @@
 import functools
 import inspect
 import logging
+from typing import Any
 
 import torch
 from torch import nn
 
 from deepcache.caching import schedules
 from deepcache.caching.branches import find_cut
+from deepcache.caching.execution import Execution
 from deepcache.caching.online import OnlineSchedule
+from deepcache.caching.passes import Tap, full_pass, shallow_pass
 from deepcache.caching.reuse import Hold, Reuse
 from deepcache.caching.shallow import check_unpatched, shallow_view
 from deepcache.errors import DeepCacheError
@@ -30,7 +33,9 @@ class DeepCache:
     pipeline (another pipeline shares the U-Net but not the scheduler) run fully, with a warning.
 
     What changes the U-Net's structure or blocks (adapters, FreeU) comes before `enable`; accelerate's offloading may
-    come before or after.
+    come before or after, but not together with `compile` or `graph`.
+
+    Passes are compiled or recorded when they first see a shape, which takes time: enable once and sample often.
 
     Args:
         pipe_or_unet: a diffusers pipeline that has a `unet`, or a diffusers U-Net with skip connections.
@@ -38,6 +43,8 @@ class DeepCache:
         branch: where the U-Net is cut, from 0 (only the outermost layers run); the paper counts from 1.
         schedule: the steps that run fully, as `uniform` and `nonuniform` return them, or what decides while it samples.
         reuse: what takes the place of the skipped feature; default `Hold()`, the paper's.
+        compile: compile the full and the shallow pass, each as one graph; a dictionary holds torch.compile's options.
+        graph: record each pass in a CUDA graph and replay it, compiled or not; without gradients only.
 
     Raises:
         DeepCacheError: if an argument is out of range or the model is no U-Net that can be cut.
@@ -51,6 +58,8 @@ class DeepCache:
         *,
         schedule: tuple[int, ...] | OnlineSchedule | None = None,
         reuse: Reuse | None = None,
+        compile: bool | dict[str, Any] = False,
+        graph: bool = False,
     ):
         if (interval is None) == (schedule is None):
             raise DeepCacheError("give DeepCache either an interval or a schedule")
@@ -63,13 +72,13 @@ class DeepCache:
         self.schedule = schedules.explicit(schedule) if decided_before else schedule
         self.branch = branch
         self.reuse = reuse if reuse is not None else Hold()
+        self.execution = Execution(compile, graph)
         self._pipe, self.unet = _find_unet(pipe_or_unet)
         find_cut(self.unet, branch)
         self._full = frozenset(self.schedule) if decided_before else frozenset()
         self._view: nn.Module | None = None  # present while enabled
         self._dispatch = self._set_timesteps = None  # what takes the place of the U-Net's and the scheduler's methods
         self._scheduler = None
-        self._capturing = False
         self._reset()
 
     # Switching on and off
@@ -78,7 +87,8 @@ class DeepCache:
         """Start caching; returns self.
 
         Raises:
-            DeepCacheError: if caching is enabled on this U-Net already, or another tool has patched it.
+            DeepCacheError: if caching is enabled on this U-Net already, another tool has patched it, or it cannot run
+                compiled or from CUDA graphs where that is wanted.
         """
         for slot in FORWARDS:
             other = getattr(vars(self.unet).get(slot), "deepcache", None)
@@ -86,6 +96,10 @@ class DeepCache:
                 raise DeepCacheError("DeepCache is enabled on this U-Net already: disable it first")
         if getattr(self.unet, "_compiled_call_impl", None) is not None:
             raise DeepCacheError("this U-Net was compiled in place: enable DeepCache on the uncompiled U-Net")
+        if not self.execution.eager and hasattr(self.unet, "_hf_hook"):
+            raise DeepCacheError(
+                "accelerate moves this U-Net's weights, compile and graph need them to stay: choose one"
+            )
         check_unpatched(self.unet)
         cut = find_cut(self.unet, self.branch)
         self._mid_is_cut = cut.feeder is not self.unet.mid_block
@@ -94,10 +108,18 @@ class DeepCache:
             kept.layers == len(block.resnets) if getattr(block, "has_cross_attention", False) else kept.whole
             for block, kept in zip(self.unet.down_blocks, cut.down, strict=False)
         )
-        self._view = shallow_view(self.unet, cut)
+        view, tap = shallow_view(self.unet, cut), Tap(self._observe if self.execution.eager else None)
+        self._full_forward = getattr(self.unet, self._slot())
+        self._full_pass, self._shallow_pass = self.execution.prepare(
+            # Where every step is full, nothing is cached.
+            full_pass(self._full_forward, None if self.interval == 1 else tap),
+            shallow_pass(view),
+            device=next(self.unet.parameters()).device,
+        )
+        self._view = view
         self._signature = inspect.signature(type(self.unet).forward)
         self._replace_forward()
-        self._hook = cut.feeder.register_forward_hook(self._capture)
+        self._hook = cut.feeder.register_forward_hook(tap)
         if self._pipe is not None:
             self._watch_scheduler()
         self._reset()
@@ -110,7 +132,7 @@ class DeepCache:
         self._hook.remove()
         self._restore_forward()
         self._unwatch_scheduler()
-        self._view = None
+        self._view = self._full_pass = self._shallow_pass = None
         self._reset()
 
     def __enter__(self) -> "DeepCache":
@@ -119,11 +141,12 @@ class DeepCache:
     def __exit__(self, *exception) -> None:
         self.disable()
 
-    def _replace_forward(self) -> None:
+    def _slot(self) -> str:
         # Below accelerate's hooks: they bring the weights to the device, and pipelines remove and add them at will.
-        slot = "_old_forward" if "_old_forward" in vars(self.unet) else "forward"
-        self._had_forward = "forward" in vars(self.unet)
-        self._full_forward = full_forward = getattr(self.unet, slot)
+        return "_old_forward" if "_old_forward" in vars(self.unet) else "forward"
+
+    def _replace_forward(self) -> None:
+        self._had_forward, full_forward = "forward" in vars(self.unet), self._full_forward
 
         @functools.wraps(full_forward)
         def dispatch(*args, **kwargs):
@@ -132,7 +155,7 @@ class DeepCache:
 
         dispatch.deepcache = self
         self._dispatch = dispatch
-        setattr(self.unet, slot, dispatch)
+        setattr(self.unet, self._slot(), dispatch)
 
     def _restore_forward(self) -> None:
         for slot in FORWARDS:  # accelerate's hooks may have come or gone since
@@ -185,18 +208,23 @@ class DeepCache:
             self._shape = sample.shape
             self._expected = self._calls_expected(args[1] if len(args) > 1 else kwargs.get("timestep"))
         step, over = self._step, self._is_over()
+        if not (over or self.execution.eager):
+            args, kwargs = _with_timestep_on_device(args, kwargs)
         try:
-            if over or self._is_full(step, sample):
-                self._capturing = not over
+            if over:
                 output = self._full_forward(*args, **kwargs)
                 self._full_steps.append(step)
+            elif self._is_full(step, sample):
+                output, feature = self._full_pass(*args, **kwargs)
+                self._full_steps.append(step)
+                if feature is not None:
+                    self._observe(feature)
             else:
-                output = self._shallow_forward(step, args, kwargs)
+                args, kwargs = self._without_skipped_residuals(args, kwargs)
+                output = self._shallow_pass(self.reuse.predict(step), *args, **kwargs)
         except BaseException:
             self._reset()
             raise
-        finally:
-            self._capturing = False
         self._step += 1
         if self._step == self._expected:
             self.reuse.reset()  # the trajectory has ended: nothing is kept beyond it
@@ -212,19 +240,8 @@ class DeepCache:
             return self.schedule.is_full(step, sample)
         return step % self.interval == 0 if self.interval is not None else step in self._full
 
-    def _capture(self, module, args, output) -> None:
-        # The feeder can run outside of a trajectory, too: somebody may call a block alone.
-        if self._capturing and self.interval != 1:
-            feature = output[0] if isinstance(output, tuple) else output
-            self.reuse.observe(self._step, feature.clone())  # FreeU and adapters write into it afterwards
-
-    def _shallow_forward(self, step: int, args: tuple, kwargs: dict):
-        args, kwargs = self._without_skipped_residuals(args, kwargs)
-        self._view.mid_block.feature = self.reuse.predict(step).clone()
-        try:
-            return self._view.forward(*args, **kwargs)
-        finally:
-            self._view.mid_block.feature = None
+    def _observe(self, feature: torch.Tensor) -> None:
+        self.reuse.observe(self._step, feature)
 
     def _without_skipped_residuals(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         """Leave out what ControlNets and adapters add in the skipped depth.
@@ -297,6 +314,20 @@ def _position(timestep, timesteps: torch.Tensor) -> int:
     if timestep.untyped_storage().data_ptr() != timesteps.untyped_storage().data_ptr():
         return 0
     return (timestep.storage_offset() - timesteps.storage_offset()) // timesteps.stride(0)
+
+
+def _with_timestep_on_device(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """A number would be compiled or recorded as a constant, and a graph cannot fetch a tensor from elsewhere."""
+    sample = args[0] if args else kwargs["sample"]
+    timestep = args[1] if len(args) > 1 else kwargs["timestep"]
+    if isinstance(timestep, torch.Tensor):
+        timestep = timestep.to(sample.device, non_blocking=True)
+    else:  # filled on the device, for which nothing waits
+        precision = torch.float64 if isinstance(timestep, float) else torch.int64  # as diffusers does
+        timestep = torch.full((), timestep, dtype=precision, device=sample.device)
+    if len(args) > 1:
+        return (args[0], timestep, *args[2:]), kwargs
+    return args, {**kwargs, "timestep": timestep}
 
 
 def _find_unet(pipe_or_unet) -> tuple[object | None, nn.Module]:

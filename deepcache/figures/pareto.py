@@ -224,6 +224,7 @@ def _draw(panel, points: pd.DataFrame, x: str, y: str, branches: Sequence[int], 
     if y == "fid" and values.min() > 0 and values.max() > WIDE * values.min():
         panel.set_yscale("log")
     panel.margins(0.12)
+    panel.locator_params(axis="x", nbins=6)
     panel.grid(color="0.9")
 
 

@@ -14,6 +14,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from deepcache.caching.engine import DeepCache
 
 
+def peak_bytes(run: Callable[[], object], device: torch.device) -> int:
+    """Most that tensors took while something ran, beyond what stood there before: see `Memory`."""
+    if device.type == "cuda":
+        meter = _AllocatorPeak(device)
+        meter.restart()
+        run()
+        return meter.peak
+    with LiveTensors() as meter:
+        run()
+    return meter.peak
+
+
 @dataclass(frozen=True)
 class Memory:
     """Bytes of one trajectory, for all images of its batch.

@@ -205,7 +205,8 @@ def beyond_markdown(
     if peers:
         parts += [
             "## Peers at matched time",
-            "Each is set to take as long as holding at N, as near as its steps or ratios allow. `holding`, `the rule`: "
+            "Each is set to take as long as holding at N, as near as its steps or ratios allow; where no "
+            "ratio of token merging is that fast, the fastest one stands beside the first N. `holding`, `the rule`: "
             "their PSNR at that N, at the model's first branch.",
             _text(_shown_peers(peers, table)),
         ]

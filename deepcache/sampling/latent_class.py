@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from deepcache.errors import DeepCacheError
 from deepcache.sampling.dpm_solver import make_dpm_solver
-from deepcache.sampling.model import ImageModel, step_callback
+from deepcache.sampling.model import ImageModel, step_callback, unit_to_uint8
 from deepcache.sampling.noise import image_seed, initial_noise
 
 
@@ -33,17 +32,17 @@ class LatentClass(ImageModel):
         """Class of each image, from 0."""
         return [image_seed(seed, index, "label") % self._pipeline.num_classes for index in indices]
 
-    def sample(self, indices, seed, sampler, on_step=lambda step: None) -> np.ndarray:  # noqa: D102
+    def make_images(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
         self._choose_scheduler(sampler)
         images = self._pipeline(
             self.labels(seed, indices),
             guidance_scale=sampler.guidance_scale,
             num_inference_steps=sampler.steps,
             latents=initial_noise(seed, indices, self._shape),
-            output_type="np",
+            output_type="pt",
             callback_on_step_end=step_callback(on_step),
         ).images
-        return np.round(images * 255).astype(np.uint8)
+        return unit_to_uint8(images)
 
     def num_steps(self, sampler) -> int:  # noqa: D102
         self._choose_scheduler(sampler)

@@ -22,16 +22,24 @@ class ImageModel(ABC):
     context_tokens: int | None = None
 
     @abstractmethod
-    def sample(
+    def make_images(
         self, indices: Sequence[int], seed: int, sampler: Sampler, on_step: Callable[[int], None] = lambda step: None
-    ) -> np.ndarray:
+    ) -> torch.Tensor:
         """Make images, uint8, shape (len(indices), H, W, C); image j depends on (seed, j) alone, but for rounding.
+
+        They lie on the device, which may still be at work on them: fetching them waits.
 
         The caller starts the cache's trajectory. `on_step` is called after each step of the sampler.
 
         Raises:
             DeepCacheError: if the family has no such sampler.
         """
+
+    def sample(
+        self, indices: Sequence[int], seed: int, sampler: Sampler, on_step: Callable[[int], None] = lambda step: None
+    ) -> np.ndarray:
+        """As `make_images`, fetched."""
+        return self.make_images(indices, seed, sampler, on_step).cpu().numpy()
 
     def num_steps(self, sampler: Sampler) -> int:
         """How often the U-Net runs in a trajectory."""
@@ -53,6 +61,11 @@ def step_callback(on_step: Callable[[int], None]) -> Callable:
     return callback
 
 
-def to_uint8(x: torch.Tensor) -> np.ndarray:
+def to_uint8(x: torch.Tensor) -> torch.Tensor:
     """Quantise once, by rounding: (B, C, H, W) in [-1, 1] to uint8 (B, H, W, C); what lies outside is clipped."""
-    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def unit_to_uint8(x: torch.Tensor) -> torch.Tensor:
+    """As `to_uint8`, from [0, 1], as pipelines return it."""
+    return (x.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

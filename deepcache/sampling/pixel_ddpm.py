@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from deepcache.errors import DeepCacheError
@@ -24,7 +23,7 @@ class PixelDDPM(ImageModel):
         size = self.unet.config.sample_size
         self._shape = (self.unet.config.in_channels, size, size)
 
-    def sample(self, indices, seed, sampler, on_step=lambda step: None) -> np.ndarray:  # noqa: D102
+    def make_images(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
         known = sampler.name == "ddim" or (sampler.name, sampler.spacing) == ("dpmpp", "uniform")
         if not known or sampler.guidance_scale != 1:
             raise DeepCacheError(

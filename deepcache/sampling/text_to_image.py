@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from deepcache.errors import DeepCacheError
-from deepcache.sampling.model import ImageModel, step_callback
+from deepcache.sampling.model import ImageModel, step_callback, unit_to_uint8
 from deepcache.sampling.noise import initial_noise
 from deepcache.sampling.schedulers import make_scheduler
 
@@ -30,7 +29,7 @@ class TextToImage(ImageModel):
         size = self.unet.config.sample_size
         self._shape = (self.unet.config.in_channels, size, size)
 
-    def sample(self, indices, seed, sampler, on_step=lambda step: None) -> np.ndarray:  # noqa: D102
+    def make_images(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
         if sampler.spacing != "uniform":
             raise DeepCacheError(f"sampler {sampler.slug}: Stable Diffusion has no {sampler.spacing} spacing")
         self._pipeline.scheduler = make_scheduler(sampler.name, self._scheduler_config)
@@ -39,10 +38,10 @@ class TextToImage(ImageModel):
             guidance_scale=sampler.guidance_scale,
             num_inference_steps=sampler.steps,
             latents=initial_noise(seed, indices, self._shape).to(self.unet.device, self.unet.dtype),
-            output_type="np",
+            output_type="pt",
             callback_on_step_end=step_callback(on_step),
         ).images
-        return np.round(images * 255).astype(np.uint8)
+        return unit_to_uint8(images)
 
     def num_steps(self, sampler) -> int:  # noqa: D102
         scheduler = make_scheduler(sampler.name, self._scheduler_config)

@@ -19,7 +19,7 @@ class TinyModel(ImageModel):
     def __init__(self, unet):
         self.unet, self.trajectories = unet, 0
 
-    def sample(self, indices, seed, sampler, on_step=lambda step: None):
+    def make_images(self, indices, seed, sampler, on_step=lambda step: None):
         self.trajectories += 1
         alphas = DDIMScheduler().alphas_cumprod.double()
         x = ddim(

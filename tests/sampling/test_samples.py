@@ -48,8 +48,8 @@ def test_noise_of_an_image_depends_on_seed_and_index_alone():
 
 def test_quantised_by_rounding():
     levels = torch.arange(256).float() / 127.5 - 1
-    assert to_uint8(levels.view(1, 1, 1, 256)).ravel().tolist() == list(range(256))
-    assert to_uint8(torch.tensor([-3.0, 3.0, 0.003]).view(1, 1, 1, 3)).ravel().tolist() == [0, 255, 128]
+    assert to_uint8(levels.view(1, 1, 1, 256)).flatten().tolist() == list(range(256))
+    assert to_uint8(torch.tensor([-3.0, 3.0, 0.003]).view(1, 1, 1, 3)).flatten().tolist() == [0, 255, 128]
 
 
 @pytest.mark.parametrize("method", ["full", "uniform-n3-b2", "uniform-n3-b2-zeros", "uniform-n2-b0-forecast1"])
@@ -219,7 +219,7 @@ def collect(monkeypatch, paths, output, images) -> int:
 
 
 def test_a_collected_run_is_read_back(tmp_path, monkeypatch, capsys):
-    made = {"weights": "trained", "device": "CPU", "versions": {}, "commit": None}
+    made = {"weights": "trained", "device": "CPU", "versions": {}, "commit": None, "batch_sizes": [4]}
     paths = [tmp_path / f"shards/{i:05d}.npz" for i in range(3)]
     for i, path in enumerate(paths):
         write_shard(path, np.full((4, 2, 2, 1), i, np.uint8), {"seed": 0}, {**made, "seconds": i})

@@ -20,6 +20,7 @@ def main(arguments) -> None:
             "settings_hash": about[0]["settings_hash"],
             "weights": made[0]["weights"],
             "sampling_seconds": round(sum(one["seconds"] for one in made), 3),
+            "batch_sizes": sorted({size for one in made for size in one["batch_sizes"]}, reverse=True),
             "devices": sorted({one["device"] for one in made}),
             "versions": made[0]["versions"],
             "commits": sorted({str(one["commit"]) for one in made}),

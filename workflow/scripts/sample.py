@@ -4,6 +4,7 @@ Shard i of size S holds images i*S to (i+1)*S - 1. The initial noise of image j 
 every method starts from the same noise.
 """
 
+import math
 import time
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from deepcache.results.runs import Method, Sampler
 
 def main(arguments) -> None:
     """Load, sample in batches, write the shard."""
-    import numpy as np
     import torch
 
     from deepcache.calibration.plan import read_plan
@@ -23,10 +23,12 @@ def main(arguments) -> None:
     from deepcache.progress import progress
     from deepcache.results.files import sha256
     from deepcache.results.provenance import provenance
+    from deepcache.sampling.batches import sample_batches
     from deepcache.sampling.caching import cached
     from deepcache.sampling.families import load_model
     from deepcache.sampling.shards import write_shard
 
+    started = time.perf_counter()
     sampler, method = Sampler.parse(arguments.sampler), Method.parse(arguments.method)
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
@@ -37,15 +39,18 @@ def main(arguments) -> None:
     model = load_model(folder, device, arguments.precision, arguments.prompts and read_prompts(arguments.prompts))
     first = arguments.shard * arguments.shard_size
     indices = range(first, first + arguments.shard_size)
-    batches = [indices[i : i + arguments.batch_size] for i in range(0, len(indices), arguments.batch_size)]
-    images, start = [], time.perf_counter()
     name = f"{manifest['name']} {method.slug} shard {arguments.shard}"
-    bar = progress(None, name, unit="step", total=len(batches) * model.num_steps(sampler))
+    bar = progress(
+        None, name, unit="step", total=math.ceil(len(indices) / arguments.batch_size) * model.num_steps(sampler)
+    )
     with cached(model.unet, method, sampler, plan) as cache, bar:
-        for batch in batches:
+
+        def make_images(batch):
             if cache is not None:
                 cache.start_trajectory()
-            images.append(model.sample(batch, arguments.seed, sampler, lambda step: bar.update()))
+            return model.make_images(batch, arguments.seed, sampler, lambda step: bar.update())
+
+        sampled = sample_batches(make_images, indices, arguments.batch_size)
     settings = {
         "checkpoint": manifest["sha256"],
         "sampler": sampler.slug,
@@ -58,8 +63,13 @@ def main(arguments) -> None:
         "precision": arguments.precision,
         "prompts": prompts and prompts["fingerprint"],
     }
-    made = {"weights": manifest["source"], "seconds": round(time.perf_counter() - start, 3), **provenance(device)}
-    write_shard(arguments.output, np.concatenate(images), settings, made)
+    made = {"weights": manifest["source"], "seconds": round(sampled.seconds, 3), "batch_sizes": sampled.batch_sizes}
+    write_shard(arguments.output, sampled.images, settings, {**made, **provenance(device)})
+    taken, sizes = time.perf_counter() - started, sorted(set(sampled.batch_sizes), reverse=True)
+    print(
+        f"{name}: {len(sampled.images)} images in {sampled.seconds:.1f} s,"
+        f" {sampled.seconds / taken:.0%} of the job's time; batches of {', '.join(map(str, sizes))}"
+    )
 
 
 if __name__ == "__main__":

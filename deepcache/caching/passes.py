@@ -1,0 +1,65 @@
+"""The two passes of a cached U-Net, each a function of tensors alone: it can be compiled or captured as a whole."""
+
+import types
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+
+class Tap:
+    """Takes what a layer returns while it is open: a forward hook.
+
+    Args:
+        deliver: called with the feature at once, so that an older one need not outlive it; else the pass returns it.
+    """
+
+    def __init__(self, deliver: Callable[[torch.Tensor], None] | None = None):
+        self.deliver = deliver
+        self.open = False  # somebody may call the layer alone, outside of a pass
+        self.feature: torch.Tensor | None = None
+
+    def __call__(self, module: nn.Module, args: tuple, output) -> None:
+        """Keep a copy: FreeU and adapters write into the tensor afterwards."""
+        if self.open:
+            feature = (output[0] if isinstance(output, tuple) else output).clone()
+            if self.deliver is None:
+                self.feature = feature
+            else:
+                self.deliver(feature)
+
+
+def full_pass(forward: Callable, tap: Tap | None) -> Callable:
+    """Make (arguments of the U-Net) -> (its output, the feature, or None if it was delivered or there is no tap)."""
+
+    def full(*args, **kwargs):
+        if tap is None:
+            return forward(*args, **kwargs), None
+        tap.open = True
+        try:
+            output = forward(*args, **kwargs)
+        finally:
+            tap.open = False
+            feature, tap.feature = tap.feature, None
+        return output, feature
+
+    return _with_own_code(full)
+
+
+def shallow_pass(view: nn.Module) -> Callable:
+    """Make (feature, arguments of the U-Net) -> its output, of a view as `shallow_view` builds it."""
+
+    def shallow(feature, *args, **kwargs):
+        view.mid_block.feature = feature.clone()  # as in the tap
+        try:
+            return view.forward(*args, **kwargs)
+        finally:
+            view.mid_block.feature = None
+
+    return _with_own_code(shallow)
+
+
+def _with_own_code(function: types.FunctionType) -> types.FunctionType:
+    """torch.compile counts recompilations by code object: those of one model must not use up another's."""
+    function.__code__ = function.__code__.replace()
+    return function

@@ -1,0 +1,36 @@
+"""How often a program waits for the device: each time, launching ahead stops and the device runs dry."""
+
+import os
+from collections.abc import Callable
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+# On a GPU, calls that return when the device is done; on a CPU, the operation that would make such a call there: a
+# number is fetched from a tensor.
+WAITING = {
+    "cuda": {"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize"},
+    "cpu": {"aten::_local_scalar_dense"},
+}
+
+
+def waits_per_step(run: Callable[[int], object], cycle: int, device: torch.device) -> float:
+    """Count in a profile; what happens once for a trajectory, and the profiler's own waiting, is not counted.
+
+    Args:
+        run: runs so many steps.
+        cycle: steps after which full and shallow ones repeat.
+        device: where it runs.
+    """
+    return (_waits(run, 2 * cycle, device) - _waits(run, cycle, device)) / cycle
+
+
+def _waits(run: Callable[[int], object], steps: int, device: torch.device) -> int:
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own log, which speaks of a GPU where there is none
+    activities = [ProfilerActivity.CPU]
+    if device.type == "cuda":
+        activities.append(ProfilerActivity.CUDA)
+        torch.cuda.synchronize(device)
+    with profile(activities=activities) as found:
+        run(steps)
+    return sum(event.count for event in found.key_averages() if event.key in WAITING[device.type])

@@ -1,0 +1,87 @@
+"""Architectures whose speed is measured, with seeded random weights: the paper's, and Stable Diffusion XL.
+
+A new one is a line in BENCHMARKED.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import nn
+
+from deepcache.models.dummy_inputs import dummy_inputs
+from deepcache.models.paper import ARCHITECTURES
+
+
+def sdxl() -> UNet2DConditionModel:
+    """Stable Diffusion XL, 1024x1024 pixels, latents 4x128x128 (stabilityai/stable-diffusion-xl-base-1.0)."""
+    with torch.device("meta"):
+        return UNet2DConditionModel(
+            sample_size=128,
+            block_out_channels=(320, 640, 1280),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=(1, 2, 10),
+            attention_head_dim=(5, 10, 20),  # the numbers of heads
+            use_linear_projection=True,
+            cross_attention_dim=2048,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=256,
+            projection_class_embeddings_input_dim=2816,
+        )
+
+
+@dataclass(frozen=True)
+class Benchmarked:
+    """One of them.
+
+    Attributes:
+        build: makes the U-Net, on the device "meta".
+        branch: where it is cut, from 0.
+        guided: whether guidance doubles the batch.
+        tokens: length of its context; None where it has none.
+    """
+
+    build: Callable[[], nn.Module]
+    branch: int
+    guided: bool = False
+    tokens: int | None = None
+
+
+def _of_paper(name: str, guided: bool = False) -> Benchmarked:
+    one = ARCHITECTURES[name]
+    return Benchmarked(one.build, one.branch, guided, one.tokens)
+
+
+BENCHMARKED = {
+    "ddpm-cifar10": _of_paper("ddpm-cifar10"),
+    "ddpm-lsun": _of_paper("ddpm-lsun-bedroom"),  # Churches' is the same
+    "ldm4g-imagenet": _of_paper("ldm4g-imagenet", guided=True),
+    "sd-v1-5": _of_paper("sd-v1-5", guided=True),
+    "sdxl": Benchmarked(sdxl, branch=0, guided=True, tokens=77),  # the plug-in's own choice
+}
+
+
+def random_unet(
+    unet: nn.Module, seed: int, device: torch.device, dtype: torch.dtype, channels_last: bool = False
+) -> nn.Module:
+    """Give a U-Net on "meta" random weights on a device; small ones, so that nothing overflows in half precision."""
+    generator = torch.Generator(device).manual_seed(seed)
+    unet = nn.Module.to(unet, dtype).to_empty(device=device).eval().requires_grad_(False)
+    for parameter in unet.parameters():
+        parameter.normal_(std=0.02, generator=generator)
+    return unet.to(memory_format=torch.channels_last) if channels_last else unet
+
+
+def random_inputs(
+    unet: nn.Module, images: int, one: Benchmarked, resolution: int | None, seed: int, channels_last: bool = False
+) -> dict:
+    """The U-Net's keyword arguments for so many images, with a latent of normal noise, where its weights lie."""
+    parameter = next(unet.parameters())
+    inputs = dummy_inputs(unet, images * (1 + one.guided), resolution, parameter.device, tokens=one.tokens)
+    generator = torch.Generator(parameter.device).manual_seed(seed)
+    inputs["sample"].normal_(generator=generator)
+    if channels_last:
+        inputs["sample"] = inputs["sample"].to(memory_format=torch.channels_last)
+    return inputs

@@ -1,0 +1,126 @@
+"""The table of measured speed-ups beside what the MACs promise."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from deepcache.errors import DeepCacheError
+
+# The contract's columns, then what else is known of a row.
+COLUMNS = [
+    "model",
+    "device",
+    "precision",
+    "batch",
+    "interval",
+    "branch",
+    "implementation",
+    "mode",
+    "seconds_per_image",
+    "speedup",
+    "macs_ratio",
+    "efficiency",
+    "bytes_cached",
+    "reuse",
+    "latent",
+    "guided",
+    "channels_last",
+    "steps",
+    "repeats",
+    "threads",
+    "seconds_low",
+    "seconds_high",
+    "speedup_low",
+    "speedup_high",
+    "peak_bytes",
+    "waits_per_step",
+    "torch",
+    "commit",
+]
+# One model measured in one place and way.
+PLACE = ["model", "device", "precision", "channels_last", "latent", "batch"]
+PAPER = {"ddpm-cifar10": 0.91, "ddpm-lsun": 0.93, "ldm4g-imagenet": 0.97, "sd-v1-5": 0.81}
+MEGA = 2**20
+
+
+def read_speed(files: Iterable[Path]) -> pd.DataFrame:
+    """Rows of files that workflow/scripts/benchmark.py wrote, one below the other.
+
+    Raises:
+        DeepCacheError: if a file is none of them.
+    """
+    tables = []
+    for path in files:
+        try:
+            table = pd.read_csv(path)
+            tables.append(table[COLUMNS])
+        except (OSError, KeyError, ValueError) as error:
+            raise DeepCacheError(f"{path}: not a table of speeds ({error}); delete it and run again") from error
+    return pd.concat(tables, ignore_index=True)
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A section for each model and place, and what its rows show in words."""
+    parts = ["# Speed beside MACs\n"]
+    parts.append(
+        "A trajectory's calls of the U-Net, random weights; text encoder, sampler and first stage are left out. "
+        "Speed-up is to the same mode without caching, the median over interleaved repetitions [smallest, largest]; "
+        "efficiency is speed-up over the ratio of MACs. Waits: how often a step waits for the device.\n"
+    )
+    for place, rows in table.groupby(PLACE, sort=False):
+        first = rows.iloc[0]
+        about = dict(zip(PLACE, place, strict=True))
+        words = f"{about['device']}, {first['threads']} threads, torch {first['torch']}; {about['precision']}"
+        words += ", channels last" if about["channels_last"] else ""
+        words += f"; {first['steps']} steps of {about['latent']}, branch {first['branch']}"
+        words += ", guidance doubles the batch" if first["guided"] else ""
+        parts.append(f"## {about['model']}, batch {about['batch']}\n\n{words}.\n")
+        parts.append(_shown(rows).to_markdown(index=False, disable_numparse=True) + "\n")
+        parts.append("\n".join(f"- {sentence}" for sentence in _findings(rows)) + "\n")
+    return "\n".join(parts)
+
+
+def _shown(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "implementation": row.implementation,
+                "mode": row.mode,
+                "feature": "" if pd.isna(row.reuse) else row.reuse,
+                "N": row.interval,
+                "s an image": f"{row.seconds_per_image:.3g}",
+                "speed-up": f"{row.speedup:.2f} [{row.speedup_low:.2f}, {row.speedup_high:.2f}]",
+                "MACs ratio": f"{row.macs_ratio:.2f}",
+                "efficiency": f"{row.efficiency:.2f}",
+                "cached, MiB": f"{row.bytes_cached / MEGA:.2f}",
+                "peak, MiB": "" if pd.isna(row.peak_bytes) else f"{row.peak_bytes / MEGA:.1f}",
+                "waits": f"{row.waits_per_step:g}",
+            }
+            for row in rows.itertuples()
+        ]
+    )
+
+
+def _findings(rows: pd.DataFrame) -> list[str]:
+    """Sentences about one model in one place."""
+    found = []
+    ours = rows[rows["implementation"] == "ours"]
+    for mode, cached in ours[ours["reuse"] == "hold"].groupby("mode", sort=False):
+        near = cached[cached["interval"] <= 5]
+        if len(near):
+            said = f"{mode}: efficiency {near['efficiency'].min():.2f} to {near['efficiency'].max():.2f} for N up to 5"
+            paper = PAPER.get(rows.iloc[0]["model"])
+            found.append(said + (f" (the paper's own tables: {paper})." if paper else "."))
+    held = ours[ours["reuse"] == "hold"].set_index(["mode", "interval"])
+    for row in rows[rows["implementation"] == "pip_deepcache"].itertuples():
+        modes = {mode: place for mode in ours["mode"].unique() if (place := (mode, row.interval)) in held.index}
+        gains = {mode: row.seconds_per_image / held.loc[place, "seconds_per_image"] for mode, place in modes.items()}
+        if not gains:
+            continue
+        times = ", ".join(f"{gain:.2f} times in mode {mode}" for mode, gain in gains.items())
+        share = held["bytes_cached"].iloc[0] / row.bytes_cached
+        found.append(
+            f"N={row.interval}: faster than the authors' plug-in {times}, with {100 * share:.1f} % of its cached bytes."
+        )
+    return found

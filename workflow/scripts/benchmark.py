@@ -1,0 +1,96 @@
+"""Time the U-Nets of the paper's models and of SDXL with random weights: uncached, cached, with the authors' plug-in.
+
+All ways to run one model are timed in turn in one process, so slow changes of the machine's speed touch all alike.
+Nothing is downloaded. A row's speed-up is to the same mode without caching; `efficiency` is that over MACs' ratio.
+"""
+
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Measure one model after another, and write a row for each way to run it."""
+    import pandas as pd
+    import torch
+
+    from deepcache.devices import choose_device
+    from deepcache.errors import DeepCacheError
+    from deepcache.metrics.macs import branch_macs
+    from deepcache.metrics.speed import Costs, compare_speed, make_variants
+    from deepcache.models.benchmarked import BENCHMARKED, random_inputs, random_unet
+    from deepcache.models.dummy_inputs import dummy_inputs
+    from deepcache.progress import progress
+    from deepcache.results.files import atomic
+    from deepcache.results.provenance import device_name, git_commit
+    from deepcache.results.speed import COLUMNS
+    from deepcache.sampling.families import PRECISIONS
+
+    torch.set_num_threads(arguments.threads)
+    device, rows = choose_device(arguments.device), []
+    made = {"device": device_name(device), "threads": torch.get_num_threads()}
+    made |= {"torch": torch.__version__, "commit": git_commit()}
+    for name in arguments.models:
+        one = BENCHMARKED[name]
+        bare = one.build()
+        # A batch of one: the ratio does not depend on it.
+        inputs = dummy_inputs(bare, 1, arguments.resolution, "meta", tokens=one.tokens)
+        costs = Costs(*branch_macs(bare, one.branch, inputs))
+        unet = random_unet(bare, arguments.seed, device, PRECISIONS[arguments.precision], arguments.channels_last)
+        for batch in arguments.batches:
+            inputs = random_inputs(unet, batch, one, arguments.resolution, arguments.seed, arguments.channels_last)
+            try:
+                variants = make_variants(
+                    unet,
+                    one.branch,
+                    inputs,
+                    arguments.steps,
+                    arguments.intervals,
+                    arguments.modes,
+                    arguments.reuses,
+                    plugin=not arguments.no_plugin,
+                )
+                total = len(variants) * (arguments.repeats + 1)
+                with progress(None, f"{name} batch {batch}", unit="run", total=total) as bar:
+                    found = compare_speed(
+                        variants, costs, arguments.steps, arguments.repeats, device, lambda _, bar=bar: bar.update()
+                    )
+            except torch.OutOfMemoryError as error:
+                raise DeepCacheError(
+                    f"{name} at batch {batch} does not fit into the memory of {made['device']}: lower its batches"
+                ) from error
+            for row in found:
+                seconds = [one_run / batch for one_run in row.pop("seconds")]
+                place = {"model": name, "batch": batch, "branch": one.branch, "precision": arguments.precision}
+                place |= {
+                    "steps": arguments.steps,
+                    "repeats": arguments.repeats,
+                    "channels_last": arguments.channels_last,
+                }
+                place |= {"latent": "x".join(map(str, inputs["sample"].shape[1:])), "guided": one.guided}
+                times = pd.Series(seconds)
+                place |= {"seconds_per_image": times.median()}
+                place |= {"seconds_low": times.min(), "seconds_high": times.max()}
+                rows.append({**place, **row, **made})
+    with atomic(arguments.output) as temporary:
+        pd.DataFrame(rows)[COLUMNS].to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    models = ["ddpm-cifar10", "ddpm-lsun", "ldm4g-imagenet", "sd-v1-5", "sdxl"]
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--models", nargs="+", default=["ddpm-cifar10"], choices=models)
+    parser.add_argument("--resolution", type=cli.positive, help="side of the U-Net's input; default: the model's own")
+    parser.add_argument("--batches", nargs="+", type=cli.positive, default=[1, 8], help="images sampled at a time")
+    parser.add_argument("--intervals", nargs="+", type=cli.positive, default=[2, 3, 5, 10], help="N")
+    parser.add_argument("--steps", type=cli.positive, default=10, help="calls of the U-Net in a trajectory")
+    parser.add_argument("--repeats", type=cli.positive, default=5, help="timed trajectories after a warm-up")
+    parser.add_argument("--modes", nargs="+", default=["eager"], choices=["eager", "compile", "graph"])
+    parser.add_argument("--no-plugin", action="store_true", help="leave the authors' plug-in out")
+    parser.add_argument("--reuses", nargs="+", default=["hold"], help="hold, forecast1, ...")
+    parser.add_argument("--precision", default="float32", choices=["float32", "float16", "bfloat16"])
+    parser.add_argument("--channels-last", action="store_true", help="keep channels last in memory, in all rows")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and noise")
+    cli.add_device_options(parser)
+    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
+    cli.run(main, parser)
