@@ -56,7 +56,9 @@ def draw_speed(title: str, table: pd.DataFrame) -> Figure:
                     **look,
                 )
         for row in rows.drop_duplicates("interval").itertuples():
-            panel.annotate(f"N={row.interval}", (row.macs_ratio, 1), ha="center", va="bottom", fontsize=7, color="0.4")
+            panel.annotate(
+                f"N={row.interval}", (row.macs_ratio, 1), ha="center", va="bottom", rotation=90, fontsize=7, color="0.4"
+            )
         panel.set(
             title=f"{model}, batch {batch}", xlabel="MACs ratio", ylabel="times faster", xlim=(1, far), ylim=(1, far)
         )

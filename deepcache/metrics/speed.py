@@ -191,7 +191,7 @@ def compare_speed(
     Args:
         variants: see `make_variants`; for each mode without caching, too.
         costs: MACs of the steps.
-        steps: T.
+        steps: T, at least 2.
         repeats: timed repetitions of each, after one to warm up, in which passes are compiled and recorded.
         device: where it runs.
         on_run: called with the variant's name after each timed run.
@@ -224,7 +224,7 @@ def compare_speed(
                 "efficiency": statistics.median(ratios) / ratio,
                 "bytes_cached": one.bytes_cached(),
                 "peak_bytes": _peak(one, device),
-                "waits_per_step": waits_per_step(one.run, max(2, one.interval), device),
+                "waits_per_step": waits_per_step(one.run, min(max(2, one.interval), steps // 2), device),
             }
         )
     return rows

@@ -118,9 +118,10 @@ def _findings(rows: pd.DataFrame) -> list[str]:
         gains = {mode: row.seconds_per_image / held.loc[place, "seconds_per_image"] for mode, place in modes.items()}
         if not gains:
             continue
-        times = ", ".join(f"{gain:.2f} times in mode {mode}" for mode, gain in gains.items())
+        times = ", ".join(f"{gain:.2f} in mode {mode}" for mode, gain in gains.items())
         share = held["bytes_cached"].iloc[0] / row.bytes_cached
         found.append(
-            f"N={row.interval}: faster than the authors' plug-in {times}, with {100 * share:.1f} % of its cached bytes."
+            f"N={row.interval}: times faster than the authors' plug-in: {times}; "
+            f"{100 * share:.1f} % of its cached bytes."
         )
     return found

@@ -83,7 +83,7 @@ if __name__ == "__main__":
     parser.add_argument("--resolution", type=cli.positive, help="side of the U-Net's input; default: the model's own")
     parser.add_argument("--batches", nargs="+", type=cli.positive, default=[1, 8], help="images sampled at a time")
     parser.add_argument("--intervals", nargs="+", type=cli.positive, default=[2, 3, 5, 10], help="N")
-    parser.add_argument("--steps", type=cli.positive, default=10, help="calls of the U-Net in a trajectory")
+    parser.add_argument("--steps", type=cli.positive, default=10, help="calls of the U-Net in a trajectory, at least 2")
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed trajectories after a warm-up")
     parser.add_argument("--modes", nargs="+", default=["eager"], choices=["eager", "compile", "graph"])
     parser.add_argument("--no-plugin", action="store_true", help="leave the authors' plug-in out")
