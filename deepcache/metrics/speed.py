@@ -20,6 +20,7 @@ from torch.utils import _pytree as pytree
 from deepcache.caching.engine import DeepCache
 from deepcache.caching.execution import Execution
 from deepcache.caching.online import OnlineSchedule
+from deepcache.caching.passes import full_pass
 from deepcache.caching.schedules import uniform
 from deepcache.errors import DeepCacheError
 from deepcache.metrics.latency import measure
@@ -109,7 +110,7 @@ def make_variants(
 
     found = []
     for mode in modes:
-        (forward,) = MODES[mode].prepare(_twin(unet), device=inputs["sample"].device)
+        (forward,) = MODES[mode].prepare(full_pass(_twin(unet).forward, None), device=inputs["sample"].device)
         found.append(Variant("full", mode, 1, "", partial(call, forward)))
         for reuse in reuses:
             found += _ours(_twin(unet), branch, intervals, mode, reuse, call)
