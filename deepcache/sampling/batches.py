@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,11 +45,10 @@ def sample_batches(
     Raises:
         DeepCacheError: if not even one image fits.
     """
-    start, sizes, fetched = time.perf_counter(), [], []
-    left = deque(indices)
+    start, sizes, fetched, done = time.perf_counter(), [], [], 0
     with ThreadPoolExecutor(max_workers=1) as fetcher:
-        while left:
-            batch = [left[i] for i in range(min(batch_size, len(left)))]
+        while done < len(indices):
+            batch, images = indices[done : done + batch_size], None
             try:
                 images = make_images(batch)
             except torch.OutOfMemoryError as error:
@@ -60,14 +58,12 @@ def sample_batches(
                 logger.warning(
                     "%d images do not fit into the device's memory: going on with %d", len(batch), batch_size
                 )
-            else:
-                fetched.append(fetcher.submit(_fetch, images))
-                sizes.append(len(batch))
-                del images  # the fetcher's alone: nothing of this batch stays on the device longer than needed
-                for _ in batch:
-                    left.popleft()
+            if images is None:
+                torch.cuda.empty_cache()  # here, since the exception holds what had been allocated
                 continue
-            torch.cuda.empty_cache()  # after the exception, which holds what had been allocated
+            fetched.append(fetcher.submit(_fetch, images))
+            sizes.append(len(batch))
+            done += len(batch)
         arrays = [one.result() for one in fetched]
     return Sampled(np.concatenate(arrays), tuple(sizes), time.perf_counter() - start)
 
