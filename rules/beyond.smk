@@ -160,7 +160,7 @@ rule write_beyond:
 
 rule draw_pareto:
     input:
-        code=code("pareto", "figures/pareto.py", "figures/style.py", "results/beyond.py"),
+        code=code("pareto", "figures/pareto.py", "figures/style.py", "results/beyond"),
         sweeps=BEYOND_FILES["sweeps"],
         macs=BEYOND_FILES["macs"],
         latency=BEYOND_FILES["latency"],

@@ -10,6 +10,8 @@ rule time_architecture:
             "metrics/latency.py",
             "metrics/macs.py",
             "metrics/memory.py",
+            "metrics/operations.py",
+            "metrics/profiled.py",
             "metrics/speed.py",
             "metrics/waits.py",
             "models/benchmarked.py",
@@ -17,7 +19,8 @@ rule time_architecture:
             "models/paper.py",
         ),
     output:
-        f"{RESULTS}/speed/{{architecture}}.csv",
+        speed=f"{RESULTS}/speed/{{architecture}}/speed.csv",
+        operations=f"{RESULTS}/speed/{{architecture}}/operations.csv",
     log:
         f"{RESULTS}/logs/speed/{{architecture}}.log",
     benchmark:
@@ -49,13 +52,14 @@ rule time_architecture:
         "python workflow/preloaded.py workflow/scripts/benchmark.py --models {wildcards.architecture} {params.resolution}"
         " --batches {params.batches} --intervals {params.intervals} --steps {params.steps} --repeats {params.repeats}"
         " --modes {params.modes} --precision {params.precision} {params.channels_last} --device {params.device}"
-        " --threads {params.threads} --output {output} --log {log}"
+        " --threads {params.threads} --output {output.speed} --operations {output.operations} --log {log}"
 
 
 rule write_speed:
     input:
         code=code("speed", "results/speed.py", "figures/speed.py", "figures/style.py"),
-        measured=[f"{RESULTS}/speed/{architecture}.csv" for architecture in SPEED["models"]],
+        measured=[f"{RESULTS}/speed/{architecture}/speed.csv" for architecture in SPEED["models"]],
+        operations=[f"{RESULTS}/speed/{architecture}/operations.csv" for architecture in SPEED["models"]],
     output:
         csv=SPEED_TABLE,
         markdown=SPEED_TABLE.replace(".csv", ".md"),
@@ -70,7 +74,8 @@ rule write_speed:
         mem_mb=500,
         runtime=10,
     shell:
-        "python workflow/preloaded.py workflow/scripts/speed.py --measured {input.measured} --output {output.csv} --log {log}"
+        "python workflow/preloaded.py workflow/scripts/speed.py --measured {input.measured}"
+        " --operations {input.operations} --output {output.csv} --log {log}"
 
 
 if SPEED["models"]:

@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox
 from deepcache.errors import DeepCacheError
 from deepcache.figures.style import plt, set_title
 from deepcache.metrics.paired_fidelity import psnr
-from deepcache.results.beyond import EQ7, HOLD, RULE, UNCACHED, Sweep
+from deepcache.results.beyond.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep
 from deepcache.results.files import UNREADABLE
 from deepcache.results.runs import Method
 
@@ -78,10 +78,10 @@ def pareto_points(
     """What is drawn, a row for each point.
 
     Args:
-        sweeps: see deepcache.results.beyond.read_sweeps.
+        sweeps: see deepcache.results.beyond.sweeps.read_sweeps.
         table: of the same sweeps, see build_beyond_table.
         timed: see `read_latency`.
-        peers: see deepcache.results.beyond.read_peers.
+        peers: see deepcache.results.beyond.sweeps.read_peers.
 
     Returns:
         Columns `model`, `series` (one of LABELS, or a peer's group), `branch` (-1 of a peer, and where nothing is

@@ -26,10 +26,10 @@ class Latency:
 
 
 def measure(variants: dict[str, Callable[[], None]], repeats: int, device: torch.device, on_run=lambda name: None):
-    """Time variants interleaved: each once as a warm-up, then all in turn, `repeats` times.
+    """Time variants interleaved: each once as a warm-up, then all in turn, `repeats` times, in alternating order.
 
-    Interleaving spreads slow changes of the machine's speed over all variants alike; the device is synchronised before
-    and after each run.
+    Interleaving spreads slow changes of the machine's speed over all variants alike, alternating what a variant does to
+    the next one; the device is synchronised before and after each run.
 
     Args:
         variants: name -> one complete sampling run.
@@ -42,7 +42,7 @@ def measure(variants: dict[str, Callable[[], None]], repeats: int, device: torch
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for repetition in range(repeats + 1):
-        for name, run in variants.items():
+        for name, run in reversed(variants.items()) if repetition % 2 else variants.items():
             _synchronise(device)
             start = time.perf_counter()
             run()

@@ -1,10 +1,11 @@
 """How often a program waits for the device: each time, launching ahead stops and the device runs dry."""
 
-import os
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+
+from deepcache.metrics.profiled import profiled
 
 # On a GPU, calls that return when the device is done; on a CPU, the operation that would make such a call there: a
 # number is fetched from a tensor.
@@ -26,11 +27,5 @@ def waits_per_step(run: Callable[[int], object], cycle: int, device: torch.devic
 
 
 def _waits(run: Callable[[int], object], steps: int, device: torch.device) -> int:
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own log, which speaks of a GPU where there is none
-    activities = [ProfilerActivity.CPU]
-    if device.type == "cuda":
-        activities.append(ProfilerActivity.CUDA)
-        torch.cuda.synchronize(device)
-    with profile(activities=activities) as found:
-        run(steps)
-    return sum(event.count for event in found.key_averages() if event.key in WAITING[device.type])
+    events = profiled(partial(run, steps), device)
+    return sum(event.count for event in events if event.key in WAITING[device.type])

@@ -1,11 +1,12 @@
 """The table of measured speed-ups beside what the MACs promise."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
+from deepcache.metrics.operations import STEP
 
 # The contract's columns, then what else is known of a row.
 COLUMNS = [
@@ -41,11 +42,29 @@ COLUMNS = [
 # One model measured in one place and way.
 PLACE = ["model", "device", "precision", "channels_last", "latent", "batch"]
 PAPER = {"ddpm-cifar10": 0.91, "ddpm-lsun": 0.93, "ldm4g-imagenet": 0.97, "sd-v1-5": 0.81}
+# A full and a shallow step in one of those places, by kind of operation.
+OPERATION_COLUMNS = [
+    "model",
+    "device",
+    "precision",
+    "batch",
+    "branch",
+    "operation",
+    "full_seconds",
+    "shallow_seconds",
+    "macs_left",
+    "latent",
+    "guided",
+    "channels_last",
+    "threads",
+    "torch",
+    "commit",
+]
 MEGA = 2**20
 
 
-def read_speed(files: Iterable[Path]) -> pd.DataFrame:
-    """Rows of files that workflow/scripts/benchmark.py wrote, one below the other.
+def read_speed(files: Iterable[Path], columns: Sequence[str] = tuple(COLUMNS)) -> pd.DataFrame:
+    """Rows of files that workflow/scripts/benchmark.py wrote, one below the other; of its --operations, their columns.
 
     Raises:
         DeepCacheError: if a file is none of them.
@@ -53,15 +72,14 @@ def read_speed(files: Iterable[Path]) -> pd.DataFrame:
     tables = []
     for path in files:
         try:
-            table = pd.read_csv(path)
-            tables.append(table[COLUMNS])
+            tables.append(pd.read_csv(path)[list(columns)])
         except (OSError, KeyError, ValueError) as error:
             raise DeepCacheError(f"{path}: not a table of speeds ({error}); delete it and run again") from error
     return pd.concat(tables, ignore_index=True)
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """A section for each model and place, and what its rows show in words."""
+def to_markdown(table: pd.DataFrame, operations: pd.DataFrame | None = None) -> str:
+    """A section for each model and place, what its rows show in words, and where the time of its steps goes."""
     parts = ["# Speed beside MACs\n"]
     parts.append(
         "A trajectory's calls of the U-Net, random weights; text encoder, sampler and first stage are left out. "
@@ -78,6 +96,9 @@ def to_markdown(table: pd.DataFrame) -> str:
         parts.append(f"## {about['model']}, batch {about['batch']}\n\n{words}.\n")
         parts.append(_shown(rows).to_markdown(index=False, disable_numparse=True) + "\n")
         parts.append("\n".join(f"- {sentence}" for sentence in _findings(rows)) + "\n")
+        if operations is not None:
+            here = operations[(operations[PLACE] == list(place)).all(axis=1)]
+            parts += _where_time_goes(here) if len(here) else []
     return "\n".join(parts)
 
 
@@ -100,6 +121,23 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
             for row in rows.itertuples()
         ]
     )
+
+
+def _where_time_goes(operations: pd.DataFrame) -> list[str]:
+    """What a shallow step takes beyond its share of the MACs, by operation; the greatest first."""
+    table, left = operations.set_index("operation"), operations["macs_left"].iloc[0]
+    full, shallow = 1e3 * table["full_seconds"], 1e3 * table["shallow_seconds"]
+    shown = pd.DataFrame({"eager, ms": full.index, "full step": full, "shallow step": shallow})
+    shown["beyond its share of the MACs"] = shallow - left * full
+    shown = shown.drop(STEP).sort_values("beyond its share of the MACs", ascending=False)
+    return [
+        f"A shallow step has {100 * left:.1f} % of a full step's MACs and takes "
+        f"{100 * shallow[STEP] / full[STEP]:.1f} % of its time ({shallow[STEP]:.3g} of {full[STEP]:.3g} ms):\n",
+        shown.map(lambda cell: cell if isinstance(cell, str) else f"{cell:.2f}").to_markdown(
+            index=False, disable_numparse=True
+        )
+        + "\n",
+    ]
 
 
 def _findings(rows: pd.DataFrame) -> list[str]:

@@ -14,7 +14,8 @@ from matplotlib.colors import to_rgb
 from deepcache import DeepCacheError
 from deepcache.figures.pareto import LABELS, LOOKS, draw_pareto, pareto_points, read_latency
 from deepcache.figures.style import save
-from deepcache.results.beyond import EQ7, HOLD, RULE, build_beyond_table, read_sweeps
+from deepcache.results.beyond.sweeps import EQ7, HOLD, RULE, read_sweeps
+from deepcache.results.beyond.tables import build_beyond_table
 
 ROOT = Path(__file__).resolve().parents[2]
 DECIBELS = {"full": None, "uniform": 20, "eq7": 21, "chosen": 35}

@@ -6,11 +6,11 @@ import torch
 from deepcache.metrics.latency import Latency, measure
 
 
-def test_variants_are_interleaved_after_a_warm_up():
+def test_variants_are_interleaved_in_alternating_order_after_a_warm_up():
     order = []
     variants = {name: lambda name=name: order.append(name) for name in ("full", "cached")}
     found = measure(variants, 3, torch.device("cpu"))
-    assert order == ["full", "cached"] * 4
+    assert order == ["full", "cached", "cached", "full"] * 2
     assert {name: len(one.seconds) for name, one in found.items()} == {"full": 3, "cached": 3}
 
 

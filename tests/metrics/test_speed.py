@@ -13,11 +13,12 @@ from deepcache import DeepCacheError
 from deepcache.figures.speed import draw_speed
 from deepcache.metrics import speed
 from deepcache.metrics.macs import branch_macs
+from deepcache.metrics.operations import BETWEEN, KINDS, OTHER, STEP, kind_of, step_operations
 from deepcache.metrics.speed import Costs, Variant, compare_speed, make_variants
 from deepcache.metrics.waits import waits_per_step
 from deepcache.models.benchmarked import BENCHMARKED
 from deepcache.models.dummy_inputs import dummy_inputs
-from deepcache.results.speed import COLUMNS, read_speed, to_markdown
+from deepcache.results.speed import COLUMNS, OPERATION_COLUMNS, read_speed, to_markdown
 from tests.conftest import make_unet2d, make_unet2d_condition
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,35 @@ def test_times_are_those_of_the_runs():
     assert full["efficiency"] == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("aten::mkldnn_convolution", "convolution"),
+        ("aten::_scaled_dot_product_flash_attention_for_cpu", "attention"),
+        ("aten::addmm", "matrix product"),
+        ("aten::native_group_norm", "normalisation"),
+        ("aten::silu", "activation"),
+        ("aten::cat", "copying"),
+        ("aten::add", OTHER),
+    ],
+)
+def test_kinds_of_operations(name, kind):
+    assert kind_of(name) == kind
+
+
+def test_where_the_time_of_a_step_goes():
+    unet = make_unet2d_condition()
+    rows = step_operations(unet, 0, dummy_inputs(unet, 2, None, CPU, tokens=3), 3, CPU)
+    assert [row["operation"] for row in rows] == [*KINDS, OTHER, BETWEEN, STEP]
+    found = {row["operation"]: row for row in rows}
+    assert 0 < found[STEP]["shallow_seconds"] < found[STEP]["full_seconds"]
+    assert 0 < found["convolution"]["shallow_seconds"] < found["convolution"]["full_seconds"]
+    for step in ("full_seconds", "shallow_seconds"):
+        parts = sum(row[step] for row in rows if row["operation"] != STEP)
+        assert parts >= found[STEP][step] or parts == pytest.approx(found[STEP][step])
+    assert "forward" not in vars(unet)  # nothing remains
+
+
 def test_the_plug_in_has_other_branches_on_other_u_nets():
     unet = make_unet2d(layers_per_block=1)
     with pytest.raises(DeepCacheError, match="two layers a block only"):
@@ -128,7 +158,8 @@ def measured(tmp_path_factory):
     path = tmp_path_factory.mktemp("speed") / "ddpm-cifar10.csv"
     program = [sys.executable, ROOT / "workflow/scripts/benchmark.py", "--device", "cpu", "--threads", "1"]
     options = ["--resolution", "8", "--batches", "1", "2", "--intervals", "2", "--steps", "2", "--repeats", "1"]
-    subprocess.run([*program, *options, "--output", path], check=True, cwd=ROOT)
+    operations = ["--operations", path.parent / "operations.csv"]
+    subprocess.run([*program, *options, "--output", path, *operations], check=True, cwd=ROOT)
     return path
 
 
@@ -149,7 +180,9 @@ def test_benchmark_writes_the_contracts_columns(measured):
 
 def test_table_words_and_picture(measured, tmp_path):
     program = [sys.executable, ROOT / "workflow/scripts/speed.py"]
-    subprocess.run([*program, "--measured", measured, "--output", tmp_path / "speed.csv"], check=True, cwd=ROOT)
+    operations = measured.parent / "operations.csv"
+    files = ["--measured", measured, "--operations", operations, "--output", tmp_path / "speed.csv"]
+    subprocess.run([*program, *files], check=True, cwd=ROOT)
     table = pd.read_csv(tmp_path / "speed.csv")
     words = (tmp_path / "speed.md").read_text()
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
@@ -159,6 +192,12 @@ def test_table_words_and_picture(measured, tmp_path):
         for which in ("full", "ours", "pip_deepcache")
     )
     assert full["speedup"] == 1
+    profile = pd.read_csv(operations)
+    assert list(profile.columns) == OPERATION_COLUMNS
+    step = profile[(profile["batch"] == 1) & (profile["operation"] == STEP)].iloc[0]
+    assert f"takes {100 * step['shallow_seconds'] / step['full_seconds']:.1f} % of its time" in words
+    # Table 2: (6.1 + shallow) / 2 = 4.15 G at N = 2.
+    assert step["macs_left"] == pytest.approx((2 * 4.15 - 6.1) / 6.1, rel=0.05)
     gain = theirs["seconds_per_image"] / ours["seconds_per_image"]
     share = 100 * ours["bytes_cached"] / theirs["bytes_cached"]
     assert f"times faster than the authors' plug-in: {gain:.2f} in mode eager; {share:.1f} %" in words
@@ -192,7 +231,7 @@ def test_memory_that_does_not_suffice_is_said(monkeypatch, tmp_path, capsys):
     arguments = Namespace(
         models=["ddpm-cifar10"], resolution=8, batches=[1], intervals=[2], steps=2, repeats=1, modes=["eager"],
         no_plugin=True, reuses=["hold"], precision="float32", channels_last=False, seed=0, device="cpu", threads=1,
-        output=tmp_path / "speed.csv",
+        output=tmp_path / "speed.csv", operations=None,
     )  # fmt: skip
     with pytest.raises(DeepCacheError, match="ddpm-cifar10 at batch 1 does not fit into the memory"):
         benchmark.main(arguments)

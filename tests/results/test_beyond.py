@@ -10,14 +10,9 @@ import pytest
 from scipy import stats
 
 from deepcache import DeepCacheError
-from deepcache.results.beyond import (
-    beyond_markdown,
-    build_beyond_table,
-    build_gains_table,
-    half,
-    read_peers,
-    read_sweeps,
-)
+from deepcache.results.beyond.markdown import beyond_markdown
+from deepcache.results.beyond.sweeps import read_peers, read_sweeps
+from deepcache.results.beyond.tables import build_beyond_table, build_gains_table, half
 
 ROOT = Path(__file__).resolve().parents[2]
 PEAK = 255.0**2

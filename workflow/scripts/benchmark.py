@@ -10,70 +10,102 @@ from deepcache import cli
 
 
 def main(arguments) -> None:
-    """Measure one model after another, and write a row for each way to run it."""
+    """Measure one model after another; write a row for each way to run it, and where the time of its steps goes."""
     import pandas as pd
     import torch
 
     from deepcache.devices import choose_device
+    from deepcache.results.files import atomic
+    from deepcache.results.provenance import device_name, git_commit
+    from deepcache.results.speed import COLUMNS, OPERATION_COLUMNS
+
+    torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    made = {
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "precision": arguments.precision,
+        "channels_last": arguments.channels_last,
+        "torch": torch.__version__,
+        "commit": git_commit(),
+    }
+    rows, operations = [], []
+    for name in arguments.models:
+        for found in measure_model(arguments, name, device):
+            rows += [{**made, **row} for row in found[0]]
+            operations += [{**made, **row} for row in found[1]]
+    with atomic(arguments.output) as temporary:
+        pd.DataFrame(rows)[COLUMNS].to_csv(temporary, index=False)
+    if arguments.operations is not None:
+        with atomic(arguments.operations) as temporary:
+            pd.DataFrame(operations)[OPERATION_COLUMNS].to_csv(temporary, index=False)
+
+
+def measure_model(arguments, name, device):
+    """Yield for each batch the rows of all ways to run one model, and of its operations where they are wanted."""
+    import torch
+
     from deepcache.errors import DeepCacheError
     from deepcache.metrics.macs import branch_macs
+    from deepcache.metrics.operations import step_operations
     from deepcache.metrics.speed import Costs, compare_speed, make_variants
     from deepcache.models.benchmarked import BENCHMARKED, random_inputs, random_unet
     from deepcache.models.dummy_inputs import dummy_inputs
     from deepcache.progress import progress
-    from deepcache.results.files import atomic
-    from deepcache.results.provenance import device_name, git_commit
-    from deepcache.results.speed import COLUMNS
+    from deepcache.results.provenance import device_name
     from deepcache.sampling.families import PRECISIONS
 
-    torch.set_num_threads(arguments.threads)
-    device, rows = choose_device(arguments.device), []
-    made = {"device": device_name(device), "threads": torch.get_num_threads()}
-    made |= {"torch": torch.__version__, "commit": git_commit()}
-    for name in arguments.models:
-        one = BENCHMARKED[name]
-        bare = one.build()
-        # A batch of one: the ratio does not depend on it.
-        inputs = dummy_inputs(bare, 1, arguments.resolution, "meta", tokens=one.tokens)
-        costs = Costs(*branch_macs(bare, one.branch, inputs))
-        unet = random_unet(bare, arguments.seed, device, PRECISIONS[arguments.precision], arguments.channels_last)
-        for batch in arguments.batches:
-            inputs = random_inputs(unet, batch, one, arguments.resolution, arguments.seed, arguments.channels_last)
-            try:
-                variants = make_variants(
-                    unet,
-                    one.branch,
-                    inputs,
-                    arguments.steps,
-                    arguments.intervals,
-                    arguments.modes,
-                    arguments.reuses,
-                    plugin=not arguments.no_plugin,
+    one = BENCHMARKED[name]
+    bare = one.build()
+    # A batch of one: the ratio does not depend on it.
+    costs = Costs(
+        *branch_macs(bare, one.branch, dummy_inputs(bare, 1, arguments.resolution, "meta", tokens=one.tokens))
+    )
+    unet = random_unet(bare, arguments.seed, device, PRECISIONS[arguments.precision], arguments.channels_last)
+    for batch in arguments.batches:
+        inputs = random_inputs(unet, batch, one, arguments.resolution, arguments.seed, arguments.channels_last)
+        latent = "x".join(map(str, inputs["sample"].shape[1:]))
+        place = {"model": name, "batch": batch, "branch": one.branch, "latent": latent, "guided": one.guided}
+        try:
+            variants = make_variants(
+                unet,
+                one.branch,
+                inputs,
+                arguments.steps,
+                arguments.intervals,
+                arguments.modes,
+                arguments.reuses,
+                plugin=not arguments.no_plugin,
+            )
+            total = len(variants) * (arguments.repeats + 1)
+            with progress(None, f"{name} batch {batch}", unit="run", total=total) as bar:
+                rows = compare_speed(
+                    variants, costs, arguments.steps, arguments.repeats, device, lambda _, bar=bar: bar.update()
                 )
-                total = len(variants) * (arguments.repeats + 1)
-                with progress(None, f"{name} batch {batch}", unit="run", total=total) as bar:
-                    found = compare_speed(
-                        variants, costs, arguments.steps, arguments.repeats, device, lambda _, bar=bar: bar.update()
-                    )
-            except torch.OutOfMemoryError as error:
-                raise DeepCacheError(
-                    f"{name} at batch {batch} does not fit into the memory of {made['device']}: lower its batches"
-                ) from error
-            for row in found:
-                seconds = [one_run / batch for one_run in row.pop("seconds")]
-                place = {"model": name, "batch": batch, "branch": one.branch, "precision": arguments.precision}
-                place |= {
-                    "steps": arguments.steps,
-                    "repeats": arguments.repeats,
-                    "channels_last": arguments.channels_last,
-                }
-                place |= {"latent": "x".join(map(str, inputs["sample"].shape[1:])), "guided": one.guided}
-                times = pd.Series(seconds)
-                place |= {"seconds_per_image": times.median()}
-                place |= {"seconds_low": times.min(), "seconds_high": times.max()}
-                rows.append({**place, **row, **made})
-    with atomic(arguments.output) as temporary:
-        pd.DataFrame(rows)[COLUMNS].to_csv(temporary, index=False)
+            operations = []
+            if arguments.operations is not None:
+                operations = step_operations(unet, one.branch, inputs, arguments.repeats, device)
+        except torch.OutOfMemoryError as error:
+            raise DeepCacheError(
+                f"{name} at batch {batch} does not fit into the memory of {device_name(device)}: lower its batches"
+            ) from error
+        times = {"steps": arguments.steps, "repeats": arguments.repeats}
+        yield (
+            [{**place, **times, **_for_an_image(row, batch)} for row in rows],
+            [{**place, **row, "macs_left": costs.shallow / costs.full} for row in operations],
+        )
+
+
+def _for_an_image(row: dict, batch: int) -> dict:
+    from statistics import median
+
+    seconds = [one / batch for one in row["seconds"]]
+    return {
+        **row,
+        "seconds_per_image": median(seconds),
+        "seconds_low": min(seconds),
+        "seconds_high": max(seconds),
+    }
 
 
 if __name__ == "__main__":
@@ -93,4 +125,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0, help="of weights and noise")
     cli.add_device_options(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="CSV")
+    parser.add_argument("--operations", type=Path, metavar="CSV", help="where the time of a step goes, too")
     cli.run(main, parser)

@@ -11,13 +11,9 @@ from deepcache import cli
 def main(arguments) -> None:
     """Collect and write."""
     from deepcache.errors import DeepCacheError
-    from deepcache.results.beyond import (
-        beyond_markdown,
-        build_beyond_table,
-        build_gains_table,
-        read_peers,
-        read_sweeps,
-    )
+    from deepcache.results.beyond.markdown import beyond_markdown
+    from deepcache.results.beyond.sweeps import read_peers, read_sweeps
+    from deepcache.results.beyond.tables import build_beyond_table, build_gains_table
     from deepcache.results.files import atomic
 
     try:

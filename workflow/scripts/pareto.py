@@ -18,7 +18,8 @@ def main(arguments) -> None:
     from deepcache.errors import DeepCacheError
     from deepcache.figures.pareto import draw_pareto, pareto_points, read_latency
     from deepcache.figures.style import save
-    from deepcache.results.beyond import build_beyond_table, read_peers, read_sweeps
+    from deepcache.results.beyond.sweeps import read_peers, read_sweeps
+    from deepcache.results.beyond.tables import build_beyond_table
 
     try:
         macs = {model: Path(path) for model, path in (pair.split("=", 1) for pair in arguments.macs)}
