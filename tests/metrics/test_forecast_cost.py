@@ -17,7 +17,7 @@ def test_measures_the_feature_that_the_branch_keeps():
     )
     assert cost.shape == (3, 8, 16, 16)
     assert cost.bytes == {order: (order + 1) * 3 * 8 * 16 * 16 * 4 for order in (0, 1, 2)}
-    assert runs == ["shallow", "1", "2"] * 3
+    assert runs == ["shallow", "1", "2", "2", "1", "shallow", "shallow", "1", "2"]
     assert len(cost.shallow.seconds) == len(cost.forecasts[2].seconds) == 2
     assert cost.share(1) == pytest.approx(cost.forecasts[1].median / cost.shallow.median)
     assert 0 < cost.share(1) < 1
