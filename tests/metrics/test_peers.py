@@ -246,7 +246,9 @@ def test_token_merging_where_it_is_installed(compare, text_to_image, tmp_path, m
         assert np.shape(one["clip_score"]) == np.shape(one["squared_error"]) == (2, 2)
         assert one["fid"] is None
     ratio = float(merging["label"].rpartition(" ")[2])
-    assert ratios == [0.25, 0.5, 0.5, 0.25, 0.25, 0.5] + [ratio] * 2, "a warm-up and two repetitions of each, then both seeds of one"
+    assert ratios == [0.25, 0.5, 0.5, 0.25, 0.25, 0.5] + [ratio] * 2, (
+        "a warm-up and two repetitions of each, then both seeds of one"
+    )
     assert not hooks
 
 
