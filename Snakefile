@@ -12,9 +12,6 @@ import sys
 sys.path.insert(0, workflow.basedir)
 # Jobs run with this Python, also where .venv is not activated; conda environments come before it.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
-# Else glibc hands the memory of large tensors back after every operation, for up to a third of the time on a CPU.
-os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 2**20))
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**31 - 1))
 
 
 if "suite" not in config:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from deepcache.allocator import keep_memory
 from deepcache.errors import DeepCacheError
 from deepcache.progress import LOG_INTERVAL
 
@@ -61,6 +62,7 @@ def positive(text: str) -> int:
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Parse the arguments and call `main`; a DeepCacheError becomes one line on stderr and exit status 1."""
     arguments = parser.parse_args()
+    keep_memory()
     terminal = sys.stderr
     try:
         if arguments.log is not None:

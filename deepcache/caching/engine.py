@@ -15,6 +15,7 @@ from deepcache.caching.online import OnlineSchedule
 from deepcache.caching.passes import Tap, full_pass, shallow_pass
 from deepcache.caching.reuse import Hold, Reuse
 from deepcache.caching.shallow import check_unpatched, shallow_view
+from deepcache.caching.writes import Writes
 from deepcache.errors import DeepCacheError
 
 logger = logging.getLogger(__name__)
@@ -108,12 +109,15 @@ class DeepCache:
             kept.layers == len(block.resnets) if getattr(block, "has_cross_attention", False) else kept.whole
             for block, kept in zip(self.unet.down_blocks, cut.down, strict=False)
         )
-        view, tap = shallow_view(self.unet, cut), Tap(self._observe if self.execution.eager else None)
+        view = shallow_view(self.unet, cut)
+        eager = self.execution.eager
+        writes = Writes() if eager else None  # else the copies are part of what is compiled or recorded
+        tap = Tap(self._observe if eager else None, writes)
         self._full_forward = getattr(self.unet, self._slot())
         self._full_pass, self._shallow_pass = self.execution.prepare(
             # Where every step is full, nothing is cached.
             full_pass(self._full_forward, None if self.interval == 1 else tap),
-            shallow_pass(view),
+            shallow_pass(view, writes),
             device=next(self.unet.parameters()).device,
         )
         self._view = view

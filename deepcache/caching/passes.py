@@ -2,9 +2,12 @@
 
 import types
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import nn
+
+from deepcache.caching.writes import Writes
 
 
 class Tap:
@@ -12,17 +15,20 @@ class Tap:
 
     Args:
         deliver: called with the feature at once, so that an older one need not outlive it; else the pass returns it.
+        writes: knows whether the feature must be copied; else it always is.
     """
 
-    def __init__(self, deliver: Callable[[torch.Tensor], None] | None = None):
+    def __init__(self, deliver: Callable[[torch.Tensor], None] | None = None, writes: Writes | None = None):
         self.deliver = deliver
+        self.writes = writes
         self.open = False  # somebody may call the layer alone, outside of a pass
         self.feature: torch.Tensor | None = None
 
     def __call__(self, module: nn.Module, args: tuple, output) -> None:
-        """Keep a copy: FreeU and adapters write into the tensor afterwards."""
+        """Keep what FreeU and the like do not write into afterwards."""
         if self.open:
-            feature = (output[0] if isinstance(output, tuple) else output).clone()
+            feature = output[0] if isinstance(output, tuple) else output
+            feature = feature.clone() if self.writes is None else self.writes.kept(feature)
             if self.deliver is None:
                 self.feature = feature
             else:
@@ -37,7 +43,8 @@ def full_pass(forward: Callable, tap: Tap | None) -> Callable:
             return forward(*args, **kwargs), None
         tap.open = True
         try:
-            output = forward(*args, **kwargs)
+            with tap.writes or nullcontext():
+                output = forward(*args, **kwargs)
         finally:
             tap.open = False
             feature, tap.feature = tap.feature, None
@@ -46,13 +53,17 @@ def full_pass(forward: Callable, tap: Tap | None) -> Callable:
     return _with_own_code(full)
 
 
-def shallow_pass(view: nn.Module) -> Callable:
-    """Make (feature, arguments of the U-Net) -> its output, of a view as `shallow_view` builds it."""
+def shallow_pass(view: nn.Module, writes: Writes | None = None) -> Callable:
+    """Make (feature, arguments of the U-Net) -> its output, of a view as `shallow_view` builds it.
+
+    The feature is left as it is; `writes` as in `Tap`.
+    """
 
     def shallow(feature, *args, **kwargs):
-        view.mid_block.feature = feature.clone()  # as in the tap
+        view.mid_block.feature = feature.clone() if writes is None else writes.given(feature)
         try:
-            return view.forward(*args, **kwargs)
+            with writes or nullcontext():
+                return view.forward(*args, **kwargs)
         finally:
             view.mid_block.feature = None
 
