@@ -128,3 +128,13 @@ def extra_large(folder: Path) -> StableDiffusionXLPipeline:
             **encoders,
         )
     )
+
+
+def generate(pipe, num_steps=4, **options):
+    """The latents that the pipeline makes of a prompt, with guidance."""
+    generator = torch.Generator().manual_seed(3)
+    if isinstance(pipe, StableDiffusionImg2ImgPipeline):
+        options = {"image": torch.linspace(0, 1, 3 * 16 * 16).reshape(1, 3, 16, 16), **options}
+    else:
+        options = {"height": 16, "width": 16, **options}
+    return pipe("a b", num_inference_steps=num_steps, output_type="latent", generator=generator, **options).images

@@ -1,4 +1,4 @@
-"""torch-fidelity's Inception with random weights, in the form of its file; programs, run in this process."""
+"""torch-fidelity's Inception and torchvision's AlexNet with random weights; programs, run in this process."""
 
 import io
 import runpy
@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+from torchvision.models import alexnet
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +36,23 @@ def inception(tmp_path_factory) -> Path:
                 nn.init.kaiming_normal_(layer.weight)
     folder = tmp_path_factory.mktemp("inception")
     torch.save(model.state_dict(), folder / URL_INCEPTION_V3.rpartition("/")[2])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trunk() -> nn.Module:
+    """torchvision's AlexNet with random weights under which the features neither vanish nor explode."""
+    model, generator = alexnet(), torch.Generator().manual_seed(0)
+    for layer in model.features:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, generator=generator)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def trunk_folder(trunk, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("alexnet")
+    torch.save(trunk.state_dict(), folder / "alexnet-owt-7be5be79.pth")
     return folder
 
 

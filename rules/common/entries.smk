@@ -1,0 +1,75 @@
+# Entries of checkpoints, datasets and references in the config: their files, and themselves as options of programs.
+import shlex
+
+
+def from_sources(*sources):
+    """The checkpoints from these sources, as a wildcard's pattern; one that matches nothing, if there are none."""
+    return "|".join(name for name, one in config["checkpoints"].items() if one["source"] in sources) or "$^"
+
+
+def checkpoint_folder(name):
+    """Where a checkpoint lies, or is put."""
+    if name in MADE:
+        return f"{RESULTS}/checkpoints/{name}"
+    return config["checkpoints"][name].get("folder", f"results/downloads/{name}")
+
+
+def checkpoint_files(wildcards):
+    """The files of a checkpoint that lies in its folder already."""
+    folder = checkpoint_folder(wildcards.checkpoint)
+    files = config["checkpoints"][wildcards.checkpoint].get("sha256", {})
+    return [folder] if wildcards.checkpoint in MADE or not files else [f"{folder}/{file}" for file in files]
+
+
+def train_options(name):
+    """What the config says of a training, as options of train.py."""
+    entry = config["checkpoints"][name]
+    return shlex.join(["--model", name, *options_of(entry, "steps", "seed")])
+
+
+def random_options(name):
+    """A checkpoint's entry in the config as options of random_checkpoint.py."""
+    return shlex.join(options_of(config["checkpoints"][name], "architecture", "seed", "sample_size"))
+
+
+def options_of(entry, *keys):
+    """Keys of an entry as a program's options of the same names."""
+    pairs = [(f"--{key.replace('_', '-')}", str(entry[key])) for key in keys if key in entry]
+    return [word for pair in pairs for word in pair]
+
+
+def checksum_options(entry):
+    digests = entry.get("sha256", {})
+    return ["--sha256", *(f"{file}={digest}" for file, digest in digests.items())] if digests else []
+
+
+def checkpoint_options(name):
+    """A checkpoint's entry in the config as options of checkpoint.py."""
+    entry = config["checkpoints"][name]
+    own = {"hub": ["repository", "revision"], "url": ["url", "convert"]}.get(entry["source"], [])
+    options = ["--name", name, "--folder", checkpoint_folder(name), *options_of(entry, "source", "licence", *own)]
+    if entry["source"] == "hub" and "include" in entry:
+        options += ["--include", *entry["include"]]
+    return shlex.join(options if name in MADE else [*options, *checksum_options(entry)])
+
+
+def dataset_options(name):
+    """A dataset's entry in the config as options of dataset.py."""
+    entry = config["datasets"][name]
+    own = {
+        "local": ["folder"],
+        "url": ["url", "member"],
+        "random": ["images", "image_size", "seed"],
+    }.get(entry["source"], [])
+    # Downloads serve every suite; what a suite makes up is its own.
+    downloads = f"{RESULTS}/datasets" if entry["source"] == "random" else "results/downloads"
+    options = ["--name", name, "--downloads", downloads]
+    options += options_of(entry, "source", "format", "licence", *own)
+    options += ["--unpack"] if entry["source"] == "url" and entry.get("unpack") else []
+    options += checksum_options(entry) if entry["source"] in ("url", "local") else []
+    return shlex.join(options)
+
+
+def reference_options(name):
+    """A reference's entry in the config as options of reference_statistics.py."""
+    return shlex.join(options_of(config["references"][name], "extractor", "image_size", "crop", "images", "features"))

@@ -1,0 +1,61 @@
+# Sample grids, and files as the report shows them.
+import shlex
+
+from deepcache.results.runs import Run
+from deepcache.results.timing import timed_variant
+
+
+def grid_runs(name):
+    """(label, run) for each method of a picture: the rows of its table that it shows, the first seed."""
+    grid = config["sample_grids"][name]
+    layout = LAYOUTS[grid["table"]]
+    model = grid.get("model", None if "where" in grid else config["tables"][grid["table"]]["model"])
+    found = {}
+    for row in layout["rows"]:
+        if any(row["labels"].get(key) not in values for key, values in grid.get("where", {}).items()):
+            continue
+        for column, paths in row["runs"].items():
+            run = Run.parse(paths[0])
+            if model in (None, run.model) and grid.get("run", column) == column:
+                label = grid.get("label", "{method}").format_map({"method": run.method.slug, **row["labels"]})
+                found.setdefault(paths[0], label)
+    return [(label, Run.parse(path)) for path, label in found.items()]
+
+
+def grid_prompts(wildcards):
+    """The prompts of a picture that shows them; none otherwise."""
+    (_, run), *_ = grid_runs(wildcards.grid)
+    prompts = config["models"][run.model].get("prompts")
+    return dataset_manifest(prompts) if config["sample_grids"][wildcards.grid].get("prompts") else []
+
+
+def grid_latency(wildcards):
+    """The times of a picture that shows them; none otherwise."""
+    grid = config["sample_grids"][wildcards.grid]
+    return latency_file(LAYOUTS[grid["table"]]) if grid.get("seconds") else []
+
+
+def grid_options(wildcards, input):
+    """What else a picture shows, as options of sample_grid.py."""
+    options = ["--prompts", str(input.prompts)] if input.prompts else []
+    if input.latency:
+        layout = LAYOUTS[config["sample_grids"][wildcards.grid]["table"]]
+        variants = [timed_variant(layout, run) for _, run in grid_runs(wildcards.grid)]
+        options += ["--latency", str(input.latency), "--variants", *variants]
+    return shlex.join(options)
+
+
+def grids_of(table):
+    """The pictures that belong to a table."""
+    return [f"{RESULTS}/figures/{name}.png" for name, grid in config["sample_grids"].items() if grid["table"] == table]
+
+
+def in_report(item, path):
+    """A file as the report shows it; its caption is read when the report is made, and redoes nothing else."""
+    return report(
+        path,
+        caption=os.path.abspath(f"{RESULTS}/report/captions/{item.name}.rst"),
+        category=item.category,
+        subcategory=item.subcategory,
+        labels=item.labels,
+    )

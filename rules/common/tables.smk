@@ -1,0 +1,45 @@
+# The files of tables, and those that they are read from.
+import re
+
+from deepcache.results.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, fidelity_runs, paired_runs
+
+
+def table_file(name):
+    """table2 -> results/<suite>/tables/table02.csv; a table of another name has the same in its file."""
+    number = re.fullmatch("table([0-9]+)", name)
+    return f"{RESULTS}/tables/{f'table{int(number[1]):02d}' if number else name}.csv"
+
+
+def table_inputs(layout):
+    """The files that a table's cells are read from."""
+    runs = [f"{RESULTS}/{run.path}/run.json" for run in layout_runs(layout)]
+    metrics = [f"{RESULTS}/{run.path}/metrics.json" for run in layout_runs(layout, FROM_METRICS)]
+    paired = [f"{RESULTS}/{run.path}/paired.json" for run in paired_runs(layout)]
+    clip = [f"{RESULTS}/{run.path}/clip_score.json" for run in layout_runs(layout, FROM_CLIP)]
+    fidelity = [f"{RESULTS}/{run.path}/paired_fidelity.json" for run in fidelity_runs(layout)]
+    macs = sorted({f"{RESULTS}/macs/{run.model}.json" for run in layout_runs(layout, ("macs_g",))})
+    latency = latency_file(layout)
+    memory = sorted({f"{RESULTS}/memory/{run.model}.json" for run in layout_runs(layout, FROM_MEMORY)})
+    return [*runs, *metrics, *paired, *clip, *fidelity, *macs, *latency, *memory]
+
+
+def kept_results(layout):
+    """All that a table rests on: asked for by name, or Snakemake would not notice that a shard is lost."""
+    runs = layout_runs(layout)
+    shards = [shard for run in runs for shard in shard_paths(f"{RESULTS}/{run.path}", run.model)]
+    return [*table_inputs(layout), *shards]
+
+
+def summary_tables():
+    """What the summary says of each table, and where it lies."""
+    named = {
+        name: {
+            "title": layout["title"],
+            "path": table_file(name),
+            "published": layout["published"],
+            "latency": latency_file(layout),
+        }
+        for name, layout in LAYOUTS.items()
+    }
+    diversity = {"title": f"Diversity: {config['diversity']['title']}", "path": f"{RESULTS}/tables/diversity.csv"}
+    return {**named, "diversity": diversity}

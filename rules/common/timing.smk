@@ -1,0 +1,31 @@
+# What the jobs that have the machine to themselves time.
+from deepcache.results.layout import timed_variants
+
+
+def timed_together(group):
+    """What one latency job times for all tables of its group, uncached first."""
+    layouts = [layout for layout in LAYOUTS.values() if layout["timing"].get("group") == group]
+    variants = list(dict.fromkeys(variant for layout in layouts for variant in timed_variants(layout)))
+    return sorted(variants, key=lambda variant: Path(variant).name != "full")
+
+
+def timed_models(wildcards):
+    """Models that a latency job times, in order."""
+    return sorted({variant.split("/")[0] for variant in timed_together(wildcards.group)})
+
+
+def timed_plans(wildcards):
+    """Of what a latency job times, the plans of chosen schedules, by variant."""
+    plans = {variant: plan_file(*variant.split("/")) for variant in timed_together(wildcards.group)}
+    return {variant: plan for variant, plan in plans.items() if plan}
+
+
+def timed_prompts(wildcards):
+    """Of these, the prompts of those that take some."""
+    models = {model: config["models"][model].get("prompts") for model in timed_models(wildcards)}
+    return {model: prompts for model, prompts in models.items() if prompts is not None}
+
+
+def latency_file(layout):
+    """Where a table's times stand; none where it shows no times."""
+    return [f"{RESULTS}/latency/{layout['timing']['group']}.json"] if timed_variants(layout) else []

@@ -1,0 +1,64 @@
+"""Stable Diffusion checkpoints in small, and what is asked of them."""
+
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+)
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from deepcache.models.clip_vocabulary import clip_tokenizer
+from deepcache.models.paper_pipelines import SD_SCHEDULER
+from tests.conftest import make_unet2d_condition
+
+SCRIPT = Path(__file__).resolve().parents[2] / "workflow/scripts/generate.py"
+PROMPTS = ["a seven", "a handwritten two", "three"]
+TASKS = {
+    "text-to-image": (),
+    "image-to-image": ("--images", "images"),
+    "inpainting": ("--images", "images", "--masks", "masks"),
+}
+FIRST_STAGE = {
+    "block_out_channels": (8, 16),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "latent_channels": 4,
+    "norm_num_groups": 4,
+}
+UNET = {  # six branches
+    "sample_size": 8,
+    "block_out_channels": (8, 16),
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+}
+TEXT = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def save(folder, pipeline_class=StableDiffusionPipeline, vae=None, **changes):
+    """A Stable Diffusion checkpoint in small, for images of 16x16 pixels."""
+    torch.manual_seed(0)
+    pipeline = pipeline_class(
+        vae=vae or AutoencoderKL(**FIRST_STAGE),
+        text_encoder=CLIPTextModel(CLIPTextConfig(vocab_size=600, bos_token_id=598, eos_token_id=599, **TEXT)),
+        tokenizer=clip_tokenizer(600),
+        unet=make_unet2d_condition(**UNET, **changes),
+        scheduler=PNDMScheduler(**SD_SCHEDULER),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def full(passes):
+    """Indices of the full ones."""
+    return [index for index, one in enumerate(passes) if one]
+
+
+def content(folder):
+    """Bytes of each image."""
+    return {path.name: path.read_bytes() for path in Path(folder).glob("*.png")}
