@@ -43,12 +43,18 @@ class Execution:
         """Whether passes run as they are."""
         return self.compile is False and not self.graph
 
-    def prepare(self, *passes: Callable, device: torch.device) -> list[Callable]:
+    def prepare(self, full: Callable, shallow: Callable | None = None, *, device: torch.device) -> list[Callable]:
         """Make the passes of one U-Net ready; they run one after another, never side by side.
+
+        Args:
+            full: see `full_pass`.
+            shallow: see `shallow_pass`, if there is one.
+            device: where they run.
 
         Raises:
             DeepCacheError: if graphs are wanted where there is no CUDA device.
         """
+        passes = [full] if shallow is None else [full, shallow]
         if self.compile is not False:
             options = self.compile if isinstance(self.compile, dict) else {}
             passes = [torch.compile(one, **{"fullgraph": True, **options}) for one in passes]
@@ -56,5 +62,6 @@ class Execution:
             if device.type != "cuda":
                 raise DeepCacheError(f"graph=True needs a CUDA device, and this U-Net is on {device.type!r}")
             recorder = CudaRecorder()
-            passes = [Graphed(one, recorder) for one in passes]
-        return list(passes)
+            # The shallow pass's first argument is the feature, which stays from one full step to the next.
+            passes = [Graphed(one, recorder, steady) for one, steady in zip(passes, (0, 1), strict=False)]
+        return passes

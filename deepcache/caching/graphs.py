@@ -1,8 +1,9 @@
 """CUDA graphs: a pass is recorded once for each set of shapes and replayed, so that launching costs next to nothing."""
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch.utils import _pytree as pytree
@@ -26,6 +27,18 @@ class Recording:
     inputs: list[torch.Tensor]
     output: object
     replay: Callable[[], None]
+    _sources: dict[int, tuple[weakref.ref, int]] = field(default_factory=dict)
+
+    def holds(self, index: int, tensor: torch.Tensor) -> bool:
+        """Whether an input has this very tensor's values since the last time this was asked; from now on it has."""
+        if tensor.is_inference():  # has no version
+            self._sources.pop(index, None)
+            return False
+        source, version = self._sources.get(index, (None, None))
+        if source is not None and source() is tensor and version == tensor._version:
+            return True
+        self._sources[index] = (weakref.ref(tensor), tensor._version)
+        return False
 
 
 class Graphed:
@@ -37,11 +50,16 @@ class Graphed:
     Args:
         function: takes and returns tensors, in any nesting; what else it takes belongs to the shapes.
         record: (function of no arguments) -> (its output, how to replay it).
+        steady: so many of its first tensors are changed by torch's operations alone, not by somebody else's graph. They
+            are copied only where they are others than in the call before.
     """
 
-    def __init__(self, function: Callable, record: Callable[[Callable[[], object]], tuple[object, Callable]]):
+    def __init__(
+        self, function: Callable, record: Callable[[Callable[[], object]], tuple[object, Callable]], steady: int = 0
+    ):
         self._function = function
         self._record = record
+        self._steady = steady
         self._recordings: OrderedDict[tuple, Recording] = OrderedDict()
 
     def __call__(self, *args, **kwargs):
@@ -61,8 +79,9 @@ class Graphed:
                 self._recordings.popitem(last=False)
         self._recordings.move_to_end(key)
         recording = self._recordings[key]
-        for place, tensor in zip(recording.inputs, tensors, strict=True):
-            place.copy_(tensor, non_blocking=True)
+        for index, (place, tensor) in enumerate(zip(recording.inputs, tensors, strict=True)):
+            if index >= self._steady or not recording.holds(index, tensor):
+                place.copy_(tensor, non_blocking=True)
         recording.replay()
         return _copied(recording.output)
 

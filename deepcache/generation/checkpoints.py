@@ -52,16 +52,22 @@ def find_checkpoint(place: str | Path) -> tuple[Path, dict[str, str]]:
     return place, {path.relative_to(place).as_posix(): sha256(path) for path in bar}
 
 
-def _check_index(folder: Path) -> None:
+def _read_index(folder: Path) -> dict:
     index = folder / "model_index.json"
     try:
         content = json.loads(index.read_text())
-        kind, parts = content["_class_name"], list(content)
+        content["_class_name"]  # a KeyError counts as unreadable
     except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(
             f"{index}: cannot be read, so this is no diffusers checkpoint ({reason(error)})"
         ) from error
-    if "unet" not in parts:
+    return content
+
+
+def _check_index(folder: Path) -> None:
+    index, content = folder / "model_index.json", _read_index(folder)
+    kind = content["_class_name"]
+    if "unet" not in content:
         raise DeepCacheError(f"{index}: {kind} has no U-Net: DeepCache needs skip connections")
     if kind not in PIPELINES:
         raise DeepCacheError(f"{index}: {kind} is not among the known pipelines ({', '.join(PIPELINES)})")
@@ -71,8 +77,10 @@ def load_pipeline(folder: str | Path, task: str, device: str | torch.device, dty
     """Load a checkpoint as the pipeline of a task; the safety checker is as the checkpoint has it.
 
     Raises:
-        DeepCacheError: if diffusers cannot load it, or its U-Net is made for another task.
+        DeepCacheError: if diffusers cannot load it, or it is made for another task.
     """
+    if task == "text-to-image" and _read_index(Path(folder)).get("requires_aesthetics_score"):
+        raise DeepCacheError(f"{folder}: it refines images and makes none from noise: give --images")
     try:
         pipeline = TASKS[task].from_pretrained(folder, dtype=dtype, local_files_only=True)
     except Exception as error:  # of many kinds where files are missing or damaged

@@ -7,6 +7,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from deepcache.data.reasons import reason
 from deepcache.errors import DeepCacheError
 from deepcache.results.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, candidates, resolve_method
 from deepcache.results.runs import Method, Sampler
@@ -15,25 +16,33 @@ IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
 PROMPTS = ("partiprompts", "coco", "text")
 
 
-def extend(config: dict, root: str | Path) -> dict:
+def extend(config: dict, root: str | Path, above: tuple[Path, ...] = ()) -> dict:
     """Merge a config over the one that its key `extends` names, which may itself extend another.
 
     Args:
         config: may name a file, relative to `root`. Mappings are merged key by key, everything else replaces what was
             there; a key set to null is removed.
         root: the project's folder.
+        above: the files through which this one was reached.
 
     Raises:
-        DeepCacheError: if the file cannot be read.
+        DeepCacheError: if the file cannot be read, is no mapping, or extends itself.
     """
     if "extends" not in config:
         return config
-    path = Path(root, config["extends"])
+    if not isinstance(config["extends"], str):
+        raise DeepCacheError(f"config: extends: {config['extends']!r} is no path of a file")
+    path = Path(root, config["extends"]).resolve()
+    if path in above:
+        raise DeepCacheError(f"config: extends: {path} extends itself, by way of {above[-1]}")
     try:
         base = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise DeepCacheError(f"config: extends: {path} cannot be read ({error})") from error
-    return _merged(extend(base, root), {key: value for key, value in config.items() if key != "extends"})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DeepCacheError(f"config: extends: {path} cannot be read ({reason(error)})") from error
+    if not isinstance(base, dict):
+        raise DeepCacheError(f"config: extends: {path} holds no keys")
+    own = {key: value for key, value in config.items() if key != "extends"}
+    return _merged(extend(base, root, (*above, path)), own)
 
 
 def _merged(base: dict, over: dict) -> dict:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepcache import DeepCache, DeepCacheError, Forecast
 from deepcache.caching.graphs import KEPT, CudaRecorder, Graphed
@@ -157,6 +158,18 @@ class Replays:
         return output, replay
 
 
+class CountCopies(TorchDispatchMode):
+    """Counts the tensors that are copied into others."""
+
+    def __init__(self):
+        super().__init__()
+        self.into = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.into += func is torch.ops.aten.copy_.default
+        return func(*args, **(kwargs or {}))
+
+
 def double(x, *, add=0.0, mode="sum"):
     return (2 * x + add,)
 
@@ -184,6 +197,28 @@ def test_graphed_keeps_the_latest_shapes():
     for size in (*range(1, KEPT + 2), KEPT + 1, 1):
         assert graphed(torch.ones(size))[0].tolist() == [2.0] * size
     assert recorder.recorded == KEPT + 2  # the first one was forgotten
+
+
+@torch.no_grad()
+def test_what_stays_is_copied_once():
+    recorder = Replays()
+    graphed = Graphed(lambda feature, x: (feature + x,), recorder, steady=1)
+    feature, zero, one = torch.full((3,), 2.0), torch.zeros(3), torch.ones(3)
+    assert graphed(feature, zero)[0].tolist() == [2.0] * 3
+    with CountCopies() as copies:
+        assert graphed(feature, one)[0].tolist() == [3.0] * 3
+        assert copies.into == 1 + 1, "of x, and by the stand-in of its output"
+    feature += 1
+    assert graphed(feature, zero)[0].tolist() == [3.0] * 3, "written into"
+    assert graphed(feature.clone() + 1, zero)[0].tolist() == [4.0] * 3, "another one"
+    assert graphed(feature, zero)[0].tolist() == [3.0] * 3, "the first one again"
+    with torch.inference_mode():
+        unversioned = feature * 2
+        assert graphed(unversioned, zero)[0].tolist() == [6.0] * 3
+        unversioned += 1
+        assert graphed(unversioned, zero)[0].tolist() == [7.0] * 3
+    assert graphed(feature, zero)[0].tolist() == [3.0] * 3
+    assert recorder.recorded == 1
 
 
 def test_graphed_refuses_gradients():

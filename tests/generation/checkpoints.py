@@ -5,10 +5,13 @@ from pathlib import Path
 import torch
 from diffusers import (
     AutoencoderKL,
+    EulerDiscreteScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
 )
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.paper_pipelines import SD_SCHEDULER
@@ -49,6 +52,33 @@ def save(folder, pipeline_class=StableDiffusionPipeline, vae=None, **changes):
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def save_sdxl(folder, refiner=False):
+    """Stable Diffusion XL in small; its refiner has one text encoder and takes five numbers, one of them a score."""
+    torch.manual_seed(0)
+    text = CLIPTextConfig(vocab_size=600, bos_token_id=598, eos_token_id=599, projection_dim=16, **TEXT)
+    kind, own = StableDiffusionXLPipeline, {"text_encoder": CLIPTextModel(text), "tokenizer": clip_tokenizer(600)}
+    if refiner:
+        kind = StableDiffusionXLImg2ImgPipeline
+        own = {"text_encoder": None, "tokenizer": None, "requires_aesthetics_score": True}
+    pipeline = kind(
+        vae=AutoencoderKL(**FIRST_STAGE),
+        text_encoder_2=CLIPTextModelWithProjection(text),
+        tokenizer_2=clip_tokenizer(600),
+        unet=make_unet2d_condition(
+            **UNET,
+            cross_attention_dim=16 if refiner else 32,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=(5 if refiner else 6) * 8 + 16,
+        ),
+        scheduler=EulerDiscreteScheduler(steps_offset=1),
+        add_watermarker=False,
+        **own,
     )
     pipeline.save_pretrained(folder)
     return folder

@@ -8,19 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from diffusers import (
-    AutoencoderKL,
-    EulerDiscreteScheduler,
-    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
 from PIL import Image
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from deepcache.models.clip_vocabulary import clip_tokenizer
-from tests.conftest import make_unet2d_condition
-from tests.generation.checkpoints import FIRST_STAGE, PROMPTS, SCRIPT, TEXT, UNET, save
+from tests.generation.checkpoints import PROMPTS, SCRIPT, save, save_sdxl
 
 
 @pytest.fixture(scope="module")
@@ -30,27 +23,7 @@ def sd(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sdxl(tmp_path_factory):
-    torch.manual_seed(0)
-    text = CLIPTextConfig(vocab_size=600, bos_token_id=598, eos_token_id=599, projection_dim=16, **TEXT)
-    pipeline = StableDiffusionXLPipeline(
-        vae=AutoencoderKL(**FIRST_STAGE),
-        text_encoder=CLIPTextModel(text),
-        text_encoder_2=CLIPTextModelWithProjection(text),
-        tokenizer=clip_tokenizer(600),
-        tokenizer_2=clip_tokenizer(600),
-        unet=make_unet2d_condition(
-            **UNET,
-            cross_attention_dim=32,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=6 * 8 + 16,
-        ),
-        scheduler=EulerDiscreteScheduler(steps_offset=1),
-        add_watermarker=False,
-    )
-    folder = tmp_path_factory.mktemp("sdxl")
-    pipeline.save_pretrained(folder)
-    return folder
+    return save_sdxl(tmp_path_factory.mktemp("sdxl"))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from diffusers import (
 )
 from PIL import Image
 
-from tests.generation.checkpoints import FIRST_STAGE, SCRIPT, save
+from tests.generation.checkpoints import FIRST_STAGE, PROMPTS, SCRIPT, full, save, save_sdxl
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,14 @@ def test_other_checkpoints_are_refused_in_one_line(sd, refused):
     Path("other").mkdir()
     Path("other/model_index.json").write_text(json.dumps({**index, "_class_name": "LDMPipeline"}))
     assert refused("other").startswith("other/model_index.json: LDMPipeline is not among the known pipelines (Stable")
+
+
+def test_a_refiner_takes_images_alone(generate, refused, tmp_path, passes):
+    refiner = save_sdxl(tmp_path / "refiner", refiner=True)
+    assert refused(refiner) == f"{refiner}: it refines images and makes none from noise: give --images"
+    images, _ = generate(refiner, "--images", "images", "--strength", "0.5", "--cache-interval", "2")
+    assert images.shape[0] == len(PROMPTS)
+    assert full(passes) == [0, 2]
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "no config", "another shape"])

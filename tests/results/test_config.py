@@ -209,8 +209,26 @@ def test_a_suite_extends_another(tmp_path):
     (tmp_path / "middle.yaml").write_text("extends: base.yaml\na: {y: [3]}\n")
     config = {"extends": "middle.yaml", "a": {"x": {"deeper": 1}, "z": None}, "d": 4}
     assert extend(config, tmp_path) == {"a": {"x": {"deeper": 1}, "y": [3]}, "b": {"c": 1}, "d": 4}
-    with pytest.raises(DeepCacheError, match=r"config: extends: .*none\.yaml cannot be read"):
-        extend({"extends": "none.yaml"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, r"/a\.yaml cannot be read \(.*No such file"),
+        ({"a": "x: ["}, r"/a\.yaml cannot be read \(while parsing"),
+        ({"a": ""}, r"/a\.yaml holds no keys$"),
+        ({"a": "- x"}, r"/a\.yaml holds no keys$"),
+        ({"a": "extends: 5"}, "5 is no path of a file$"),
+        ({"a": "extends: a.yaml"}, r"/a\.yaml extends itself, by way of .*/a\.yaml$"),
+        ({"a": "extends: b.yaml", "b": "extends: a.yaml"}, r"/a\.yaml extends itself, by way of .*/b\.yaml$"),
+    ],
+)
+def test_what_cannot_be_extended_is_one_line(tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with pytest.raises(DeepCacheError, match=f"^config: extends: .*{message}") as error:
+        extend({"extends": "a.yaml"}, tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_configs_declare_the_branches_that_the_models_have():
