@@ -1,11 +1,12 @@
 """Multiply-accumulate operations (MACs) of convolutions and linear layers, as the paper reports them.
 
-Norms, activations, resampling and attention's products of activations are not counted. The paper's numbers differ by
-up to 0.4 %, most of them upwards; one more operation for each bias and each SiLU gives those of Stable Diffusion and
-BK-SDM to the last digit. fvcore does the counting: it traces one forward. A model on the device "meta" has shapes but
-no weights, and is counted in about a second.
+Norms, activations, resampling and, unless asked for, attention's products of activations are not counted. The paper's
+numbers differ by up to 0.4 %, most of them upwards; one more operation for each bias and each SiLU gives those of
+Stable Diffusion and BK-SDM to the last digit. fvcore does the counting: it traces one forward. A model on the device
+"meta" has shapes but no weights, and is counted in about a second.
 """
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -58,7 +59,7 @@ def compute_macs(
 
 
 def count_ops_and_params(
-    model: nn.Module, inputs: tuple | dict | torch.Tensor, layer_wise: bool = False
+    model: nn.Module, inputs: tuple | dict | torch.Tensor, layer_wise: bool = False, attention: bool = False
 ) -> tuple[int, int] | tuple[int, int, dict[str, int]]:
     """Count one forward of any module. The module is left as it was: training mode, hooks and buffers.
 
@@ -66,6 +67,7 @@ def count_ops_and_params(
         model: the module; it runs once, in evaluation mode.
         inputs: its positional arguments (a tuple, or a lone tensor) or its keyword arguments (a dict), on its device.
         layer_wise: also count by module.
+        attention: also count the two products of scaled dot-product attention, as the paper does not.
 
     Returns:
         (MACs, parameters), and with `layer_wise` (MACs, parameters, MACs by module name), where a module's count
@@ -80,7 +82,7 @@ def count_ops_and_params(
     tensors = tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
     traceable = _TraceableOnMeta() if any(tensor.is_meta for tensor in tensors) else nullcontext()
     with _left_as_it_was(model), torch.no_grad(), traceable:
-        by_module = _analysis(_TensorsOnly(model, leaves, structure), tensors).by_module()
+        by_module = _analysis(_TensorsOnly(model, leaves, structure), tensors, attention).by_module()
     params = sum(parameter.numel() for parameter in model.parameters())
     macs = int(by_module[""])
     if not layer_wise:
@@ -89,13 +91,16 @@ def count_ops_and_params(
     return macs, params, inside
 
 
-def branch_macs(unet: nn.Module, branch: int, inputs: tuple | dict | torch.Tensor) -> tuple[float, float]:
+def branch_macs(
+    unet: nn.Module, branch: int, inputs: tuple | dict | torch.Tensor, attention: bool = False
+) -> tuple[float, float]:
     """Count a full pass and the shallow pass of a branch.
 
     Args:
         unet: a diffusers U-Net with skip connections.
         branch: from 0; the paper counts from 1.
         inputs: its arguments, as `dummy_inputs` makes them or otherwise.
+        attention: see `count_ops_and_params`.
 
     Returns:
         (full, shallow) in G MACs (1e9), for the batch of `inputs`.
@@ -103,12 +108,12 @@ def branch_macs(unet: nn.Module, branch: int, inputs: tuple | dict | torch.Tenso
     Raises:
         DeepCacheError: if there is no such branch, or the U-Net cannot be cut.
     """
-    full, shallow = branches_macs(unet, [branch], inputs)
+    full, shallow = branches_macs(unet, [branch], inputs, attention)
     return full, shallow[branch]
 
 
 def branches_macs(
-    unet: nn.Module, branches: Iterable[int], inputs: tuple | dict | torch.Tensor
+    unet: nn.Module, branches: Iterable[int], inputs: tuple | dict | torch.Tensor, attention: bool = False
 ) -> tuple[float, dict[int, float]]:
     """Count a full pass once and the shallow passes of several branches: see `branch_macs`.
 
@@ -118,12 +123,12 @@ def branches_macs(
     unet = getattr(unet, "_orig_mod", unet)
     cuts = {branch: find_cut(unet, branch) for branch in branches}
     with _outputs_kept([cut.feeder for cut in cuts.values()]) as features:
-        full = count_ops_and_params(unet, inputs)[0]
+        full = count_ops_and_params(unet, inputs, attention=attention)[0]
     shallow = {}
     for branch, cut in cuts.items():
         view = shallow_view(unet, cut)
         view.mid_block.feature = features[cut.feeder]
-        shallow[branch] = count_ops_and_params(view, inputs)[0] / GIGA
+        shallow[branch] = count_ops_and_params(view, inputs, attention=attention)[0] / GIGA
     return full / GIGA, shallow
 
 
@@ -197,13 +202,21 @@ class _TensorsOnly(nn.Module):
         return tuple(out for out in pytree.tree_leaves(self.model(*args, **kwargs)) if isinstance(out, torch.Tensor))
 
 
-def _analysis(model: nn.Module, tensors: tuple[torch.Tensor, ...]):
+def _attention_products(inputs: list, outputs: list) -> int:
+    """Queries times keys, and weights times values, of fvcore's view of scaled_dot_product_attention."""
+    (*batch, queries, width), (*_, keys, _), (*_, value) = (one.type().sizes() for one in inputs[:3])
+    return math.prod(batch) * queries * keys * (width + value)
+
+
+def _analysis(model: nn.Module, tensors: tuple[torch.Tensor, ...], attention: bool):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # fvcore scripts a loss when it is imported
         from fvcore.nn import FlopCountAnalysis
         from fvcore.nn.jit_handles import addmm_flop_jit, conv_flop_jit, linear_flop_jit
 
     counted = {"aten::_convolution": conv_flop_jit, "aten::linear": linear_flop_jit, "aten::addmm": addmm_flop_jit}
+    if attention:
+        counted["aten::scaled_dot_product_attention"] = _attention_products
     analysis = FlopCountAnalysis(model, tensors).clear_op_handles().set_op_handle(**counted)
     # It would report every op that is left out on purpose, and every layer that this forward does not reach.
     return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)

@@ -92,6 +92,19 @@ def test_convolutions_and_linear_layers_by_hand(device):
     assert by_module == {"": SMALL_MACS, "strided": STRIDED, "norm": 0, "grouped": GROUPED, "head": HEAD}
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_attentions_products_are_counted_if_asked_for(device):
+    model, x = Small().to(device), torch.zeros(2, 3, 8, 8, device=device)
+    products = 2 * 6 * 6 * (16 + 16)  # of 6 tokens of 16 channels
+    assert count_ops_and_params(model, x, attention=True)[0] == 2 * SMALL_MACS + products
+    unet = make_unet2d_condition().to(device)
+    inputs = dummy_inputs(unet, 2, None, device, tokens=5)
+    (full, shallow), (more, also_more) = (branch_macs(unet, 1, inputs, attention=one) for one in (False, True))
+    # Two images, 16x16 positions of 8 channels, to themselves and to the context; of branch 1, in three layers.
+    assert also_more - shallow == pytest.approx(3 * 2 * 256 * (256 + 5) * 2 * 8 / 1e9)
+    assert more - full > also_more - shallow
+
+
 def test_inputs_of_another_kind_are_refused():
     with pytest.raises(DeepCacheError, match="inputs"):
         count_ops_and_params(Small(), "image")

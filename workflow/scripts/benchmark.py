@@ -58,9 +58,10 @@ def measure_model(arguments, name, device):
     one = BENCHMARKED[name]
     bare = one.build()
     # A batch of one: the ratio does not depend on it.
-    costs = Costs(
-        *branch_macs(bare, one.branch, dummy_inputs(bare, 1, arguments.resolution, "meta", tokens=one.tokens))
-    )
+    single = dummy_inputs(bare, 1, arguments.resolution, "meta", tokens=one.tokens)
+    costs = Costs(*branch_macs(bare, one.branch, single))
+    with_attention = Costs(*branch_macs(bare, one.branch, single, attention=True))
+    left = {"macs_left": costs.shallow / costs.full, "with_attention": with_attention.shallow / with_attention.full}
     unet = random_unet(bare, arguments.seed, device, PRECISIONS[arguments.precision], arguments.channels_last)
     for batch in arguments.batches:
         inputs = random_inputs(unet, batch, one, arguments.resolution, arguments.seed, arguments.channels_last)
@@ -92,7 +93,7 @@ def measure_model(arguments, name, device):
         times = {"steps": arguments.steps, "repeats": arguments.repeats}
         yield (
             [{**place, **times, **_for_an_image(row, batch)} for row in rows],
-            [{**place, **row, "macs_left": costs.shallow / costs.full} for row in operations],
+            [{**place, **row, **left} for row in operations],
         )
 
 
