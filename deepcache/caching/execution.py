@@ -52,11 +52,14 @@ class Execution:
             device: where they run.
 
         Raises:
-            DeepCacheError: if graphs are wanted where there is no CUDA device.
+            DeepCacheError: if graphs are wanted where there is no CUDA device, or torch's compiler on a CPU without a
+                C++ compiler.
         """
         passes = [full] if shallow is None else [full, shallow]
         if self.compile is not False:
             options = self.compile if isinstance(self.compile, dict) else {}
+            if device.type == "cpu" and options.get("backend", "inductor") == "inductor":
+                _need_a_compiler()
             passes = [torch.compile(one, **{"fullgraph": True, **options}) for one in passes]
         if self.graph:
             if device.type != "cuda":
@@ -65,3 +68,15 @@ class Execution:
             # The shallow pass's first argument is the feature, which stays from one full step to the next.
             passes = [Graphed(one, recorder, steady) for one, steady in zip(passes, (0, 1), strict=False)]
         return passes
+
+
+def _need_a_compiler() -> None:
+    """For a CPU, torch writes C++: without a compiler of that it fails late and at length."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # seconds, which only compiling needs
+
+    try:
+        get_cpp_compiler()
+    except RuntimeError as error:
+        raise DeepCacheError(
+            "compiling for a CPU needs a C++ compiler, and there is none: install g++, or do without compile"
+        ) from error

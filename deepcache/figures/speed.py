@@ -1,11 +1,14 @@
 """Measured speed-up against what the MACs promise."""
 
+import math
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from deepcache.errors import DeepCacheError
 from deepcache.figures.style import plt, set_title
 
+ACROSS = 4  # panels side by side
 LOOKS = {
     ("ours", "eager"): ("ours", {"color": "#12355b", "marker": "o"}),
     ("ours", "compile"): ("ours, compiled", {"color": "#5fa8d3", "marker": "s"}),
@@ -15,7 +18,7 @@ LOOKS = {
 
 
 def draw_speed(title: str, table: pd.DataFrame) -> Figure:
-    """A panel for each model and batch: speed-up against the ratio of MACs, with the line where both are the same.
+    """A panel for each model, input and batch: speed-up against the ratio of MACs, with the line where they are equal.
 
     Args:
         title: above the picture.
@@ -27,19 +30,15 @@ def draw_speed(title: str, table: pd.DataFrame) -> Figure:
     table = table[(table["implementation"] != "full") & (table["reuse"] == "hold")]
     if not len(table):
         raise DeepCacheError("no speed of caching was measured, so there is nothing to draw")
-    models, batches = (list(dict.fromkeys(table[name])) for name in ("model", "batch"))
+    places = list(table.groupby(["model", "latent", "batch"], sort=False))
+    across = min(ACROSS, len(places))
+    down = math.ceil(len(places) / across)
     figure, panels = plt.subplots(
-        len(batches),
-        len(models),
-        figsize=(max(4.5, 3.4 * len(models)), 3.2 * len(batches) + 1),
-        layout="constrained",
-        squeeze=False,
+        down, across, figsize=(max(4.5, 3.4 * across), 3.2 * down + 1), layout="constrained", squeeze=False
     )
-    for (model, batch), panel in zip(((m, b) for b in batches for m in models), panels.flat, strict=True):
-        rows = table[(table["model"] == model) & (table["batch"] == batch)]
-        if not len(rows):
-            panel.remove()
-            continue
+    for panel in panels.flat[len(places) :]:
+        panel.remove()
+    for ((model, latent, batch), rows), panel in zip(places, panels.flat, strict=False):
         far = 1.06 * max(rows["macs_ratio"].max(), rows["speedup_high"].max())
         panel.plot([1, far], [1, far], color="0.6", linestyle="--", linewidth=0.9, label="what the MACs promise")
         for way, (label, look) in LOOKS.items():
@@ -57,10 +56,22 @@ def draw_speed(title: str, table: pd.DataFrame) -> Figure:
                 )
         for row in rows.drop_duplicates("interval").itertuples():
             panel.annotate(
-                f"N={row.interval}", (row.macs_ratio, 1), ha="center", va="bottom", rotation=90, fontsize=7, color="0.4"
+                f"N={row.interval}",
+                (row.macs_ratio, 1),
+                (0, 4),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                rotation=90,
+                fontsize=7,
+                color="0.4",
             )
         panel.set(
-            title=f"{model}, batch {batch}", xlabel="MACs ratio", ylabel="times faster", xlim=(1, far), ylim=(1, far)
+            title=f"{model}, {latent}, batch {batch}",
+            xlabel="MACs ratio",
+            ylabel="times faster",
+            xlim=(1, far),
+            ylim=(1, far),
         )
         panel.grid(color="0.9")
     handles = {}

@@ -1,6 +1,6 @@
-"""Architectures whose speed is measured, with seeded random weights: the paper's, and Stable Diffusion XL.
+"""Architectures whose speed is measured, with seeded random weights: the paper's, SDXL's and the digits models'.
 
-A new one is a line in BENCHMARKED.
+A new one is a line in BENCHMARKED and its name in config/schema.yaml.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
+from deepcache.models.digits import digits_ddpm_unet, digits_ldm_unet
+from deepcache.models.digits_sd import CONTEXT, digits_sd_unet
 from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.models.paper import ARCHITECTURES
 
@@ -54,12 +56,26 @@ def _of_paper(name: str, guided: bool = False) -> Benchmarked:
     return Benchmarked(one.build, one.branch, guided, one.tokens)
 
 
+def _of_digits(
+    build: Callable[[], nn.Module], branch: int, guided: bool = False, tokens: int | None = None
+) -> Benchmarked:
+    def on_meta() -> nn.Module:
+        with torch.device("meta"):
+            return build()
+
+    return Benchmarked(on_meta, branch, guided, tokens)
+
+
 BENCHMARKED = {
     "ddpm-cifar10": _of_paper("ddpm-cifar10"),
     "ddpm-lsun": _of_paper("ddpm-lsun-bedroom"),  # Churches' is the same
     "ldm4g-imagenet": _of_paper("ldm4g-imagenet", guided=True),
     "sd-v1-5": _of_paper("sd-v1-5", guided=True),
     "sdxl": Benchmarked(sdxl, branch=0, guided=True, tokens=77),  # the plug-in's own choice
+    # So small that launching operations takes longer than computing them, as on a GPU at batch 1.
+    "digits-ddpm": _of_digits(digits_ddpm_unet, branch=2),
+    "digits-ldm": _of_digits(digits_ldm_unet, branch=0, guided=True, tokens=1),
+    "digits-sd": _of_digits(digits_sd_unet, branch=1, guided=True, tokens=CONTEXT),
 }
 
 

@@ -82,6 +82,14 @@ def test_inductor():
     assert torch.allclose(compiled[0], cached(make_unet2d(**SMALL_PIXELS), branch=1)[0], rtol=0, atol=1e-5)
 
 
+def test_without_a_cpp_compiler(unet2d):
+    with torch._inductor.config.patch({"cpp.cxx": (None, "/nowhere/g++")}):
+        with pytest.raises(DeepCacheError, match=r"needs a C\+\+ compiler, and there is none: install g\+\+"):
+            DeepCache(unet2d, 3, compile=True).enable()
+        DeepCache(unet2d, 3, compile={"backend": "eager"}).enable().disable()  # needs none
+    assert "forward" not in vars(unet2d)
+
+
 def test_compiled_without_caching():
     unet = make_unet2d(**SMALL_PIXELS)
     assert torch.allclose(cached(unet, 1, compile={"backend": "aot_eager"})[0], trajectory(unet), rtol=0, atol=1e-5)

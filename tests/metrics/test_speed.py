@@ -1,5 +1,6 @@
 """Speed beside MACs: what is compared, what is counted, what is written."""
 
+import json
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from deepcache import DeepCacheError
 from deepcache.figures.speed import draw_speed
@@ -150,6 +152,18 @@ def test_architectures(name, parameters, macs):
         assert full == pytest.approx(macs, rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["digits-ddpm", "digits-ldm", "digits-sd"])
+def test_architectures_of_the_digits_models_are_those_of_their_checkpoints(name):
+    config = json.loads((ROOT / f"resources/checkpoints/{name}/unet/config.json").read_text())
+    one = BENCHMARKED[name]
+    built = one.build().config
+    for key in ("sample_size", "block_out_channels", "down_block_types", "layers_per_block", "attention_head_dim"):
+        found = built[key]
+        assert (list(found) if isinstance(found, (list, tuple)) else found) == config[key]
+    tables = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tables"].values()
+    assert one.branch in {table.get("branch") for table in tables if table["model"] == name}
+
+
 # The scripts
 
 
@@ -176,6 +190,19 @@ def test_benchmark_writes_the_contracts_columns(measured):
     ours = table[table["implementation"] == "ours"].iloc[0]
     # The paper's Table 2; a smaller input changes little but the share of the timestep's embedding.
     assert ours["macs_ratio"] == pytest.approx(6.1 / 4.15, rel=0.02)
+
+
+def test_an_architecture_that_is_not_known(tmp_path):
+    program = [sys.executable, ROOT / "workflow/scripts/benchmark.py", "--models", "ddpm-cifar100"]
+    done = subprocess.run([*program, "--output", tmp_path / "speed.csv"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --models: ddpm-cifar100 is none of ddpm-cifar10, ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_architecture_is_known_to_the_schema():
+    schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
+    assert schema["properties"]["speed"]["properties"]["models"]["propertyNames"]["enum"] == list(BENCHMARKED)
 
 
 def test_table_words_and_picture(measured, tmp_path):

@@ -1,4 +1,4 @@
-"""Time the U-Nets of the paper's models and of SDXL with random weights: uncached, cached, with the authors' plug-in.
+"""Time U-Nets of the paper's models and others with random weights: uncached, cached, with the authors' plug-in.
 
 All ways to run one model are timed in turn in one process, so slow changes of the machine's speed touch all alike.
 Nothing is downloaded. A row's speed-up is to the same mode without caching; `efficiency` is that over MACs' ratio.
@@ -15,10 +15,15 @@ def main(arguments) -> None:
     import torch
 
     from deepcache.devices import choose_device
+    from deepcache.errors import DeepCacheError
+    from deepcache.models.benchmarked import BENCHMARKED
     from deepcache.results.files import atomic
     from deepcache.results.provenance import device_name, git_commit
     from deepcache.results.speed import COLUMNS, OPERATION_COLUMNS
 
+    for name in arguments.models:
+        if name not in BENCHMARKED:
+            raise DeepCacheError(f"--models: {name} is none of {', '.join(BENCHMARKED)}")
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     made = {
@@ -110,9 +115,10 @@ def _for_an_image(row: dict, batch: int) -> dict:
 
 
 if __name__ == "__main__":
-    models = ["ddpm-cifar10", "ddpm-lsun", "ldm4g-imagenet", "sd-v1-5", "sdxl"]
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--models", nargs="+", default=["ddpm-cifar10"], choices=models)
+    parser.add_argument(
+        "--models", nargs="+", default=["ddpm-cifar10"], help="names in deepcache/models/benchmarked.py"
+    )
     parser.add_argument("--resolution", type=cli.positive, help="side of the U-Net's input; default: the model's own")
     parser.add_argument("--batches", nargs="+", type=cli.positive, default=[1, 8], help="images sampled at a time")
     parser.add_argument("--intervals", nargs="+", type=cli.positive, default=[2, 3, 5, 10], help="N")
