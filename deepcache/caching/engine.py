@@ -3,6 +3,7 @@
 import functools
 import inspect
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from deepcache.caching import schedules
 from deepcache.caching.branches import find_cut
+from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.execution import Execution
 from deepcache.caching.online import OnlineSchedule
 from deepcache.caching.passes import Tap, full_pass, shallow_pass
@@ -78,6 +80,7 @@ class DeepCache:
         find_cut(self.unet, branch)
         self._full = frozenset(self.schedule) if decided_before else frozenset()
         self._view: nn.Module | None = None  # present while enabled
+        self._passes: list[Callable] = []  # full and shallow, as they run; present while enabled
         self._dispatch = self._set_timesteps = None  # what takes the place of the U-Net's and the scheduler's methods
         self._scheduler = None
         self._reset()
@@ -114,12 +117,13 @@ class DeepCache:
         writes = Writes() if eager else None  # else the copies are part of what is compiled or recorded
         tap = Tap(self._observe if eager else None, writes)
         self._full_forward = getattr(self.unet, self._slot())
-        self._full_pass, self._shallow_pass = self.execution.prepare(
+        self._passes = self.execution.prepare(
             # Where every step is full, nothing is cached.
             full_pass(self._full_forward, None if self.interval == 1 else tap),
             shallow_pass(view, writes),
             device=next(self.unet.parameters()).device,
         )
+        self._full_pass, self._shallow_pass = self._passes
         self._view = view
         self._signature = inspect.signature(type(self.unet).forward)
         self._replace_forward()
@@ -137,6 +141,7 @@ class DeepCache:
         self._restore_forward()
         self._unwatch_scheduler()
         self._view = self._full_pass = self._shallow_pass = None
+        self._passes = []
         self._reset()
 
     def __enter__(self) -> "DeepCache":
@@ -199,6 +204,7 @@ class DeepCache:
         self._shape: torch.Size | None = None
         self._expected: int | None = None
         self.reuse.reset()
+        start_trajectory(self._passes)
         if isinstance(self.schedule, OnlineSchedule):
             self.schedule.reset()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from deepcache.caching.compiled import Compiled
 from deepcache.caching.graphs import CudaRecorder, Graphed
 from deepcache.errors import DeepCacheError
 
@@ -60,7 +61,9 @@ class Execution:
             options = self.compile if isinstance(self.compile, dict) else {}
             if device.type == "cpu" and options.get("backend", "inductor") == "inductor":
                 _need_a_compiler()
-            passes = [torch.compile(one, **{"fullgraph": True, **options}) for one in passes]
+            options = {"fullgraph": True, **options}
+            # A graph is replayed without asking torch's compiler.
+            passes = [torch.compile(one, **options) if self.graph else Compiled(one, **options) for one in passes]
         if self.graph:
             if device.type != "cuda":
                 raise DeepCacheError(f"graph=True needs a CUDA device, and this U-Net is on {device.type!r}")

@@ -17,6 +17,7 @@ from diffusers import DDIMScheduler
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.engine import DeepCache
 from deepcache.caching.execution import Execution
 from deepcache.caching.online import OnlineSchedule
@@ -108,10 +109,14 @@ def make_variants(
             for timestep in scheduler.timesteps[:count]:
                 forward(inputs["sample"], timestep, **arguments, return_dict=False)
 
+    def uncached(passes: list[Callable], count: int) -> None:
+        start_trajectory(passes)
+        call(passes[0], count)
+
     found = []
     for mode in modes:
-        (forward,) = MODES[mode].prepare(full_pass(_twin(unet).forward, None), device=inputs["sample"].device)
-        found.append(Variant("full", mode, 1, "", partial(call, forward)))
+        passes = MODES[mode].prepare(full_pass(_twin(unet).forward, None), device=inputs["sample"].device)
+        found.append(Variant("full", mode, 1, "", partial(uncached, passes)))
         for reuse in reuses:
             found += _ours(_twin(unet), branch, intervals, mode, reuse, call)
     return found + (_plugin(_twin(unet), branch, intervals, scheduler, call) if plugin else [])

@@ -90,6 +90,74 @@ def test_without_a_cpp_compiler(unet2d):
     assert "forward" not in vars(unet2d)
 
 
+@pytest.fixture
+def guarded(monkeypatch):
+    """How often torch compared what compiled code depends on; once more for each time it compiles."""
+    calls = []
+    compile = torch.compile
+
+    def counting(function, **options):
+        compiled = compile(function, **options)
+        return lambda *args, **kwargs: calls.append(function.__name__) or compiled(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "compile", counting)
+    return calls
+
+
+def test_guards_are_checked_once_in_a_trajectory(guarded):
+    compiled = cached(make_unet2d(**SMALL_PIXELS), compile={"backend": "eager"}, calls=[{}, {}])
+    assert guarded == ["full", "shallow"] * 2
+    for one in compiled:
+        assert torch.allclose(one, cached(make_unet2d(**SMALL_PIXELS))[0], rtol=0, atol=1e-5)
+
+
+def test_a_layer_changed_between_trajectories_is_compiled_anew():
+    unet, changed = make_unet2d(**SMALL_PIXELS), make_unet2d(**SMALL_PIXELS)
+    counter = CompileCounter()
+    with DeepCache(unet, 3, 2, compile={"backend": counter}) as cache:
+        cache.start_trajectory()
+        trajectory(unet)
+        for network in (unet, changed):
+            network.conv_norm_out.eps = 0.5
+        cache.start_trajectory()
+        found = trajectory(unet)
+    assert counter.frame_count == 4
+    assert torch.allclose(found, cached(changed)[0], rtol=0, atol=1e-5)
+
+
+def test_guards_are_checked_for_what_changes_within_a_trajectory(guarded):
+    """A prompt of another length, gradients, another precision: none may run what was compiled for the others."""
+    unet = make_unet2d_condition(**SMALL_LATENTS)
+    x, tokens = torch.randn(2, 4, 16, 16), torch.randn(2, 9, 16)
+
+    def run(forward, length, **options):
+        return forward(x, torch.tensor(500), tokens[:, :length], return_dict=False, **options)[0]
+
+    with DeepCache(unet, schedule=(0,), branch=1) as cache, torch.no_grad():
+        run(unet, 5)
+        eager = run(unet, 9)
+    with DeepCache(unet, schedule=(0,), branch=1, compile={"backend": "eager"}) as cache:
+        with torch.no_grad():
+            run(unet, 5)
+            run(unet, 5)
+            run(unet, 5)
+            assert guarded == ["full", "shallow"]
+            assert torch.allclose(run(unet, 9), eager, rtol=0, atol=1e-5)
+            with torch.autocast("cpu", torch.bfloat16):
+                assert run(unet, 5).dtype == torch.bfloat16
+        assert run(unet, 5).requires_grad
+        cache.start_trajectory()
+    assert guarded == ["full", *["shallow"] * 4]
+
+
+def test_with_two_codes_torch_looks_for_the_right_one(guarded):
+    calls = [{}, {"batch": 4}, {}]
+    compiled = cached(make_unet2d(**SMALL_PIXELS), compile={"backend": "eager", "dynamic": False}, calls=calls)
+    for one, eager in zip(compiled, cached(make_unet2d(**SMALL_PIXELS), calls=calls), strict=True):
+        assert torch.allclose(one, eager, rtol=0, atol=1e-5)
+    assert len(guarded) == 2 + 2 * STEPS
+
+
 def test_compiled_without_caching():
     unet = make_unet2d(**SMALL_PIXELS)
     assert torch.allclose(cached(unet, 1, compile={"backend": "aot_eager"})[0], trajectory(unet), rtol=0, atol=1e-5)
