@@ -55,3 +55,7 @@ include: "rules/report.smk"
 onstart:
     submit_without_limit()
     start_preloaded()
+
+
+onerror:
+    name_failed_jobs()

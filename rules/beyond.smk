@@ -100,7 +100,7 @@ rule peers:
     conda:
         "../envs/deepcache.yaml"
     # As time_models: nothing else runs meanwhile.
-    threads: lambda wildcards: workflow.cores
+    threads: whole_machine(config["latency"]["threads"])
     resources:
         gpu=gpus(),
         mem_mb=16000,
@@ -148,7 +148,7 @@ rule write_beyond:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
         runtime=10,
     params:
         macs=[f"{model}={RESULTS}/macs/{model}.json" for model in BEYOND["models"]],
@@ -174,7 +174,7 @@ rule draw_pareto:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
         runtime=10,
     params:
         macs=rules.write_beyond.params.macs,
@@ -196,7 +196,7 @@ rule draw_forecast:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
         runtime=10,
     params:
         recorded=[f"{model}={path}" for model, path in first_recordings().items()],
@@ -222,7 +222,7 @@ rule forecast_cost:
         f"{RESULTS}/benchmarks/tables/forecast_cost.tsv"
     conda:
         "../envs/deepcache.yaml"
-    threads: lambda wildcards: workflow.cores
+    threads: whole_machine(config["latency"]["threads"])
     resources:
         gpu=gpus(),
         mem_mb=8000,

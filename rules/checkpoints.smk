@@ -82,7 +82,7 @@ rule checkpoint_in_place:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=200,
+        mem_mb=1000,
         runtime=30,
     params:
         options=lambda w: checkpoint_options(w.checkpoint),

@@ -64,7 +64,7 @@ rule write_diversity:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
         runtime=10,
     params:
         title=config["diversity"]["title"],

@@ -48,7 +48,7 @@ rule draw_fig2:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
         runtime=10,
     params:
         title=config["similarity"]["title"],

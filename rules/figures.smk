@@ -19,7 +19,7 @@ rule sample_grid:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
         runtime=10,
     params:
         labels=lambda w: [label for label, _ in grid_runs(w.grid)],
@@ -46,7 +46,7 @@ rule curves:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
         runtime=10,
     params:
         layout=lambda w: json.dumps(config["curves"][w.curves]),

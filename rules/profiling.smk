@@ -70,8 +70,8 @@ rule time_models:
         group="|".join(config["models"]),
     conda:
         "../envs/deepcache.yaml"
-    # Every core, so that no other job runs on the machine meanwhile; on a cluster the profile asks for a whole node.
-    threads: lambda wildcards: workflow.cores
+    # No other job runs on the machine meanwhile.
+    threads: whole_machine(config["latency"]["threads"])
     resources:
         gpu=gpus(),
         mem_mb=16000,

@@ -50,7 +50,7 @@ rule report_pages:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
         runtime=10,
     params:
         results=lambda w, input: Path(str(input.suite)).parents[1],

@@ -28,7 +28,7 @@ rule time_architecture:
     conda:
         "../envs/deepcache.yaml"
     # As time_models: nothing else runs meanwhile.
-    threads: lambda wildcards: workflow.cores
+    threads: whole_machine(SPEED["threads"])
     resources:
         gpu=gpus(),
         mem_mb=16000,
@@ -71,7 +71,7 @@ rule write_speed:
     conda:
         "../envs/deepcache.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=1000,
         runtime=10,
     shell:
         "python workflow/preloaded.py workflow/scripts/speed.py --measured {input.measured}"

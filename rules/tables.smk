@@ -23,7 +23,7 @@ for name, layout in LAYOUTS.items():
         conda:
             "../envs/deepcache.yaml"
         resources:
-            mem_mb=500,
+            mem_mb=1000,
             runtime=10,
         params:
             layout=json.dumps(layout),

@@ -1,4 +1,4 @@
-# What happens when the workflow starts.
+# What happens when the workflow starts, and when it fails.
 import subprocess
 import tempfile
 
@@ -14,10 +14,21 @@ def submit_without_limit():
 
 
 def start_preloaded():
-    """Start the server of workflow/preloaded.py; it ends with this process."""
-    if not config["preload"]:
+    """Start the server of workflow/preloaded.py; it ends with this process.
+
+    Not on a cluster: a job on this very machine would be run by the server, outside what it was allotted.
+    """
+    if not config["preload"] or not workflow.local_exec:
         return
     address = Path(tempfile.mkdtemp(prefix="deepcache-"), "socket")
     os.environ.update(DEEPCACHE_PRELOADED=f"{sys.prefix}{os.pathsep}{address}")
     command = [sys.executable, f"{workflow.basedir}/workflow/preloaded.py", "--serve", str(address)]
     subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+
+def name_failed_jobs():
+    """Say what was not made, and where its logs are: `quiet: rules` of profiles/default hides Snakemake's own words."""
+    for job in sorted(workflow.scheduler.failed, key=lambda job: str(job.output)):
+        slurm_logs = Path(f".snakemake/slurm_logs/rule_{job.rule.name}")
+        logs = [*job.log, *([slurm_logs] if not workflow.local_exec and slurm_logs.is_dir() else [])]
+        print(f"error: {job.rule.name}: {job.output} not made; see {', '.join(map(str, logs))}", file=sys.stderr)

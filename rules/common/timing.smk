@@ -29,3 +29,12 @@ def timed_prompts(wildcards):
 def latency_file(layout):
     """Where a table's times stand; none where it shows no times."""
     return [f"{RESULTS}/latency/{layout['timing']['group']}.json"] if timed_variants(layout) else []
+
+
+def whole_machine(threads):
+    """Threads of a job beside which nothing else may run.
+
+    Here every core. On a cluster those that it works with: Snakemake does not know a node's cores, and the profile asks for
+    the whole node.
+    """
+    return lambda wildcards: workflow.cores if workflow.local_exec else threads

@@ -3,8 +3,7 @@
 import pandas as pd
 import yaml
 
-from tests.workflow.conftest import rows_up_to
-from tests.workflow.test_workflow import jobs
+from tests.workflow.project import jobs, rows_up_to
 
 SUITE = {
     "extends": "config/config.yaml",

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import yaml
 
-from tests.workflow.test_workflow import jobs
+from tests.workflow.project import jobs
 
 KEPT = ("table2", "table6")
 SMALL = {"samples": 4, "shard_size": 4, "batch_size": 4}

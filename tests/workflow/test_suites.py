@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from deepcache.sampling.shards import read_shard
-from tests.workflow.conftest import rows_up_to
-from tests.workflow.test_workflow import jobs
+from tests.workflow.project import jobs, rows_up_to
 
 # One of the architectures, small enough for a test: with random weights, on datasets that are made up.
 SMALL = {

@@ -16,19 +16,7 @@ import pytest
 
 from deepcache.results.files import sha256
 from deepcache.sampling.shards import read_shard
-
-TIMED = {"throughput", "speed", "throughput_delta", "speed_delta"}
-
-
-def jobs(output: str) -> dict[str, int]:
-    """Number of jobs by rule, out of a dry run's table."""
-    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, flags=re.M) if rule != "total"}
-
-
-def untimed(project, name: str) -> pd.DataFrame:
-    """A table without the columns that a clock decides."""
-    table = pd.read_csv(project.results / f"tables/{name}.csv")
-    return table.drop(columns=[column for column in table if column in TIMED])
+from tests.workflow.project import jobs, untimed
 
 
 def test_tables_are_complete(finished):
@@ -197,6 +185,10 @@ def test_a_spoilt_checkpoint_stops_the_workflow(fresh):
     assert done.returncode != 0
     message = r"^error: checkpoints.digits-classifier: .*model.safetensors has SHA-256 .*, expected"
     assert re.search(message, done.stdout, re.M)
+    named = r"^error: (\w+): results/tiny/checkpoints/digits-classifier.json not made; see (\S+)$"
+    assert re.findall(named, done.stdout, re.M) == [
+        ("checkpoint_in_place", "results/tiny/logs/checkpoints/digits-classifier.log")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -213,9 +205,3 @@ def test_a_mistake_in_the_config_is_one_line_before_any_job(fresh, overlay, mess
     assert [line for line in done.stdout.splitlines() if message in line]
     assert "Traceback" not in done.stdout
     assert not (project.folder / "results").exists()
-
-
-def test_slurm_profile_plans_every_rule(finished):
-    done = finished.run("all", "-n", "--profile", "profiles/slurm", "--forceall")
-    assert done.returncode == 0, done.stdout
-    assert {"sample_shard", "time_models", "metrics", "macs", "write_table12"} <= set(jobs(done.stdout))

@@ -1,0 +1,156 @@
+"""A Slurm of one node on this machine: its daemons, in a folder of their own."""
+
+import getpass
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
+PARTITION = "tiny"
+CONFIGURATION = """\
+ClusterName=tests
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmdPort={node_port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthInfo=socket={folder}/munge.socket
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+# A job that takes more memory than it asked for is killed, as it is where cgroups enforce it.
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill,UsePss
+AccountingStorageType=accounting_storage/none
+# Jobs that ended stay visible until the tests have looked at them.
+MinJobAge=3600
+SchedulerParameters=batch_sched_delay=0,sched_interval=1
+ReturnToService=2
+# Jobs ask for the memory of the paper's suite; they use little of it.
+SlurmdParameters=config_overrides
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=64000 Gres=gpu:2
+PartitionName={partition} Nodes={host} State=UP
+"""
+# Slurm only counts these; any two files will do, since no cgroup keeps jobs from the others.
+GPUS = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
+
+
+def missing() -> list[str]:
+    """Names of the programs that this machine lacks."""
+    return [name for name in PROGRAMS if find(name) is None]
+
+
+def find(program: str) -> str | None:
+    """Where a program is; daemons are often in a folder that only root has in PATH."""
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
+
+
+class Cluster:
+    """The daemons while a `with` lasts; `environment` leads Slurm's programs to them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        # Slurm's plugin starts srun without the variable SLURM_CONF.
+        self.environment = {
+            **os.environ,
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PATH": os.pathsep.join([str(folder / "bin"), os.environ["PATH"]]),
+        }
+        self._daemons: list[subprocess.Popen] = []
+
+    def __enter__(self) -> "Cluster":
+        self._write()
+        key, address = self.folder / "munge.key", self.folder / "munge.socket"
+        try:
+            # --force: the folder of temporary files is everybody's.
+            self._start(
+                *("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={address}"),
+                *(f"--{name}-file={self.folder}/munged.{name}" for name in ("pid", "log", "seed")),
+            )
+            self._wait(lambda: address.exists())
+            self._start("slurmctld", "-D")
+            self._start("slurmd", "-D")
+            self._wait(lambda: self.run("sinfo", "--noheader", "--format=%T", check=False).strip() == "idle")
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        try:
+            self.run("scancel", f"--partition={PARTITION}")
+            self._wait(lambda: not self.run("squeue", "--noheader"))
+        finally:
+            self._stop()
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """Output of one of Slurm's commands."""
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=check)
+        return done.stdout
+
+    def jobs(self) -> list[dict[str, str]]:
+        """What Slurm knows of each job, also of those that ended; `Comment` names rule and wildcards."""
+        lines = self.run("scontrol", "show", "jobs", "--oneliner").splitlines()
+        return [
+            dict(field.split("=", 1) for field in line.split() if "=" in field) for line in lines if "JobId=" in line
+        ]
+
+    def _write(self) -> None:
+        for name in ("state", "spool", "bin"):
+            (self.folder / name).mkdir()
+        key = self.folder / "munge.key"
+        key.write_bytes(os.urandom(1024))
+        key.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        with socket.socket() as first, socket.socket() as second:
+            for free in (first, second):
+                free.bind(("127.0.0.1", 0))
+            ports = first.getsockname()[1], second.getsockname()[1]
+        text = CONFIGURATION.format(
+            host=socket.gethostname().partition(".")[0],
+            controller_port=ports[0],
+            node_port=ports[1],
+            user=getpass.getuser(),
+            folder=self.folder,
+            partition=PARTITION,
+        )
+        (self.folder / "slurm.conf").write_text(text)
+        (self.folder / "gres.conf").write_text(GPUS)
+        wrapper = self.folder / "bin/srun"
+        wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {find("srun")} "$@"\n')
+        wrapper.chmod(0o755)
+
+    def _start(self, program: str, *arguments: str) -> None:
+        with (self.folder / f"{program}.log").open("wb") as log:
+            command = [find(program), *arguments]
+            self._daemons.append(subprocess.Popen(command, env=self.environment, stdout=log, stderr=log))
+
+    def _wait(self, condition, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            stopped = any(daemon.poll() is not None for daemon in self._daemons)
+            if stopped or time.monotonic() > deadline:
+                logs = [f"{path.name}:\n{path.read_text()[-2000:]}" for path in sorted(self.folder.glob("*.log"))]
+                raise RuntimeError("Slurm does not work here\n" + "\n".join(logs))
+            time.sleep(0.2)
+
+    def _stop(self) -> None:
+        for daemon in reversed(self._daemons):
+            daemon.terminate()
+        for daemon in self._daemons:
+            try:
+                daemon.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()

@@ -1,0 +1,80 @@
+"""A copy of the project in which the workflow runs on a handful of images, and what its runs left."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "rules", "workflow", "deepcache", "config", "resources", "envs", "profiles")
+# Columns that a clock decides.
+TIMED = {"throughput", "speed", "throughput_delta", "speed_delta"}
+BASE = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def rows_up_to(interval: int, table: str) -> list[dict]:
+    """Rows of a table of the default suite, for samplers with fewer steps than its largest N."""
+    return [row for row in BASE["tables"][table]["rows"] if row["labels"].get("interval", 1) <= interval]
+
+
+TINY = {
+    "suite": "tiny",
+    "calibration": {"recorded": 2, "screened": 1, "sampled": 2},
+    "beyond": {"intervals": [2]},
+    "tables": {"table2": {"rows": rows_up_to(10, "table2")}},
+    "models": {"digits-ddpm": {"samples": 8, "shard_size": 4, "batch_size": 4, "sampler": "ddim-10"}},
+    "latency": {"batch_size": 1, "repeats": 1},
+    "sample_grids": {"table2_samples": {"images": 4}},
+}
+
+
+class Project:
+    """The copy, and Snakemake in it; `environment` in place of this process's."""
+
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None):
+        self.folder = folder
+        self.environment = environment
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, folder / part)
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+        self.results = folder / "results/tiny"
+
+    def command(self, *arguments: str, overlay: dict | None = None, suite: str | None = None) -> list[str]:
+        """Snakemake's command line; `overlay` is merged over the tiny config, or over another suite's."""
+        files = ["config/config.yaml", "tiny.yaml"] if suite is None else [f"config/{suite}.yaml"]
+        if overlay:
+            (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+            files.append("overlay.yaml")
+        return [str(Path(sys.executable).with_name("snakemake")), *arguments, "--configfile", *files]
+
+    def run(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+        """Run Snakemake (see `command`) to its end; stdout and stderr come back together as stdout."""
+        command = self.command(*arguments, **options)
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
+
+
+def jobs(output: str) -> dict[str, int]:
+    """Number of jobs by rule, out of a dry run's table."""
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, flags=re.M) if rule != "total"}
+
+
+def untimed(project, name: str) -> pd.DataFrame:
+    """A table without the columns that a clock decides."""
+    table = pd.read_csv(project.results / f"tables/{name}.csv")
+    return table.drop(columns=[column for column in table if column in TIMED])
