@@ -2,7 +2,6 @@
 
 import types
 from collections.abc import Callable, Iterable
-from functools import partial
 
 import torch
 
@@ -13,8 +12,8 @@ class Compiled:
     Before it runs compiled code, torch compares all that the code depends on with what it was, layer by layer; for a
     U-Net with few channels that takes a fifth of a step. Layers do not change within a trajectory, so that is done at
     the first call after `start_trajectory` with arguments of a kind, and the code that was found right then runs at the
-    later ones with arguments of that kind. Only where torch has one code is it known which one ran: after compiling for
-    other shapes, too, it compares each time.
+    later ones with arguments of that kind. Once there is code for other shapes, too, it is not known which one ran, and
+    torch compares each time.
 
     Args:
         function: takes and returns tensors; compiled by its code object, which must be its own.
@@ -22,11 +21,11 @@ class Compiled:
     """
 
     def __init__(self, function: types.FunctionType, **options):
-        from torch._dynamo.eval_frame import _debug_get_cache_entry_list  # seconds, which only compiling needs
+        from torch._dynamo import eval_frame  # seconds, which only compiling needs
 
+        self._torch = eval_frame
         self._function = function
-        self._codes = partial(_debug_get_cache_entry_list, function.__code__)
-        self._whole = options.get("fullgraph", False)  # else parts of it are looked up while it runs
+        self._whole = options.get("fullgraph", False)
         self._compiled = torch.compile(function, **options)
         self._checked: dict[tuple, Callable] = {}
 
@@ -41,12 +40,20 @@ class Compiled:
         if code is not None:
             return code(*args, **kwargs)
         output = self._compiled(*args, **kwargs)
-        found, function = self._codes(), self._function
-        if self._whole and len(found) == 1:
+        code = self._code_that_ran()
+        if code is not None:
+            function = self._function
             self._checked[kind] = types.FunctionType(
-                found[0].code, function.__globals__, function.__name__, closure=function.__closure__
+                code, function.__globals__, function.__name__, closure=function.__closure__
             )
         return output
+
+    def _code_that_ran(self) -> types.CodeType | None:
+        """None where it is not certain: one of several, none in another stance of torch.compiler, only a part."""
+        if not self._whole or self._torch._stance.stance != "default":
+            return None
+        found = self._torch._debug_get_cache_entry_list(self._function.__code__)
+        return found[0].code if len(found) == 1 else None
 
 
 def start_trajectory(passes: Iterable[Callable]) -> None:

@@ -158,6 +158,16 @@ def test_with_two_codes_torch_looks_for_the_right_one(guarded):
     assert len(guarded) == 2 + 2 * STEPS
 
 
+def test_what_ran_eagerly_is_not_taken_for_compiled():
+    unet = make_unet2d(**SMALL_PIXELS)
+    with DeepCache(unet, 3, 2, compile={"backend": "eager", "dynamic": False}) as cache:
+        trajectory(unet)
+        cache.start_trajectory()
+        with torch.compiler.set_stance("eager_on_recompile"):  # not compiled for this batch
+            found = trajectory(unet, batch=4)
+    assert torch.allclose(found, cached(make_unet2d(**SMALL_PIXELS), calls=[{"batch": 4}])[0], rtol=0, atol=1e-5)
+
+
 def test_compiled_without_caching():
     unet = make_unet2d(**SMALL_PIXELS)
     assert torch.allclose(cached(unet, 1, compile={"backend": "aot_eager"})[0], trajectory(unet), rtol=0, atol=1e-5)
