@@ -33,7 +33,10 @@ class Writes:
         return feature
 
     def _watch(self, feature: torch.Tensor) -> None:
-        self._watched, self._version = feature, feature._version
+        # What is detached counts the writes into the feature as well; without its data it keeps no memory alive.
+        self._watched = feature.detach()
+        self._watched.data = feature.new_empty(0)
+        self._version = feature._version
 
     def __enter__(self) -> "Writes":
         return self

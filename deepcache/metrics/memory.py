@@ -54,9 +54,9 @@ def measure_memory(
 ) -> Memory:
     """Follow the memory of one trajectory.
 
-    A trajectory of two full and two shallow steps is as good as a long one: the cache's size does not grow, and from
-    the second full step on the feature before stands beside what the step computes. Run a trajectory before the first
-    one that is measured: libraries allocate when they are first called.
+    A trajectory of two full and two shallow steps is as good as a long one: the cache's size does not grow; the first
+    full step has a copy of the feature beside what it computes, later ones have the feature before. Run a trajectory
+    before the first one that is measured: libraries allocate when they are first called.
 
     Args:
         unet: the one that is called, with caching enabled on it or not.

@@ -80,7 +80,7 @@ def test_other_checkpoints_are_refused_in_one_line(sd, refused):
 def test_a_refiner_takes_images_alone(generate, refused, tmp_path, passes):
     refiner = save_sdxl(tmp_path / "refiner", refiner=True)
     assert refused(refiner) == f"{refiner}: it refines images and makes none from noise: give --images"
-    images, _ = generate(refiner, "--images", "images", "--strength", "0.5", "--cache-interval", "2")
+    images, _ = generate(refiner, "--images", "images", "--strength", 0.5, "--cache-interval", 2, "--batch-size", 3)
     assert images.shape[0] == len(PROMPTS)
     assert full(passes) == [0, 2]
 
