@@ -1,12 +1,13 @@
-# make demo   set up .venv and run the digits suite to the end
-# make test   set up .venv and run all tests
-# make lint   style of Python, Snakemake and the rules
+# make demo         set up .venv and run the digits suite to the end
+# make test         set up .venv and run the tests
+# make test-slurm   set up .venv and test the Slurm profile on a real Slurm of one node
+# make lint         style of Python, Snakemake and the rules
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test test-slurm lint lock clean
 
 demo: $(READY)
 	$(BIN)/snakemake all --cores $(CORES)
@@ -16,7 +17,10 @@ demo: $(READY)
 	@echo "Tables:  results/digits/tables/   Figures: results/digits/figures/   MACs: results/macs/paper_models.md"
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -m "not slurm" --numprocesses auto --dist loadfile
+
+test-slurm: $(READY)
+	$(BIN)/python -m pytest tests/slurm
 
 lint: $(READY)
 	$(BIN)/ruff check
