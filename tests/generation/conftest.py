@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from diffusers import (
-    UNet2DConditionModel,
-)
+from diffusers import UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
 from PIL import Image
+from transformers.utils import logging as transformers_logging
 
 from tests.generation.checkpoints import PROMPTS, SCRIPT, save, save_sdxl
 
@@ -54,7 +54,10 @@ def generate(place, monkeypatch):
         images = [np.asarray(Image.open(path)).astype(int) for path in sorted(Path(output).glob("[0-9]*.png"))]
         return np.stack(images), json.loads(Path(output, "generation.json").read_text())
 
-    return generate
+    yield generate
+    # The script switches the libraries' bars off for the whole process, the hub's among them.
+    diffusers_logging.enable_progress_bar()
+    transformers_logging.enable_progress_bar()
 
 
 @pytest.fixture
