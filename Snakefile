@@ -3,38 +3,42 @@
 #   snakemake all --cores 2        everything of the suite
 #   snakemake table2 --cores 2     one table with its picture
 #
-#   snakemake plan --cores 1       what a suite will cost, before anything is started
+#   snakemake estimate --cores 1   what a suite will cost, before anything is started
 #
 # The suite is config/config.yaml, unless --configfile names another: config/paper.yaml, config/smoke.yaml.
 import os
 import sys
+from pathlib import Path
 
-sys.path.insert(0, workflow.basedir)
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve()
+sys.path.insert(0, str(ROOT))
 # Jobs run with this Python, also where .venv is not activated; conda environments come before it.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+os.environ.update(DEEPCACHE_ROOT=str(ROOT))
 
 
 if "suite" not in config:
 
-    configfile: "config/config.yaml"
+    configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else str(ROOT / "config/config.yaml")
 
 
 include: "rules/common.smk"
 include: "rules/checkpoints.smk"
 include: "rules/datasets.smk"
 include: "rules/references.smk"
-include: "rules/calibration.smk"
+include: "rules/beyond/calibration.smk"
 include: "rules/samples.smk"
 include: "rules/metrics.smk"
-include: "rules/profiling.smk"
+include: "rules/macs.smk"
+include: "rules/timing.smk"
 include: "rules/tables.smk"
 include: "rules/features.smk"
 include: "rules/diversity.smk"
 include: "rules/figures.smk"
-include: "rules/beyond.smk"
-include: "rules/speed.smk"
+include: "rules/beyond/comparison.smk"
+include: "rules/latency.smk"
 include: "rules/summary.smk"
-include: "rules/plan.smk"
+include: "rules/estimate.smk"
 
 
 rule all:
@@ -50,6 +54,9 @@ rule all:
 
 # After `all`, of which it takes everything.
 include: "rules/report.smk"
+
+
+record_every_job()
 
 
 onstart:

@@ -1,4 +1,6 @@
-"""The one exception that means "the input is at fault"."""
+"""The one exception that means "the input is at fault", and what a library says of a damaged file."""
+
+LONGEST = 200  # characters of a library's message: some list all that they miss
 
 
 class DeepCacheError(ValueError):
@@ -7,3 +9,9 @@ class DeepCacheError(ValueError):
     The message is one line that names the key or the file and says what to do. Command-line programs print it without
     a traceback and exit with status 1.
     """
+
+
+def reason(error: BaseException) -> str:
+    """The error's message in one line, cut where it is long; its type where there is no message."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

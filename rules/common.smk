@@ -1,33 +1,50 @@
 # The checked config, paths, and small functions that several rule files use; those of one topic are in common/.
 import json
 import math
-from pathlib import Path
+import shlex
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.config import extend, validate
-from deepcache.results.layout import diversity_runs, layout_runs, table_layouts
-from deepcache.results.runs import Method, Sampler
-from deepcache.results.timing import timed_as
+from deepcache.runs.method import Method
+from deepcache.runs.sampler import Sampler
+from deepcache.suite.config import extend, validate
+from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
+from deepcache.suite.timing import timed_as
 
-PUBLISHED = "config/published"
+# Paths of the project are relative where it is the folder of the run, so that both can move together.
+AT_HOME = Path.cwd() == ROOT
+
+
+def in_project(path):
+    """A file of the project, as this run names it."""
+    return str(path) if AT_HOME else str(ROOT / path)
+
+
+def given(path):
+    """A path in the config: from the folder of the run, or the project's own where there is no such thing."""
+    made = str(path).startswith("results/")
+    return str(path) if made or Path(path).exists() else in_project(path)
+
+
+PUBLISHED = in_project("config/published")
 
 try:
-    extended = dict(extend(config, workflow.basedir))
+    extended = dict(extend(config, ROOT))
     config.clear()
     config.update(extended)
-    validate(config, workflow.source_path("../config/schema.yaml"), Path(workflow.basedir) / PUBLISHED)
+    validate(config, ROOT / "config/schema.yaml", PUBLISHED)
 except DeepCacheError as error:
     print(error, file=sys.stderr)
     sys.exit(1)
 
 RESULTS = f"results/{config['suite']}"
 RUN = f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/seed-{{seed}}"
+# GPUs that a job takes: none where the suite runs on the CPU.
+GPUS = 0 if config["device"] == "cpu" else 1
 # Checkpoints that this workflow makes itself.
 MADE = [name for name, checkpoint in config["checkpoints"].items() if checkpoint["source"] in ("train", "random")]
 LAYOUTS = table_layouts(config)
-# What target beyond compares; nothing where a suite has none.
-NO_SPEED = {"models": {}, "intervals": [], "modes": [], "precision": "", "channels_last": False}
-SPEED = config.get("speed", {**NO_SPEED, "steps": 0, "repeats": 0, "threads": 1})
+# What targets latency and beyond measure; nothing where a suite has none.
+LATENCY = config.get("latency", {"models": {}, "threads": 1})
 BEYOND = config.get("beyond", {"models": {}, "intervals": [], "seeds": [], "goals": {}})
 # Models that differ in their prompts alone share their plans.
 CALIBRATED_AS = timed_as(config)
@@ -44,15 +61,8 @@ wildcard_constraints:
     shard="[0-9]{5}",
     branch="[0-9]+",
     interval="[1-9][0-9]*",
-    architecture="|".join(SPEED["models"]) or "$^",
+    architecture="|".join(LATENCY["models"]) or "$^",
     table="|".join(config["tables"]),
-
-
-def code(script, *packages):
-    """A script and the modules it stands on: editing them redoes what they made."""
-    places = [Path(workflow.basedir, "deepcache", package) for package in packages]
-    modules = [path for place in places for path in (sorted(place.rglob("*.py")) if place.is_dir() else [place])]
-    return [f"workflow/scripts/{script}.py", *(str(path.relative_to(workflow.basedir)) for path in modules)]
 
 
 def manifest(checkpoint):
@@ -79,6 +89,11 @@ def reference_of(model):
     return config["models"][model]["reference"]
 
 
+def extractor_of(wildcards):
+    """Whose features a model's samples are measured by."""
+    return config["references"][reference_of(wildcards.model)]["extractor"]
+
+
 def precision_of(model):
     return config["models"][model].get("precision", "float32")
 
@@ -89,8 +104,8 @@ def plan_file(model, sampler, method):
         return []
     name = f"{CALIBRATED_AS[model]}/{sampler}/{method}.json"
     shipped = config["calibration"].get("plans")
-    if shipped and Path(workflow.basedir, shipped, name).is_file():
-        return f"{shipped}/{name}"
+    if shipped and Path(given(f"{shipped}/{name}")).is_file():
+        return given(f"{shipped}/{name}")
     return f"{RESULTS}/plans/{name}"
 
 
@@ -103,18 +118,16 @@ def shard_paths(run, model):
 def branches_of(model):
     """The branches at which the suite cuts a model."""
     runs = [run for layout in LAYOUTS.values() for run in layout_runs(layout) if run.model == model]
-    swept = config.get("beyond", {}).get("models", {}).get(model, {}).get("branches", [])
+    swept = BEYOND["models"].get(model, {}).get("branches", [])
     return sorted({*(run.method.branch for run in runs if run.method.schedule != "full"), *swept})
 
 
-def gpus():
-    """GPUs that a job takes: none where the suite runs on the CPU."""
-    return 0 if config["device"] == "cpu" else 1
-
-
+include: "common/jobs.smk"
+include: "common/options.smk"
 include: "common/entries.smk"
 include: "common/timing.smk"
 include: "common/tables.smk"
 include: "common/pictures.smk"
-include: "common/beyond.smk"
+include: "common/report.smk"
 include: "common/starting.smk"
+include: "beyond/common.smk"

@@ -1,6 +1,4 @@
 # Tables: our numbers beside the published ones.
-
-
 TABLES = [table_file(name) for name in LAYOUTS]
 KEPT = [path for layout in LAYOUTS.values() for path in kept_results(layout)]
 
@@ -10,28 +8,22 @@ for name, layout in LAYOUTS.items():
         name:
             f"write_{name}"
         input:
-            code=code("table", "results"),
-            published=f"{PUBLISHED}/{layout['published']['file']}" if layout["published"] else [],
+            code=code("table"),
+            published=published_table(layout),
             results=table_inputs(layout),
         output:
             csv=table_file(name),
             markdown=table_file(name).replace(".csv", ".md"),
-        log:
-            f"{RESULTS}/logs/tables/{name}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/tables/{name}.tsv"
-        conda:
-            "../envs/deepcache.yaml"
-        resources:
-            mem_mb=1000,
-            runtime=10,
         params:
             layout=json.dumps(layout),
             root=lambda w, output: Path(output.csv).parents[1],
             published=lambda w: PUBLISHED,
         shell:
-            "python workflow/preloaded.py workflow/scripts/table.py --layout {params.layout:q} --results {params.root}"
-            " --published {params.published} --output {output.csv} --log {log}"
+            program(
+                "table",
+                "--layout {params.layout:q} --results {params.root} --published {params.published}"
+                " --output {output.csv}",
+            )
 
     rule:
         name:

@@ -59,7 +59,7 @@ def test_public_names():
 
 def test_the_workflow_reads_its_config_without_torch():
     """Snakemake builds its graph in seconds only if this holds."""
-    code = "import sys, deepcache, deepcache.results.config; sys.exit('torch' in sys.modules)"
+    code = "import sys, deepcache, deepcache.suite.config; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

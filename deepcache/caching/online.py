@@ -1,41 +1,18 @@
-"""When, decided while it samples: a step is full once the U-Net's input has changed by more than a threshold."""
+"""When, decided while it samples."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 
 import torch
 
-from deepcache.errors import DeepCacheError
 
+class OnlineSchedule(ABC):
+    """Says at each step of a trajectory whether it runs fully."""
 
-class OnlineSchedule:
-    """Full steps by the change of the U-Net's input since the last one, with exactly as many of them as are allowed.
-
-    The change is ||x - x_last|| / ||x_last|| over the whole batch, which shares its steps; reading it waits for the
-    device once a step. What the threshold does not spend, the last steps do, so that the cost is that of any other
-    schedule with as many full steps.
-
-    Args:
-        num_steps: calls of the U-Net in a trajectory, T.
-        num_full: number of full steps, k.
-        threshold: of the relative change.
-
-    Raises:
-        DeepCacheError: unless 1 <= num_full <= num_steps and the threshold is at least 0.
-    """
-
-    def __init__(self, num_steps: int, num_full: int, threshold: float):
-        if not 1 <= num_full <= num_steps:
-            raise DeepCacheError(f"num_full must be between 1 and the number of steps ({num_steps}), not {num_full}")
-        if not threshold >= 0:
-            raise DeepCacheError(f"threshold must be a number of at least 0, not {threshold!r}")
-        self.num_steps, self.num_full, self.threshold = num_steps, num_full, threshold
-        self.reset()
-
+    @abstractmethod
     def reset(self) -> None:
         """Begin a trajectory."""
-        self._last: torch.Tensor | None = None
-        self._spent = 0
 
+    @abstractmethod
     def is_full(self, step: int, sample: torch.Tensor) -> bool:
         """Whether a step runs fully; called once for each, in order.
 
@@ -43,51 +20,3 @@ class OnlineSchedule:
             step: from 0.
             sample: what the U-Net is called with, shape (B, C, H, W).
         """
-        left = self.num_full - self._spent
-        if left == 0:
-            return False
-        forced = self._last is None or self.num_steps - step <= left
-        if not forced and relative_change(sample, self._last) <= self.threshold:
-            return False
-        self._last = sample.detach().clone()  # samplers may write into it
-        self._spent += 1
-        return True
-
-
-def relative_change(sample: torch.Tensor, last: torch.Tensor) -> float:
-    """||sample - last|| / ||last||, in float32."""
-    return float((sample.float() - last.float()).norm() / last.float().norm())
-
-
-def find_threshold(inputs: Sequence[torch.Tensor], num_full: int, halvings: int = 30) -> float:
-    """The threshold that spends the full steps over the whole of a trajectory: the least that leaves none for its end.
-
-    Args:
-        inputs: what the U-Net was called with at each step of an uncached trajectory, T tensors.
-        num_full: number of full steps, k.
-        halvings: of the interval in which it is sought.
-
-    Returns:
-        A threshold under which at most k steps change by more than it.
-
-    Raises:
-        DeepCacheError: unless 1 <= num_full <= T.
-    """
-    OnlineSchedule(len(inputs), num_full, 0.0)  # checks the numbers
-
-    def crossings(threshold: float) -> int:
-        count, last = 1, inputs[0]
-        for sample in inputs[1:]:
-            if relative_change(sample, last) > threshold:
-                count, last = count + 1, sample
-        return count
-
-    low, high = 0.0, max(relative_change(sample, inputs[0]) for sample in inputs) + 1.0
-    while crossings(high) > num_full:  # a later input can be further from another than from the first
-        high *= 2
-    if crossings(low) <= num_full:
-        return low
-    for _ in range(halvings):
-        middle = (low + high) / 2
-        low, high = (middle, high) if crossings(middle) > num_full else (low, middle)
-    return high

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from deepcache.data.download import check_space, disk_error
-from deepcache.data.reasons import reason
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
+from deepcache.files import atomic
 from deepcache.progress import progress
-from deepcache.results.files import atomic
 
 
 def unpack(archive: Path, folder: Path) -> None:

@@ -15,9 +15,9 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from deepcache import files
 from deepcache.errors import DeepCacheError
 from deepcache.progress import progress
-from deepcache.results import files
 
 CHUNK = 2**18  # bytes: what is lost at most when a connection breaks
 MARGIN = 100 * 10**6  # bytes that stay free on the disk

@@ -13,8 +13,8 @@ from huggingface_hub.utils import tqdm as hub_tqdm
 
 from deepcache.data.download import BACKOFF, Backoff, check_space, disk_error, shown
 from deepcache.errors import DeepCacheError
+from deepcache.files import write_json
 from deepcache.progress import stream_options
-from deepcache.results.files import write_json
 
 BYTES_BAR = "huggingface_hub.snapshot_download"  # of the library's three bars, the one of the bytes written
 INSTEAD = "or use `source: local` with a folder that holds the files"

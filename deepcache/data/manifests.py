@@ -8,7 +8,7 @@ from deepcache.data.datasets import IMAGE_FORMATS, PROMPT_FORMATS, open_images, 
 from deepcache.data.formats import Images
 from deepcache.data.formats.folder import list_files
 from deepcache.errors import DeepCacheError
-from deepcache.results.files import UNREADABLE, sha256, write_json
+from deepcache.files import UNREADABLE, sha256, write_json
 
 NOT_DATA = {"lock.mdb"}  # written by whoever opens an LMDB with a lock
 

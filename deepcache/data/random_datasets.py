@@ -11,7 +11,7 @@ from PIL import Image
 from deepcache.data.formats import cifar10
 from deepcache.data.formats.npz import IMAGES, MOMENTS
 from deepcache.errors import DeepCacheError
-from deepcache.results.files import atomic
+from deepcache.files import atomic
 
 COARSE = 4  # pixels on each side before an image is enlarged: smooth shapes, as photographs have them, not noise
 

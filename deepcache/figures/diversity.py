@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from deepcache.figures.style import plt, set_title
 from deepcache.results.diversity import UNCACHED
-from deepcache.results.runs import Method
+from deepcache.runs.method import Method
 
 PANELS = {
     "pairwise_lpips": "LPIPS between two seeds",

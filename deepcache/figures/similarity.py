@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from deepcache.figures.style import plt, set_title
-from deepcache.metrics.feature_similarity import similar_share
+from deepcache.quality.feature_similarity import similar_share
 
 ADJACENT = 3  # maps that are shown, from the middle of the trajectory
 COLOURS = "viridis"  # its lightness rises evenly, so that it reads in grey as well

@@ -9,7 +9,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from deepcache.results.files import atomic
+from deepcache.files import atomic
 
 CHARACTERS = 12  # of a title, in an inch
 

@@ -11,11 +11,10 @@ from diffusers import (
     DiffusionPipeline,
 )
 
-from deepcache.data.reasons import reason
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
+from deepcache.files import UNREADABLE, sha256
 from deepcache.models.checkpoints import WEIGHTS, open_checkpoint
 from deepcache.progress import progress
-from deepcache.results.files import UNREADABLE, sha256
 
 TASKS = {
     "text-to-image": AutoPipelineForText2Image,

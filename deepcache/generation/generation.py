@@ -12,9 +12,9 @@ from PIL import Image
 
 from deepcache.data.pictures import read_picture
 from deepcache.errors import DeepCacheError
+from deepcache.files import sha256
 from deepcache.generation.request import Request
 from deepcache.generation.schedulers import RUNGE_KUTTA, pipeline_scheduler
-from deepcache.results.files import sha256
 from deepcache.sampling.model import step_callback
 from deepcache.sampling.noise import image_generator
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.files import UNREADABLE, atomic, write_json
+from deepcache.files import UNREADABLE, atomic, write_json
 from deepcache.sampling.shards import settings_hash
 
 RECORD = "generation.json"

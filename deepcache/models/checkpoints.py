@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.files import UNREADABLE, sha256, write_json
+from deepcache.files import UNREADABLE, sha256, write_json
 
 WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 

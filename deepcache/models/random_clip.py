@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from deepcache.results.files import write_json
+from deepcache.files import write_json
 
 ARCHITECTURE = "ViT-B-32"
 

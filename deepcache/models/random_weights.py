@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from deepcache.errors import DeepCacheError
+from deepcache.files import atomic, check_replaceable, write_json
 from deepcache.models.paper_pipelines import ddpm, ldm_class, stable_diffusion
 from deepcache.models.random_alexnet import AlexNetWeights
 from deepcache.models.random_clip import ClipWeights
 from deepcache.models.random_inception import InceptionWeights
 from deepcache.progress import progress
-from deepcache.results.files import atomic, check_replaceable, write_json
 
 RECORD = "random.json"  # says in each folder how its weights were drawn
 

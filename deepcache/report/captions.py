@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from deepcache.results.layout import RESULT_FILES, layout_runs
+from deepcache.suite.layout import RESULT_FILES, layout_runs
 
 ORDER = "the paper, ours, ours minus the paper's"
 
@@ -120,8 +120,8 @@ def macs_caption(macs: pd.DataFrame, tolerance: float = 0.005) -> str:
     return caption([start], items)
 
 
-def latency_caption(timed: dict, tables: list[tuple[pd.DataFrame, dict]], suite: dict) -> str:
-    """Of a latency job.
+def timing_caption(timed: dict, tables: list[tuple[pd.DataFrame, dict]], suite: dict) -> str:
+    """Of a timing job.
 
     Args:
         timed: its JSON file.

@@ -6,7 +6,7 @@ Imports nothing heavy: the workflow reads it while it builds its graph.
 import re
 from dataclasses import dataclass, field
 
-TABLES, FIGURES, LATENCY, PROVENANCE = "Tables", "Figures", "Latency", "Provenance"
+TABLES, FIGURES, TIMING, PROVENANCE = "Tables", "Figures", "Timing", "Provenance"
 BEYOND = "Beyond the paper"
 SUMMARY = {
     "summary": "What was run, and how each table compares with the paper",
@@ -27,7 +27,7 @@ class Item:
 
     Attributes:
         name: of its page and of its caption, without ending; of a figure also that of its picture.
-        category: `Tables`, `Figures`, `Latency` or `Provenance`.
+        category: `Tables`, `Figures`, `Timing` or `Provenance`.
         labels: column -> text of the line, by which the list is sorted.
         subcategory: None where the category has no parts.
     """
@@ -43,7 +43,7 @@ def contents(suite: dict, layouts: dict[str, dict]) -> list[Item]:
 
     Args:
         suite: the checked config.
-        layouts: of all its tables, see deepcache.results.layout.table_layouts.
+        layouts: of all its tables, see deepcache.suite.layout.table_layouts.
     """
     tables = [
         Item(name, TABLES, _named("table", layout["title"]), _part(name, "table", BEYOND))
@@ -69,12 +69,12 @@ def contents(suite: dict, layouts: dict[str, dict]) -> list[Item]:
     for layout in layouts.values():
         if "group" in layout["timing"]:
             groups.setdefault(layout["timing"]["group"], []).append(layout["title"].partition(":")[0])
-    latency = [
-        Item(f"latency-{group}", LATENCY, {"models": group, "tables": ", ".join(timed)})
+    timing = [
+        Item(f"timing-{group}", TIMING, {"models": group, "tables": ", ".join(timed)})
         for group, timed in groups.items()
     ]
     records = [Item(name, PROVENANCE, {"record": name, "title": shows}) for name, shows in RECORDS.items()]
-    return [*summary, *tables, Item("paper_models", TABLES, macs, "MACs"), *figures, *latency, *records]
+    return [*summary, *tables, Item("paper_models", TABLES, macs, "MACs"), *figures, *timing, *records]
 
 
 def _part(name: str, printed: str, other: str) -> str:

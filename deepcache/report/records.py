@@ -8,8 +8,8 @@ import pandas as pd
 import yaml
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.layout import layout_runs
-from deepcache.results.runs import Run
+from deepcache.runs.run import Run
+from deepcache.suite.layout import layout_runs
 
 
 def read_json(path: Path) -> dict:

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
-from deepcache.metrics.diversity import METRICS, Diversity
-from deepcache.results.files import UNREADABLE
+from deepcache.files import UNREADABLE
+from deepcache.quality.diversity import METRICS, Diversity
 from deepcache.results.markdown import RANDOM_WEIGHTS
-from deepcache.results.runs import Method
+from deepcache.runs.method import Method
 
 ENDS = ("", "_low", "_high")
 UNCACHED = Method().slug

@@ -40,7 +40,7 @@ class Table:
         path: its CSV file.
         data: what that file holds.
         published: `file`, `key` and perhaps `where`, as in the config; None where the paper has no such table.
-        latency: the files that its times came from.
+        timing: the files that its times came from.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Table:
     path: Path
     data: pd.DataFrame
     published: dict | None = None
-    latency: tuple[str, ...] = ()
+    timing: tuple[str, ...] = ()
 
 
 def read_csv(path: Path, columns: tuple[str, ...] | list[str], **options) -> pd.DataFrame:
@@ -68,10 +68,10 @@ def read_csv(path: Path, columns: tuple[str, ...] | list[str], **options) -> pd.
     return table
 
 
-def open_table(name: str, title: str, path: Path, published: dict | None = None, latency=()) -> Table:
+def open_table(name: str, title: str, path: Path, published: dict | None = None, timing=()) -> Table:
     """Read one of the suite's tables; DeepCacheError as in `read_csv`."""
     keys = [] if published is None else published["key"]
-    return Table(name, title, path, read_csv(path, [*keys, "device", "weights", "runs"]), published, tuple(latency))
+    return Table(name, title, path, read_csv(path, [*keys, "device", "weights", "runs"]), published, tuple(timing))
 
 
 def paper_cells(published: Path, tables: list[Table], macs: Path, standard: dict) -> pd.DataFrame:
@@ -190,7 +190,7 @@ def _measured(column: str, row: pd.Series, shown: tuple[Table, pd.Series] | None
         images=_number(table, mine.get("images")),
         device=str(mine["device"]),
         weights=str(mine["weights"]),
-        source="; ".join(table.latency) if metric in ("throughput", "speed") else str(mine["runs"]),
+        source="; ".join(table.timing) if metric in ("throughput", "speed") else str(mine["runs"]),
     )
 
 

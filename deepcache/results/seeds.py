@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.files import UNREADABLE
-from deepcache.results.runs import Run
+from deepcache.files import UNREADABLE
+from deepcache.runs.run import Run
 from deepcache.sampling.shards import read_sidecar
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.files import UNREADABLE
-from deepcache.results.layout import FROM_CLIP, FROM_METRICS, FROM_PAIRED
+from deepcache.files import UNREADABLE
 from deepcache.results.paper_cells import Table, table_number
-from deepcache.results.runs import Method, Run
 from deepcache.results.verdicts import DIFFERS, REPRODUCED, VERDICTS
+from deepcache.runs.method import Method
+from deepcache.runs.run import Run
+from deepcache.suite.layout import FROM_CLIP, FROM_METRICS, FROM_PAIRED
 
 # What is read of the files beside a run's sidecar, where they are.
 BESIDE = {

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
-from deepcache.metrics.intervals import MINIMUM_SEEDS, over_seeds, paired_over_images, paired_over_seeds
-from deepcache.results.layout import FROM_CLIP, FROM_PAIRED, RESULT_FILES
-from deepcache.results.runs import Run
-from deepcache.results.sources import Sources
+from deepcache.quality.intervals import MINIMUM_SEEDS, over_seeds, paired_over_images, paired_over_seeds
+from deepcache.results.result_files import Sources
+from deepcache.runs.run import Run
+from deepcache.suite.layout import FROM_CLIP, FROM_PAIRED, RESULT_FILES
 
 INTERVALS = ("_low", "_high", "_change")  # endings of columns that are left out where nothing fills them
 
@@ -24,7 +24,7 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
     A layout whose `published` is None has no counterpart in the paper.
 
     Args:
-        layout: see deepcache.results.layout.table_layout.
+        layout: see deepcache.suite.layout.table_layout.
         root: `results/<suite>`.
         published: folder with the paper's tables.
 

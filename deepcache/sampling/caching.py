@@ -4,11 +4,13 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from deepcache.beyond.caching.forecast import Forecast
+from deepcache.beyond.caching.plan import Plan
 from deepcache.caching.engine import DeepCache
-from deepcache.caching.reuse import Forecast, Hold, Reuse, Zeros
-from deepcache.calibration.plan import Plan
+from deepcache.caching.reuse import Hold, Reuse, Zeros
 from deepcache.errors import DeepCacheError
-from deepcache.results.runs import Method, Sampler
+from deepcache.runs.method import Method
+from deepcache.runs.sampler import Sampler
 
 
 def make_reuse(name: str) -> Reuse:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.files import UNREADABLE
+from deepcache.files import UNREADABLE
 from deepcache.sampling.latent_class import LatentClass
 from deepcache.sampling.model import ImageModel, part_folder
 from deepcache.sampling.pixel_ddpm import PixelDDPM

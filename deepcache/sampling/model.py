@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deepcache.results.runs import Sampler
+from deepcache.runs.sampler import Sampler
 
 
 class ImageModel(ABC):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from deepcache.errors import DeepCacheError
-from deepcache.results.files import UNREADABLE, atomic
+from deepcache.files import UNREADABLE, atomic
 
 
 def settings_hash(settings: dict) -> str:

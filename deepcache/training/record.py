@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcache.results.files import sha256, write_json
-from deepcache.results.provenance import provenance
+from deepcache.files import sha256, write_json
+from deepcache.provenance import provenance
 from deepcache.training.loop import TrainingResult
 
 SMOOTHING = 50  # steps in the running mean that is drawn and recorded

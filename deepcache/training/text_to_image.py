@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from deepcache.data.captions import captions
+from deepcache.data.digit_prompts import captions
 from deepcache.data.digits import load_digits
 from deepcache.models.digits_sd import (
     IMAGE_SIZE,

@@ -1,5 +1,4 @@
 # Entries of checkpoints, datasets and references in the config: their files, and themselves as options of programs.
-import shlex
 
 
 def from_sources(*sources):
@@ -11,7 +10,7 @@ def checkpoint_folder(name):
     """Where a checkpoint lies, or is put."""
     if name in MADE:
         return f"{RESULTS}/checkpoints/{name}"
-    return config["checkpoints"][name].get("folder", f"results/downloads/{name}")
+    return given(config["checkpoints"][name].get("folder", f"results/downloads/{name}"))
 
 
 def checkpoint_files(wildcards):
@@ -32,12 +31,6 @@ def random_options(name):
     return shlex.join(options_of(config["checkpoints"][name], "architecture", "seed", "sample_size"))
 
 
-def options_of(entry, *keys):
-    """Keys of an entry as a program's options of the same names."""
-    pairs = [(f"--{key.replace('_', '-')}", str(entry[key])) for key in keys if key in entry]
-    return [word for pair in pairs for word in pair]
-
-
 def checksum_options(entry):
     digests = entry.get("sha256", {})
     return ["--sha256", *(f"{file}={digest}" for file, digest in digests.items())] if digests else []
@@ -56,6 +49,8 @@ def checkpoint_options(name):
 def dataset_options(name):
     """A dataset's entry in the config as options of dataset.py."""
     entry = config["datasets"][name]
+    if "folder" in entry:
+        entry = {**entry, "folder": given(entry["folder"])}
     own = {
         "local": ["folder"],
         "url": ["url", "member"],
@@ -72,4 +67,7 @@ def dataset_options(name):
 
 def reference_options(name):
     """A reference's entry in the config as options of reference_statistics.py."""
-    return shlex.join(options_of(config["references"][name], "extractor", "image_size", "crop", "images", "features"))
+    entry = config["references"][name]
+    options = {key: entry[key] for key in ("extractor", "image_size", "crop", "images", "features") if key in entry}
+    # Where the statistics of a large dataset go on after an interruption.
+    return shlex.join(as_options({**options, "partial": f"{RESULTS}/references/{name}.partial.npz"}))

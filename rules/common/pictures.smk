@@ -1,8 +1,6 @@
 # Sample grids, and files as the report shows them.
-import shlex
-
-from deepcache.results.runs import Run
-from deepcache.results.timing import timed_variant
+from deepcache.runs.run import Run
+from deepcache.suite.timing import timed_variant
 
 
 def grid_runs(name):
@@ -29,33 +27,24 @@ def grid_prompts(wildcards):
     return dataset_manifest(prompts) if config["sample_grids"][wildcards.grid].get("prompts") else []
 
 
-def grid_latency(wildcards):
+def grid_timing(wildcards):
     """The times of a picture that shows them; none otherwise."""
     grid = config["sample_grids"][wildcards.grid]
-    return latency_file(LAYOUTS[grid["table"]]) if grid.get("seconds") else []
+    return timing_file(LAYOUTS[grid["table"]]) if grid.get("seconds") else []
 
 
 def grid_options(wildcards, input):
-    """What else a picture shows, as options of sample_grid.py."""
-    options = ["--prompts", str(input.prompts)] if input.prompts else []
-    if input.latency:
-        layout = LAYOUTS[config["sample_grids"][wildcards.grid]["table"]]
-        variants = [timed_variant(layout, run) for _, run in grid_runs(wildcards.grid)]
-        options += ["--latency", str(input.latency), "--variants", *variants]
-    return shlex.join(options)
+    """What a picture shows beside its samples, as options of sample_grid.py."""
+    grid, shown = config["sample_grids"][wildcards.grid], grid_runs(wildcards.grid)
+    options = {"labels": [label for label, _ in shown], "title": grid["title"], "images": grid["images"]}
+    if input.prompts:
+        options["prompts"] = input.prompts
+    if input.timing:
+        layout = LAYOUTS[grid["table"]]
+        options |= {"timing": input.timing, "variants": [timed_variant(layout, run) for _, run in shown]}
+    return shlex.join(as_options(options))
 
 
 def grids_of(table):
     """The pictures that belong to a table."""
     return [f"{RESULTS}/figures/{name}.png" for name, grid in config["sample_grids"].items() if grid["table"] == table]
-
-
-def in_report(item, path):
-    """A file as the report shows it; its caption is read when the report is made, and redoes nothing else."""
-    return report(
-        path,
-        caption=os.path.abspath(f"{RESULTS}/report/captions/{item.name}.rst"),
-        category=item.category,
-        subcategory=item.subcategory,
-        labels=item.labels,
-    )

@@ -22,7 +22,7 @@ def start_preloaded():
         return
     address = Path(tempfile.mkdtemp(prefix="deepcache-"), "socket")
     os.environ.update(DEEPCACHE_PRELOADED=f"{sys.prefix}{os.pathsep}{address}")
-    command = [sys.executable, f"{workflow.basedir}/workflow/preloaded.py", "--serve", str(address)]
+    command = [sys.executable, str(ROOT / "workflow/preloaded.py"), "--serve", str(address)]
     subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
 

@@ -1,7 +1,7 @@
 # The files of tables, and those that they are read from.
 import re
 
-from deepcache.results.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, fidelity_runs, paired_runs
+from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, fidelity_runs, paired_runs
 
 
 def table_file(name):
@@ -18,9 +18,9 @@ def table_inputs(layout):
     clip = [f"{RESULTS}/{run.path}/clip_score.json" for run in layout_runs(layout, FROM_CLIP)]
     fidelity = [f"{RESULTS}/{run.path}/paired_fidelity.json" for run in fidelity_runs(layout)]
     macs = sorted({f"{RESULTS}/macs/{run.model}.json" for run in layout_runs(layout, ("macs_g",))})
-    latency = latency_file(layout)
+    timing = timing_file(layout)
     memory = sorted({f"{RESULTS}/memory/{run.model}.json" for run in layout_runs(layout, FROM_MEMORY)})
-    return [*runs, *metrics, *paired, *clip, *fidelity, *macs, *latency, *memory]
+    return [*runs, *metrics, *paired, *clip, *fidelity, *macs, *timing, *memory]
 
 
 def kept_results(layout):
@@ -37,9 +37,25 @@ def summary_tables():
             "title": layout["title"],
             "path": table_file(name),
             "published": layout["published"],
-            "latency": latency_file(layout),
+            "timing": timing_file(layout),
         }
         for name, layout in LAYOUTS.items()
     }
     diversity = {"title": f"Diversity: {config['diversity']['title']}", "path": f"{RESULTS}/tables/diversity.csv"}
     return {**named, "diversity": diversity}
+
+
+def published_tables():
+    """The paper's tables, all of them."""
+    return sorted(f"{PUBLISHED}/{name}" for name in os.listdir(PUBLISHED))
+
+
+def published_table(layout):
+    """The paper's numbers for one table; none where the paper has no such table."""
+    return f"{PUBLISHED}/{layout['published']['file']}" if layout["published"] else []
+
+
+def summary_of_suite(wildcards, input):
+    """What the summary is told of the suite. A function, since titles may hold braces, which are no wildcards."""
+    about = {"name": config["suite"], "verdicts": config["verdicts"]}
+    return json.dumps({**about, "figures": list(input.figures), "tables": summary_tables()})

@@ -1,21 +1,21 @@
 # What the jobs that have the machine to themselves time.
-from deepcache.results.layout import timed_variants
+from deepcache.suite.layout import timed_variants
 
 
 def timed_together(group):
-    """What one latency job times for all tables of its group, uncached first."""
+    """What one timing job times for all tables of its group, uncached first."""
     layouts = [layout for layout in LAYOUTS.values() if layout["timing"].get("group") == group]
     variants = list(dict.fromkeys(variant for layout in layouts for variant in timed_variants(layout)))
     return sorted(variants, key=lambda variant: Path(variant).name != "full")
 
 
 def timed_models(wildcards):
-    """Models that a latency job times, in order."""
+    """Models that a timing job times, in order."""
     return sorted({variant.split("/")[0] for variant in timed_together(wildcards.group)})
 
 
 def timed_plans(wildcards):
-    """Of what a latency job times, the plans of chosen schedules, by variant."""
+    """Of what a timing job times, the plans of chosen schedules, by variant."""
     plans = {variant: plan_file(*variant.split("/")) for variant in timed_together(wildcards.group)}
     return {variant: plan for variant, plan in plans.items() if plan}
 
@@ -26,9 +26,26 @@ def timed_prompts(wildcards):
     return {model: prompts for model, prompts in models.items() if prompts is not None}
 
 
-def latency_file(layout):
+def timing_file(layout):
     """Where a table's times stand; none where it shows no times."""
-    return [f"{RESULTS}/latency/{layout['timing']['group']}.json"] if timed_variants(layout) else []
+    return [f"{RESULTS}/timing/{layout['timing']['group']}.json"] if timed_variants(layout) else []
+
+
+def timing_options(wildcards):
+    """What a timing job of tables times, and how."""
+    models = timed_models(wildcards)
+    return how_timed(
+        checkpoints=[f"{model}={manifest(config['models'][model]['checkpoint'])}" for model in models],
+        precision=[f"{model}={precision_of(model)}" for model in models],
+        prompts=[f"{model}={dataset_manifest(name)}" for model, name in timed_prompts(wildcards).items()],
+        plans=[f"{variant}={plan}" for variant, plan in timed_plans(wildcards).items()],
+        variants=timed_together(wildcards.group),
+    )
+
+
+def how_timed(**what):
+    """Options of a job that has the machine to itself: what it times, and how the suite says that it is done."""
+    return shlex.join(as_options({**what, **config["timing"], "device": config["device"]}))
 
 
 def whole_machine(threads):

@@ -15,7 +15,7 @@ import pytest
 from deepcache.data.datasets import IMAGE_FORMATS, PROMPT_FORMATS
 from deepcache.data.manifests import open_dataset, open_manifest
 from deepcache.data.random_datasets import write_random
-from deepcache.results.files import sha256
+from deepcache.files import sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "workflow/scripts/dataset.py"
@@ -133,7 +133,7 @@ def test_an_archive_from_a_url_is_unpacked_once(program, served, address, tmp_pa
     assert manifest["path"] == str(place / "cifar-10-batches-py")
     assert manifest["items"] == 10
     assert manifest["origin"]["member"] == "cifar-10-batches-py"
-    monkeypatch.setattr("deepcache.data.sources.unpack", lambda *arguments: pytest.fail("unpacked again"))
+    monkeypatch.setattr("deepcache.data.dataset_sources.unpack", lambda *arguments: pytest.fail("unpacked again"))
     assert program("cifar10", "url", *options) == manifest
     assert len(requests) == 1
 

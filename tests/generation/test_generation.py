@@ -17,7 +17,8 @@ from deepcache.generation.generation import Generation
 from deepcache.generation.request import Request
 from deepcache.generation.schedulers import SCHEDULER_NAMES
 from deepcache.models.checkpoints import write_manifest
-from deepcache.results.runs import Method, Sampler
+from deepcache.runs.method import Method
+from deepcache.runs.sampler import Sampler
 from deepcache.sampling.caching import cached
 from deepcache.sampling.families import load_model
 from tests.generation.checkpoints import PROMPTS, TASKS, full, save

@@ -7,9 +7,9 @@ import yaml
 
 from deepcache import DeepCacheError
 from deepcache.data.digits import load_digits
+from deepcache.files import sha256
 from deepcache.models.checkpoints import open_checkpoint, write_manifest
 from deepcache.models.classifier import DigitsClassifier
-from deepcache.results.files import sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = yaml.safe_load((ROOT / "config/config.yaml").read_text())["checkpoints"]

@@ -8,12 +8,12 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from deepcache.caching.branches import num_branches
-from deepcache.data.captions import DIGITS, captions
-from deepcache.metrics.clip_score import load_clip
+from deepcache.data.digit_prompts import DIGITS, captions
 from deepcache.models import paper
 from deepcache.models.classifier import DigitsClassifier
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.digits_sd import CONTEXT, VOCABULARY_SIZE, digits_sd_unet, digits_tokenizer
+from deepcache.quality.clip_score import load_clip
 from deepcache.training.autoencoder import encode_all
 from deepcache.training.held_out import HELD_OUT, split
 from deepcache.training.text_to_image import rgb_digits

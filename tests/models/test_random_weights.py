@@ -19,8 +19,7 @@ from torchvision.models import alexnet
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from deepcache import DeepCacheError
-from deepcache.metrics.clip_score import load_clip
-from deepcache.metrics.perceptual import load_perceptual
+from deepcache.files import sha256
 from deepcache.models import clip_vocabulary, paper_pipelines
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.dummy_inputs import dummy_inputs
@@ -28,8 +27,9 @@ from deepcache.models.ldm import convert
 from deepcache.models.ldm_pipeline import LDMClassPipeline
 from deepcache.models.paper import ARCHITECTURES, Architecture
 from deepcache.models.random_weights import RANDOM, write_random
-from deepcache.results.files import sha256
-from deepcache.results.runs import Sampler
+from deepcache.quality.clip_score import load_clip
+from deepcache.quality.perceptual import load_perceptual
+from deepcache.runs.sampler import Sampler
 from deepcache.sampling.families import load_model
 from tests.conftest import make_unet2d_condition
 

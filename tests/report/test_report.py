@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 from deepcache import DeepCacheError
-from deepcache.report.captions import caption, compared, latency_caption, macs_caption, main_column, table_caption
+from deepcache.report.captions import caption, compared, macs_caption, main_column, table_caption, timing_caption
 from deepcache.report.contents import contents
-from deepcache.report.latency import latency_page
 from deepcache.report.pages import page
 from deepcache.report.records import checkpoints_page, read_json, software_page
-from deepcache.results.layout import table_layouts
+from deepcache.report.timing import timing_page
+from deepcache.suite.layout import table_layouts
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -108,10 +108,10 @@ TIMED = {
 }
 
 
-def test_latency_page_compares_with_the_same_sampler_without_caching():
+def test_timing_page_compares_with_the_same_sampler_without_caching():
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in latency_page("m", TIMED).splitlines()
+        for line in timing_page("m", TIMED).splitlines()
         if line.startswith("| m ")
     ]
     assert [row[2] for row in rows] == ["full", "uniform-n5-b0", "uniform-n5-b0"], "slowest first"
@@ -119,8 +119,8 @@ def test_latency_page_compares_with_the_same_sampler_without_caching():
     assert rows[1][7] == "█" * 12
 
 
-def test_latency_caption_has_the_paper_s_speed():
-    html = rendered(latency_caption(TIMED, [(table2(), LAYOUTS["table2"])], SUITE))
+def test_timing_caption_has_the_paper_s_speed():
+    html = rendered(timing_caption(TIMED, [(table2(), LAYOUTS["table2"])], SUITE))
     assert "device: Some CPU" in html
     assert "Table 2, N=5, interval 5: 1.85, 2.1, +0.25" in html
 
@@ -152,7 +152,7 @@ def test_a_page_is_complete_in_itself():
 
 def test_contents_are_sorted_as_they_are_numbered():
     items = contents(SUITE, LAYOUTS)
-    assert {item.category for item in items} == {"Tables", "Figures", "Latency", "Provenance"}
+    assert {item.category for item in items} == {"Tables", "Figures", "Timing", "Provenance"}
     papers = [item for item in items if item.category == "Tables" and item.subcategory == "The paper's"]
     assert [item.name for item in sorted(papers, key=lambda item: item.labels["table"])] == [
         f"table{number}" for number in range(1, 15)

@@ -185,9 +185,9 @@ def suite(tmp_path, monkeypatch):
                 "title": "Table 2: small",
                 "path": "results/small/tables/table02.csv",
                 "published": {"file": "table02_small.csv", "where": {"dataset": "A"}, "key": ["method"]},
-                "latency": ["results/small/latency/models.json"],
+                "timing": ["results/small/timing/models.json"],
             },
-            "extra": {"title": "Extra", "path": "results/small/tables/extra.csv", "published": None, "latency": []},
+            "extra": {"title": "Extra", "path": "results/small/tables/extra.csv", "published": None, "timing": []},
         },
     }
 
@@ -209,7 +209,7 @@ def test_cells_of_a_suite(suite):
     assert cached["verdict"].to_dict() == {"macs_g": DIFFERS, "speed": NOT_COMPARABLE, "fid": NOT_COMPARABLE}
     assert cached["reason"]["macs_g"] == "why"
     assert cached["reason"]["fid"] == "undefined: too few"
-    assert cached["source"]["speed"] == "results/small/latency/models.json"
+    assert cached["source"]["speed"] == "results/small/timing/models.json"
     assert by_cell.loc[("dataset=A, method=Other", "fid"), "verdict"] == NOT_COMPARABLE
     elsewhere = by_cell.loc["dataset=B, method=DDPM, interval=1"]
     assert elsewhere["verdict"].to_dict() == {"macs_g": REPRODUCED, "speed": NOT_RUN, "fid": NOT_RUN}

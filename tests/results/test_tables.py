@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from deepcache import DeepCacheError
-from deepcache.results.layout import fidelity_runs, paired_runs
 from deepcache.results.markdown import to_markdown
 from deepcache.results.tables import build_table
+from deepcache.suite.layout import fidelity_runs, paired_runs
 
 FULL, CACHED = "model/ddim-10/full/seed-{}", "model/ddim-10/uniform-n3-b1/seed-{}"
 LAYOUT = {
@@ -53,7 +53,7 @@ def root(tmp_path):
         "model/ddim-10/full": {"throughput": 2.0, "seconds": [1.0, 2.0, 3.0]},
         "model/ddim-10/uniform-n3-b1": {"throughput": 5.0, "seconds": [0.5, 0.8, 1.0]},
     }
-    write(tmp_path / "latency/model.json", {"variants": variants})
+    write(tmp_path / "timing/model.json", {"variants": variants})
     for pattern, fids in ((FULL, (6.0, 8.0)), (CACHED, (10.0, 14.0))):
         for seed, fid in enumerate(fids):
             write(tmp_path / pattern.format(seed) / "metrics.json", {"fid": fid, "images": 16})

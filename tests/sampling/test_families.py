@@ -9,14 +9,15 @@ from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, StableDiffusi
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from deepcache import DeepCacheError
-from deepcache.calibration.plan import Plan
-from deepcache.metrics.macs import branches_macs
+from deepcache.beyond.caching.plan import Plan
+from deepcache.cost.macs import branches_macs
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.models.ldm import SCHEDULER
 from deepcache.models.ldm_pipeline import ClassEmbedder, LDMClassPipeline
 from deepcache.models.paper_pipelines import SD_SCHEDULER
-from deepcache.results.runs import Method, Sampler
+from deepcache.runs.method import Method
+from deepcache.runs.sampler import Sampler
 from deepcache.sampling.caching import cached
 from deepcache.sampling.families import bare_unet, load_model
 from deepcache.sampling.schedulers import SCHEDULERS, make_scheduler

@@ -11,9 +11,10 @@ import torch
 from diffusers import DDPMPipeline
 
 from deepcache import DeepCacheError
+from deepcache.files import sha256
 from deepcache.models.digits import ddpm_scheduler
-from deepcache.results.files import sha256
-from deepcache.results.runs import Method, Sampler
+from deepcache.runs.method import Method
+from deepcache.runs.sampler import Sampler
 from deepcache.sampling.caching import cached, make_reuse
 from deepcache.sampling.families import load_model
 from deepcache.sampling.model import to_uint8

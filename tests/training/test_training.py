@@ -11,7 +11,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from deepcache import DeepCacheError
-from deepcache.data.captions import DIGITS
+from deepcache.data.digit_prompts import DIGITS
 from deepcache.data.digits import load_digits
 from deepcache.models.digits import LDM_IMAGE_SIZE, digits_ldm_vqvae
 from deepcache.models.digits_sd import digits_sd_unet, digits_tokenizer

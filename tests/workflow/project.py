@@ -27,7 +27,7 @@ TINY = {
     "beyond": {"intervals": [2]},
     "tables": {"table2": {"rows": rows_up_to(10, "table2")}},
     "models": {"digits-ddpm": {"samples": 8, "shard_size": 4, "batch_size": 4, "sampler": "ddim-10"}},
-    "latency": {"batch_size": 1, "repeats": 1},
+    "timing": {"batch_size": 1, "repeats": 1},
     "sample_grids": {"table2_samples": {"images": 4}},
 }
 

@@ -9,7 +9,7 @@ SUITE = {
     "extends": "config/config.yaml",
     "suite": "small",
     "models": {"digits-ddpm": {"samples": 4, "shard_size": 4, "batch_size": 4, "sampler": "ddim-10"}},
-    "latency": {"batch_size": 1, "repeats": 1},
+    "timing": {"batch_size": 1, "repeats": 1},
     "calibration": {"recorded": 2, "screened": 1, "sampled": 2},
     "tables": {"table2": {"rows": rows_up_to(10, "table2")}},
     "sample_grids": {"table2_samples": {"images": 4}},

@@ -25,7 +25,7 @@ def small_suite(root) -> dict:
             "digits-ddpm": {**SMALL, "sampler": "ddim-10"},
             "digits-sd": {**SMALL, "sampler": "plms-5-cfg3"},
         },
-        "latency": {"batch_size": 1, "repeats": 1},
+        "timing": {"batch_size": 1, "repeats": 1},
         "tables": {
             **dict.fromkeys(base["tables"].keys() - KEPT),
             "table2": {"rows": [row for row in base["tables"]["table2"]["rows"] if not row.get("beyond")]},
@@ -65,7 +65,7 @@ def test_a_report_is_one_file_made_again_when_a_table_has_changed(fresh):
     html = (results / "report.html").read_text()
 
     categories, shown = variable(html, "categories"), variable(html, "results")
-    assert set(categories) == {"Tables", "Figures", "Latency", "Provenance"}
+    assert set(categories) == {"Tables", "Figures", "Timing", "Provenance"}
     assert set(categories["Tables"]) == {"The paper's", "Beyond the paper", "MACs", "Summary"}
     assert all(one["caption"] for one in shown.values())
     table = pd.read_csv(results / "tables/table02.csv").set_index("method").loc["N=5"]
@@ -74,7 +74,7 @@ def test_a_report_is_one_file_made_again_when_a_table_has_changed(fresh):
         caption = shown[f"results/small/{file}"]["caption"]
         for fact in ("digits at 16 x 16", "each run: 4", "Seeds: 0", table["device"], "Not comparable", numbers):
             assert fact in caption, (file, fact)
-    assert table["device"] in shown["results/small/report/pages/latency-digits-ddpm.html"]["caption"]
+    assert table["device"] in shown["results/small/report/pages/timing-digits-ddpm.html"]["caption"]
     found = Opened()
     found.feed(html)
     assert [address for address in found.addresses if not address.startswith("data:")] == []

@@ -1,4 +1,4 @@
-"""The paper's suite as a graph, the smoke suite on one of its models, and the plan."""
+"""The paper's suite as a graph, the smoke suite on one of its models, and the estimate."""
 
 import json
 import re
@@ -199,9 +199,9 @@ def test_ablations_from_prompts_to_the_figure(fresh):
     assert (project.results / "figures/ablations.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_the_plan_is_printed_and_nothing_is_started(fresh):
+def test_the_estimate_is_printed_and_nothing_is_started(fresh):
     project = fresh()
-    done = project.run("plan", "--cores", "1")
+    done = project.run("estimate", "--cores", "1")
     assert done.returncode == 0, done.stdout
     row = re.search(r"^\| table12 +\| +12 \| +96 \| +(\S+) \|", done.stdout, re.M)
     assert row and float(row[1]) > 0, done.stdout

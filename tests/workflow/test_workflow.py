@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from deepcache.results.files import sha256
+from deepcache.files import sha256
 from deepcache.sampling.shards import read_shard
 from tests.workflow.project import jobs, untimed
 
@@ -187,7 +187,7 @@ def test_a_spoilt_checkpoint_stops_the_workflow(fresh):
     assert re.search(message, done.stdout, re.M)
     named = r"^error: (\w+): results/tiny/checkpoints/digits-classifier.json not made; see (\S+)$"
     assert re.findall(named, done.stdout, re.M) == [
-        ("checkpoint_in_place", "results/tiny/logs/checkpoints/digits-classifier.log")
+        ("checkpoint_in_place", "results/tiny/logs/checkpoint_in_place/digits-classifier.log")
     ]
 
 
@@ -195,7 +195,7 @@ def test_a_spoilt_checkpoint_stops_the_workflow(fresh):
     ("overlay", "message"),
     [
         ({"tables": {"table2": {"branch": 12}}}, "config: tables.table2.branch: 12 is not among the model's branches"),
-        ({"latency": {"repeat": 3}}, "config: latency.repeat: unknown key; did you mean repeats?"),
+        ({"timing": {"repeat": 3}}, "config: timing.repeat: unknown key; did you mean repeats?"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_line_before_any_job(fresh, overlay, message):

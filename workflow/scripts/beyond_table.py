@@ -10,11 +10,11 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Collect and write."""
+    from deepcache.beyond.comparison.markdown import beyond_markdown
+    from deepcache.beyond.comparison.sweeps import read_peers, read_sweeps
+    from deepcache.beyond.comparison.tables import build_beyond_table, build_gains_table
     from deepcache.errors import DeepCacheError
-    from deepcache.results.beyond.markdown import beyond_markdown
-    from deepcache.results.beyond.sweeps import read_peers, read_sweeps
-    from deepcache.results.beyond.tables import build_beyond_table, build_gains_table
-    from deepcache.results.files import atomic
+    from deepcache.files import atomic
 
     try:
         macs = {model: Path(path) for model, path in (pair.split("=", 1) for pair in arguments.macs)}

@@ -15,13 +15,13 @@ def main(arguments) -> None:
     import pandas as pd
 
     from deepcache.caching.branches import num_branches
+    from deepcache.cost.macs import branches_macs
     from deepcache.figures.branches import BranchCosts, draw_branches
     from deepcache.figures.style import save
-    from deepcache.metrics.macs import branches_macs
+    from deepcache.files import atomic
     from deepcache.models.dummy_inputs import dummy_inputs
     from deepcache.models.paper import ARCHITECTURES
     from deepcache.progress import progress
-    from deepcache.results.files import atomic
 
     # Those that the paper caches; Bedroom and Churches are one architecture.
     known = {model: one for model, one in ARCHITECTURES.items() if one.branch is not None}

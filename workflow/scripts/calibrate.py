@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepcache import cli
-from deepcache.results.runs import Method, Sampler
+from deepcache.runs.method import Method
+from deepcache.runs.sampler import Sampler
 
 # Centres, as shares of the trajectory, and power of Eq. 7's schedules among the proposals.
 CENTERS, POWER = (0.25, 0.5), 1.2
@@ -18,15 +19,15 @@ def main(arguments) -> None:
     """Read the recording, sample the proposals, write the best."""
     import torch
 
-    from deepcache.calibration.calibrate import calibrate
-    from deepcache.calibration.plan import write_plan
-    from deepcache.calibration.recording import read_recorded
+    from deepcache.beyond.caching.plan import write_plan
+    from deepcache.beyond.calibration.calibrate import calibrate
+    from deepcache.beyond.calibration.recording import read_recorded
     from deepcache.data.manifests import read_prompts
     from deepcache.devices import choose_device
     from deepcache.errors import DeepCacheError
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
     from deepcache.sampling.families import load_model
 
     sampler, method = Sampler.parse(arguments.sampler), Method.parse(arguments.method)

@@ -14,8 +14,8 @@ NEEDED = {"hub": ("repository", "revision"), "url": ("url",)}
 
 def main(arguments) -> None:
     """Fetch, check and write."""
+    from deepcache.models.checkpoint_sources import from_hub, from_url, in_place
     from deepcache.models.checkpoints import write_manifest
-    from deepcache.models.sources import from_hub, from_url, in_place
 
     for name in NEEDED.get(arguments.source, ()):
         if getattr(arguments, name) is None:

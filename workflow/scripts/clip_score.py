@@ -20,11 +20,11 @@ def main(arguments) -> None:
     from deepcache.data.formats.folder import Folder
     from deepcache.devices import choose_device
     from deepcache.errors import DeepCacheError
-    from deepcache.metrics.clip_score import load_clip, open_prompts
+    from deepcache.files import write_json
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
-    from deepcache.results.files import write_json
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
+    from deepcache.quality.clip_score import load_clip, open_prompts
     from deepcache.sampling.shards import read_run, read_sidecar
 
     torch.set_num_threads(arguments.threads)

@@ -7,7 +7,7 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Read every shard, refuse a mixture, write run.json."""
-    from deepcache.results.files import sha256, write_json
+    from deepcache.files import sha256, write_json
     from deepcache.sampling.shards import read_shards
 
     about = [one for _, one in read_shards(arguments.shards, arguments.images)]

@@ -13,8 +13,8 @@ def main(arguments) -> None:
     """Convert; the folder appears only when everything is in it."""
     import torch
 
+    from deepcache.files import atomic, check_replaceable
     from deepcache.models.ldm import load_compvis
-    from deepcache.results.files import atomic, check_replaceable
 
     output = arguments.output.resolve()
     check_replaceable(output, "model_index.json")

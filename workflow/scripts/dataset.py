@@ -32,7 +32,7 @@ def main(arguments) -> None:
 
 
 def _fetch(arguments):
-    from deepcache.data.sources import Fetched, from_seed, from_url, in_place
+    from deepcache.data.dataset_sources import Fetched, from_seed, from_url, in_place
 
     for name in NEEDED.get(arguments.source, ()):
         if getattr(arguments, name) is None:

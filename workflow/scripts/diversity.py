@@ -16,11 +16,11 @@ def main(arguments) -> None:
 
     from deepcache.devices import choose_device
     from deepcache.errors import DeepCacheError
-    from deepcache.metrics.diversity import measure_diversity
-    from deepcache.metrics.perceptual import load_perceptual
+    from deepcache.files import write_json
     from deepcache.models.checkpoints import open_checkpoint
-    from deepcache.results.files import write_json
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
+    from deepcache.quality.diversity import measure_diversity
+    from deepcache.quality.perceptual import load_perceptual
     from deepcache.results.seeds import read_seeds
     from deepcache.sampling.shards import read_run
 

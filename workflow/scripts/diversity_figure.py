@@ -17,7 +17,7 @@ def main(arguments) -> None:
 
     from deepcache.figures.diversity import Compared, draw_diversity
     from deepcache.figures.style import save
-    from deepcache.metrics.clip_score import open_prompts
+    from deepcache.quality.clip_score import open_prompts
     from deepcache.results.diversity import build_diversity_table
     from deepcache.sampling.shards import read_run
 

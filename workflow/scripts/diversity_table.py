@@ -7,8 +7,8 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Collect and write."""
+    from deepcache.files import atomic
     from deepcache.results.diversity import build_diversity_table, diversity_markdown
-    from deepcache.results.files import atomic
 
     table = build_diversity_table(arguments.diversity)
     with atomic(arguments.output) as temporary:

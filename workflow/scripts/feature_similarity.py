@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from deepcache import cli
-from deepcache.results.runs import Sampler
+from deepcache.runs.sampler import Sampler
 
 
 def main(arguments) -> None:
@@ -15,11 +15,11 @@ def main(arguments) -> None:
 
     from deepcache.data.manifests import read_prompts
     from deepcache.devices import choose_device
-    from deepcache.metrics.feature_similarity import FeatureSimilarity
+    from deepcache.files import atomic
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
-    from deepcache.results.files import atomic
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
+    from deepcache.quality.feature_similarity import FeatureSimilarity
     from deepcache.sampling.families import load_model
 
     torch.set_num_threads(arguments.threads)

@@ -13,7 +13,7 @@ def main(arguments) -> None:
     from deepcache.errors import DeepCacheError
     from deepcache.figures.similarity import Recorded, draw_similarity
     from deepcache.figures.style import save
-    from deepcache.results.files import UNREADABLE
+    from deepcache.files import UNREADABLE
 
     models = []
     for path in arguments.recorded:

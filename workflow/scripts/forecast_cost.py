@@ -15,13 +15,13 @@ def main(arguments) -> None:
     import pandas as pd
     import torch
 
+    from deepcache.beyond.comparison.forecast_cost import measure_forecast_cost
     from deepcache.devices import choose_device
-    from deepcache.metrics.forecast_cost import measure_forecast_cost
+    from deepcache.files import atomic
     from deepcache.models.dummy_inputs import dummy_inputs
     from deepcache.models.paper import ARCHITECTURES
     from deepcache.progress import progress
-    from deepcache.results.files import atomic
-    from deepcache.results.provenance import device_name
+    from deepcache.provenance import device_name
 
     torch.set_num_threads(arguments.threads)
     device, rows = choose_device(arguments.device), []

@@ -10,11 +10,11 @@ def main(arguments) -> None:
     """Read the recordings and draw them side by side."""
     import numpy as np
 
+    from deepcache.beyond.figures.forecast import draw_forecast
     from deepcache.errors import DeepCacheError
-    from deepcache.figures.forecast import draw_forecast
     from deepcache.figures.style import save
-    from deepcache.results.files import UNREADABLE
-    from deepcache.results.runs import Sampler
+    from deepcache.files import UNREADABLE
+    from deepcache.runs.sampler import Sampler
 
     models = []
     for label, path in (pair.split("=", 1) for pair in arguments.recorded):

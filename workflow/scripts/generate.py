@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deepcache import cli
 from deepcache.errors import DeepCacheError
-from deepcache.results.runs import Method
+from deepcache.runs.method import Method
 
 REUSE = ("hold", "zeros", *(f"forecast{order}" for order in range(1, 10)))
 
@@ -32,7 +32,7 @@ def main(arguments) -> None:
     from deepcache.generation.image_folder import ImageFolder
     from deepcache.generation.request import Request
     from deepcache.progress import progress
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
     from deepcache.sampling.caching import cached_at
     from deepcache.sampling.families import PRECISIONS
 

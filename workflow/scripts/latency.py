@@ -1,93 +1,136 @@
-"""Time sampling with several methods, interleaved in one process, on an otherwise idle machine.
+"""Time U-Nets of the paper's models and others with random weights: uncached, cached, with the authors' plug-in.
 
-Writes throughput (images/s) and the spread of the repetitions for each variant, model/sampler/method.
+All ways to run one model are timed in turn in one process, so slow changes of the machine's speed touch all alike.
+Nothing is downloaded. A row's speed-up is to the same mode without caching; `efficiency` is that over MACs' ratio.
 """
 
 from pathlib import Path
 
 from deepcache import cli
-from deepcache.results.runs import Method, Sampler
 
 
 def main(arguments) -> None:
-    """Load each model once and time whole trajectories."""
+    """Measure one model after another; write a row for each way to run it, and where the time of its steps goes."""
+    import pandas as pd
     import torch
 
-    from deepcache.calibration.plan import read_plan
-    from deepcache.data.manifests import read_prompts
     from deepcache.devices import choose_device
     from deepcache.errors import DeepCacheError
-    from deepcache.metrics.latency import measure
-    from deepcache.models.checkpoints import open_checkpoint
-    from deepcache.progress import progress
-    from deepcache.results.files import write_json
-    from deepcache.results.provenance import provenance
-    from deepcache.sampling.caching import cached
-    from deepcache.sampling.families import load_model
+    from deepcache.files import atomic
+    from deepcache.models.benchmarked import BENCHMARKED
+    from deepcache.provenance import device_name, git_commit
+    from deepcache.results.latency import COLUMNS, OPERATION_COLUMNS
 
+    for name in arguments.models:
+        if name not in BENCHMARKED:
+            raise DeepCacheError(f"--models: {name} is none of {', '.join(BENCHMARKED)}")
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
-    given = (arguments.checkpoints, arguments.precision, arguments.prompts, arguments.plans)
-    manifests, precisions, prompts, plans = (dict(pair.split("=", 1) for pair in pairs) for pairs in given)
+    made = {
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "precision": arguments.precision,
+        "channels_last": arguments.channels_last,
+        "torch": torch.__version__,
+        "commit": git_commit(),
+    }
+    rows, operations = [], []
+    for name in arguments.models:
+        for found in measure_model(arguments, name, device):
+            rows += [{**made, **row} for row in found[0]]
+            operations += [{**made, **row} for row in found[1]]
+    with atomic(arguments.output) as temporary:
+        pd.DataFrame(rows)[COLUMNS].to_csv(temporary, index=False)
+    if arguments.operations is not None:
+        with atomic(arguments.operations) as temporary:
+            pd.DataFrame(operations)[OPERATION_COLUMNS].to_csv(temporary, index=False)
 
-    models = {}
 
-    def load(name: str):
-        # Models that differ in their prompts alone share the weights: every prompt takes as long.
-        key = manifests[name], precisions.get(name, "float32")
-        if key not in models:
-            texts = read_prompts(prompts[name]) if name in prompts else None
-            models[key] = load_model(open_checkpoint(manifests[name])[0], device, key[1], texts)
-        return models[key]
+def measure_model(arguments, name, device):
+    """Yield for each batch the rows of all ways to run one model, and of its operations where they are wanted."""
+    import torch
 
-    def trajectory(variant: str):
-        name, sampler, method = variant.split("/")
-        if name not in manifests:
-            raise DeepCacheError(f"--variants {variant}: no --checkpoints {name}=...")
-        model, sampler, method = load(name), Sampler.parse(sampler), Method.parse(method)
-        plan = None
-        if variant in plans:
-            plan = read_plan(plans[variant], open_checkpoint(manifests[name])[1], sampler, method.branch)
+    from deepcache.cost.latency import Costs, compare_speed, make_variants
+    from deepcache.cost.macs import branch_macs
+    from deepcache.cost.operations import step_operations
+    from deepcache.errors import DeepCacheError
+    from deepcache.models.benchmarked import BENCHMARKED, random_inputs, random_unet
+    from deepcache.models.dummy_inputs import dummy_inputs
+    from deepcache.progress import progress
+    from deepcache.provenance import device_name
+    from deepcache.sampling.families import PRECISIONS
 
-        def run() -> None:
-            with cached(model.unet, method, sampler, plan):
-                model.sample(range(arguments.batch_size), 0, sampler)
+    one = BENCHMARKED[name]
+    bare = one.build()
+    # A batch of one: the ratio does not depend on it.
+    single = dummy_inputs(bare, 1, arguments.resolution, "meta", tokens=one.tokens)
+    costs = Costs(*branch_macs(bare, one.branch, single))
+    with_attention = Costs(*branch_macs(bare, one.branch, single, attention=True))
+    left = {"macs_left": costs.shallow / costs.full, "with_attention": with_attention.shallow / with_attention.full}
+    unet = random_unet(bare, arguments.seed, device, PRECISIONS[arguments.precision], arguments.channels_last)
+    for batch in arguments.batches:
+        inputs = random_inputs(unet, batch, one, arguments.resolution, arguments.seed, arguments.channels_last)
+        latent = "x".join(map(str, inputs["sample"].shape[1:]))
+        place = {"model": name, "batch": batch, "branch": one.branch, "latent": latent, "guided": one.guided}
+        try:
+            variants = make_variants(
+                unet,
+                one.branch,
+                inputs,
+                arguments.steps,
+                arguments.intervals,
+                arguments.modes,
+                arguments.reuses,
+                plugin=not arguments.no_plugin,
+            )
+            total = len(variants) * (arguments.repeats + 1)
+            with progress(None, f"{name} batch {batch}", unit="run", total=total) as bar:
+                rows = compare_speed(
+                    variants, costs, arguments.steps, arguments.repeats, device, lambda _, bar=bar: bar.update()
+                )
+            operations = []
+            if arguments.operations is not None:
+                operations = step_operations(unet, one.branch, inputs, arguments.repeats, device)
+        except torch.OutOfMemoryError as error:
+            raise DeepCacheError(
+                f"{name} at batch {batch} does not fit into the memory of {device_name(device)}: lower its batches"
+            ) from error
+        times = {"steps": arguments.steps, "repeats": arguments.repeats}
+        yield (
+            [{**place, **times, **_for_an_image(row, batch)} for row in rows],
+            [{**place, **row, **left} for row in operations],
+        )
 
-        return run
 
-    variants = {variant: trajectory(variant) for variant in arguments.variants}
-    total = len(variants) * (arguments.repeats + 1)
-    with progress(None, "latency", unit="run", total=total) as bar:
-        found = measure(variants, arguments.repeats, device, lambda name: bar.update())
-    write_json(
-        arguments.output,
-        {
-            "batch_size": arguments.batch_size,
-            "repeats": arguments.repeats,
-            "variants": {
-                variant: {
-                    "throughput": arguments.batch_size / one.median,
-                    "seconds": [round(value, 6) for value in one.seconds],
-                    "spread": one.spread,
-                }
-                for variant, one in found.items()
-            },
-            **provenance(device),
-        },
-    )
+def _for_an_image(row: dict, batch: int) -> dict:
+    from statistics import median
+
+    seconds = [one / batch for one in row["seconds"]]
+    return {
+        **row,
+        "seconds_per_image": median(seconds),
+        "seconds_low": min(seconds),
+        "seconds_high": max(seconds),
+    }
 
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--checkpoints", required=True, nargs="+", metavar="MODEL=JSON", help="models' manifests")
     parser.add_argument(
-        "--variants", required=True, nargs="+", metavar="MODEL/SAMPLER/METHOD", help="digits-ddpm/ddim-100/full ..."
+        "--models", nargs="+", default=["ddpm-cifar10"], help="names in deepcache/models/benchmarked.py"
     )
-    parser.add_argument("--precision", nargs="*", default=[], metavar="MODEL=PRECISION", help="float32, float16, ...")
-    parser.add_argument("--prompts", nargs="*", default=[], metavar="MODEL=JSON", help="manifests of prompts")
-    parser.add_argument("--plans", nargs="*", default=[], metavar="VARIANT=JSON", help="plans of chosen schedules")
-    parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
-    parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
+    parser.add_argument("--resolution", type=cli.positive, help="side of the U-Net's input; default: the model's own")
+    parser.add_argument("--batches", nargs="+", type=cli.positive, default=[1, 8], help="images sampled at a time")
+    parser.add_argument("--intervals", nargs="+", type=cli.positive, default=[2, 3, 5, 10], help="N")
+    parser.add_argument("--steps", type=cli.positive, default=10, help="calls of the U-Net in a trajectory, at least 2")
+    parser.add_argument("--repeats", type=cli.positive, default=5, help="timed trajectories after a warm-up")
+    parser.add_argument("--modes", nargs="+", default=["eager"], choices=["eager", "compile", "graph"])
+    parser.add_argument("--no-plugin", action="store_true", help="leave the authors' plug-in out")
+    parser.add_argument("--reuses", nargs="+", default=["hold"], help="hold, forecast1, ...")
+    parser.add_argument("--precision", default="float32", choices=["float32", "float16", "bfloat16"])
+    parser.add_argument("--channels-last", action="store_true", help="keep channels last in memory, in all rows")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and noise")
     cli.add_device_options(parser)
-    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
+    parser.add_argument("--operations", type=Path, metavar="CSV", help="where the time of a step goes, too")
     cli.run(main, parser)

@@ -65,7 +65,7 @@ def architecture(model: str):
 
 def count(known, branches: set[int]) -> Counts:
     """Count an architecture's full pass and the shallow passes of some branches."""
-    from deepcache.metrics.macs import branches_macs
+    from deepcache.cost.macs import branches_macs
     from deepcache.models.dummy_inputs import dummy_inputs
 
     unet = known.build()
@@ -199,8 +199,8 @@ def main(arguments) -> None:
     import torch
     from tabulate import tabulate
 
+    from deepcache.files import atomic
     from deepcache.progress import progress
-    from deepcache.results.files import atomic
 
     torch.set_num_threads(1)  # nothing is computed but shapes
     cells = published_cells(arguments.published)

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepcache import cli
-from deepcache.results.runs import Method, Sampler
+from deepcache.runs.method import Method
+from deepcache.runs.sampler import Sampler
 
 STEPS = 4
 
@@ -19,13 +20,13 @@ def main(arguments) -> None:
     """Load the model once and follow a trajectory of each branch."""
     import torch
 
+    from deepcache.cost.memory import measure_memory
     from deepcache.data.manifests import read_prompts
     from deepcache.devices import choose_device
-    from deepcache.metrics.memory import measure_memory
+    from deepcache.files import write_json
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
-    from deepcache.results.files import write_json
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
     from deepcache.sampling.caching import cached
     from deepcache.sampling.families import load_model
 

@@ -15,12 +15,12 @@ def main(arguments) -> None:
 
     from deepcache.data.datasets import batches
     from deepcache.devices import choose_device
-    from deepcache.metrics.extractors import extract
-    from deepcache.metrics.references import open_reference
-    from deepcache.metrics.run_metrics import FEATURES, run_metrics
+    from deepcache.files import write_json
     from deepcache.progress import progress
-    from deepcache.results.files import write_json
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
+    from deepcache.quality.extractors import extract
+    from deepcache.quality.references import open_reference
+    from deepcache.quality.run_metrics import FEATURES, run_metrics
     from deepcache.sampling.shards import read_run, read_sidecar
 
     torch.set_num_threads(arguments.threads)

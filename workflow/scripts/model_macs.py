@@ -7,10 +7,10 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Count at batch 1 and write G MACs."""
-    from deepcache.metrics.macs import branches_macs
+    from deepcache.cost.macs import branches_macs
+    from deepcache.files import write_json
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.models.dummy_inputs import dummy_inputs
-    from deepcache.results.files import write_json
     from deepcache.sampling.families import bare_unet
 
     folder, manifest = open_checkpoint(arguments.checkpoint)

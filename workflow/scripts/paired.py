@@ -15,12 +15,12 @@ def main(arguments) -> None:
 
     from deepcache.data.datasets import batches
     from deepcache.devices import choose_device
-    from deepcache.metrics.extractors import load_extractor
-    from deepcache.metrics.fidelity import fid
-    from deepcache.metrics.intervals import paired_bootstrap
-    from deepcache.metrics.references import open_reference
-    from deepcache.metrics.statistics import Statistics
-    from deepcache.results.files import write_json
+    from deepcache.files import write_json
+    from deepcache.quality.extractors import load_extractor
+    from deepcache.quality.fidelity import fid
+    from deepcache.quality.intervals import paired_bootstrap
+    from deepcache.quality.references import open_reference
+    from deepcache.quality.statistics import Statistics
     from deepcache.sampling.shards import read_run
 
     torch.set_num_threads(arguments.threads)

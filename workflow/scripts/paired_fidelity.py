@@ -18,13 +18,13 @@ def main(arguments) -> None:
     from deepcache.data.formats.folder import Folder
     from deepcache.devices import choose_device
     from deepcache.errors import DeepCacheError
-    from deepcache.metrics.paired_fidelity import PairedFidelity, similarities, squared_errors
-    from deepcache.metrics.perceptual import load_perceptual
+    from deepcache.files import write_json
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
-    from deepcache.results.files import write_json
-    from deepcache.results.provenance import provenance
-    from deepcache.results.runs import Run
+    from deepcache.provenance import provenance
+    from deepcache.quality.paired_fidelity import PairedFidelity, similarities, squared_errors
+    from deepcache.quality.perceptual import load_perceptual
+    from deepcache.runs.run import Run
     from deepcache.sampling.shards import read_run, read_sidecar
 
     torch.set_num_threads(arguments.threads)

@@ -1,6 +1,6 @@
 """Draw error and score against MACs and measured speed: the paper's ways to cache, forecasts, the rule, peers.
 
-What was not measured is left out: without --latency all that is against speed, without --peers the peers.
+What was not measured is left out: without --timing all that is against speed, without --peers the peers.
 """
 
 from pathlib import Path
@@ -15,11 +15,11 @@ TITLE = (
 
 def main(arguments) -> None:
     """Read and draw."""
+    from deepcache.beyond.comparison.sweeps import read_peers, read_sweeps
+    from deepcache.beyond.comparison.tables import build_beyond_table
+    from deepcache.beyond.figures.pareto import draw_pareto, pareto_points, read_timing
     from deepcache.errors import DeepCacheError
-    from deepcache.figures.pareto import draw_pareto, pareto_points, read_latency
     from deepcache.figures.style import save
-    from deepcache.results.beyond.sweeps import read_peers, read_sweeps
-    from deepcache.results.beyond.tables import build_beyond_table
 
     try:
         macs = {model: Path(path) for model, path in (pair.split("=", 1) for pair in arguments.macs)}
@@ -28,7 +28,7 @@ def main(arguments) -> None:
     sweeps = read_sweeps(arguments.sweeps)
     peers = [read_peers(path, sweeps) for path in arguments.peers]
     table = build_beyond_table(sweeps, macs)
-    points = pareto_points(sweeps, table, read_latency(arguments.latency), peers)
+    points = pareto_points(sweeps, table, read_timing(arguments.timing), peers)
     save(draw_pareto(arguments.title, points), arguments.output)
 
 
@@ -36,7 +36,7 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--sweeps", required=True, type=Path, nargs="+", metavar="JSON", help="what sweep.py wrote")
     parser.add_argument("--macs", required=True, nargs="+", metavar="MODEL=JSON", help="what model_macs.py wrote")
-    parser.add_argument("--latency", type=Path, nargs="*", default=[], metavar="JSON", help="what latency.py wrote")
+    parser.add_argument("--timing", type=Path, nargs="*", default=[], metavar="JSON", help="what time_models.py wrote")
     parser.add_argument("--peers", type=Path, nargs="*", default=[], metavar="JSON", help="what peers.py wrote")
     parser.add_argument("--title", default=TITLE)
     parser.add_argument("--output", required=True, type=Path, metavar="PNG")

@@ -1,6 +1,6 @@
 """Compare fewer steps (DDIM, DPM-Solver++) and token merging with holding at the same measured time.
 
-Each gets as many steps as holding left time for, as --latency tells, and all are timed anew, interleaved, on an
+Each gets as many steps as holding left time for, as --timing tells, and all are timed anew, interleaved, on an
 otherwise idle machine. Their images, from the noises of the model's own sampler, are compared with that one's without
 caching: the squared error of every image, FID and CLIP score. Keeps no images. Tokens are merged in text-to-image
 models, where tomesd is installed.
@@ -10,18 +10,15 @@ import sys
 from pathlib import Path
 
 from deepcache import cli
-from deepcache.results.runs import Sampler
+from deepcache.runs.sampler import Sampler
 
 
 def main(arguments) -> None:
     """Load once, time all interleaved, then sample peer by peer, seed by seed."""
     import torch
 
-    from deepcache.data.manifests import read_prompts
-    from deepcache.devices import choose_device
-    from deepcache.metrics.compared import Comparison
-    from deepcache.metrics.latency import measure
-    from deepcache.metrics.peers import (
+    from deepcache.beyond.comparison.compared import Comparison
+    from deepcache.beyond.comparison.peers import (
         Peer,
         average_macs,
         fewer_steps,
@@ -31,16 +28,19 @@ def main(arguments) -> None:
         read_targets,
         speed,
     )
+    from deepcache.beyond.comparison.token_merging import PACKAGE, merging_version
+    from deepcache.cost.timing import measure
+    from deepcache.data.manifests import read_prompts
+    from deepcache.devices import choose_device
+    from deepcache.files import write_json
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
-    from deepcache.results.files import write_json
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
     from deepcache.sampling.families import load_model
-    from deepcache.sampling.token_merging import PACKAGE, merging_version
 
     torch.set_num_threads(arguments.threads)
     sampler, device = Sampler.parse(arguments.sampler), choose_device(arguments.device)
-    targets = read_targets(arguments.latency, arguments.name, sampler, arguments.variants)
+    targets = read_targets(arguments.timing, arguments.name, sampler, arguments.variants)
     full_g = read_full_macs(arguments.macs)
     folder, manifest = open_checkpoint(arguments.checkpoint)
     prompts = arguments.prompts and read_prompts(arguments.prompts)
@@ -64,7 +64,7 @@ def main(arguments) -> None:
     uncached = Peer("full", sampler.slug, sampler)
     variants = {peer.label: trajectory(peer) for peer in (uncached, *peers, *candidates)}
     total = len(variants) * (arguments.repeats + 1)
-    with progress(None, f"{manifest['name']} latency", unit="run", total=total) as bar:
+    with progress(None, f"{manifest['name']} timing", unit="run", total=total) as bar:
         timed = measure(variants, arguments.repeats, device, lambda name: bar.update())
     speeds = {label: speed(timed[uncached.label], one) for label, one in timed.items()}
     peers += nearest_merging(candidates, speeds, targets)
@@ -115,7 +115,7 @@ if __name__ == "__main__":
     parser.add_argument("--checkpoint", required=True, type=Path, metavar="JSON", help="the checkpoint's manifest")
     parser.add_argument("--name", required=True, metavar="MODEL", help="what the tables call the model")
     parser.add_argument("--sampler", default="ddim-100", help="such as ddim-100-quad, plms-50-cfg7.5")
-    parser.add_argument("--latency", required=True, type=Path, metavar="JSON", help="what latency.py wrote")
+    parser.add_argument("--timing", required=True, type=Path, metavar="JSON", help="what time_models.py wrote")
     parser.add_argument(
         "--variants", required=True, nargs="+", metavar="MODEL/SAMPLER/METHOD", help="holding, one for each interval"
     )

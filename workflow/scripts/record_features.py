@@ -6,15 +6,15 @@ One recording serves plans of every interval, see calibrate.py.
 from pathlib import Path
 
 from deepcache import cli
-from deepcache.results.runs import Sampler
+from deepcache.runs.sampler import Sampler
 
 
 def main(arguments) -> None:
     """Sample without caching and keep the feature's products only."""
     import torch
 
-    from deepcache.calibration.calibrate import record
-    from deepcache.calibration.recording import write_recorded
+    from deepcache.beyond.calibration.calibrate import record
+    from deepcache.beyond.calibration.recording import write_recorded
     from deepcache.data.manifests import read_prompts
     from deepcache.devices import choose_device
     from deepcache.models.checkpoints import open_checkpoint

@@ -15,11 +15,11 @@ def main(arguments) -> None:
 
     from deepcache.data.manifests import open_dataset, open_manifest
     from deepcache.devices import choose_device
-    from deepcache.metrics.extractors import load_extractor
-    from deepcache.metrics.partial import Partial
-    from deepcache.metrics.references import compute_statistics
-    from deepcache.metrics.statistics import KINDS
     from deepcache.models.checkpoints import open_checkpoint
+    from deepcache.quality.extractors import load_extractor
+    from deepcache.quality.partial import Partial
+    from deepcache.quality.references import compute_statistics
+    from deepcache.quality.statistics import KINDS
 
     torch.set_num_threads(arguments.threads)
     dataset = open_manifest(arguments.dataset)

@@ -16,7 +16,7 @@ STYLE = Path(__file__).resolve().parents[1] / "report" / "style.css"
 
 def main(arguments) -> None:
     """Run Snakemake; the file appears only when it is complete."""
-    from deepcache.results.files import atomic
+    from deepcache.files import atomic
 
     if arguments.output.suffix != ".html":
         raise DeepCacheError(f"--output {arguments.output}: the name of a report must end in .html")

@@ -1,6 +1,6 @@
 """Write the pages and captions of the report, which report.py makes one file of.
 
-A page for each table, latency job and record of where numbers come from; a caption for each of them and each figure.
+A page for each table, timing job and record of where numbers come from; a caption for each of them and each figure.
 """
 
 import json
@@ -12,16 +12,16 @@ from deepcache.errors import DeepCacheError
 
 def main(arguments) -> None:
     """Read the results and write every page and caption that the report's contents name."""
-    from deepcache.report import captions, latency, records
+    from deepcache.files import atomic
+    from deepcache.report import captions, records, timing
     from deepcache.report.contents import FIGURES, PROVENANCE, SUMMARY, contents
     from deepcache.report.pages import page
-    from deepcache.results.files import atomic
-    from deepcache.results.layout import table_layouts
+    from deepcache.suite.layout import table_layouts
 
     suite = records.read_json(arguments.suite)
     layouts = table_layouts(suite)
     items = contents(suite, layouts)
-    files, timings = (dict(pair.split("=", 1) for pair in pairs) for pairs in (arguments.tables, arguments.latency))
+    files, timings = (dict(pair.split("=", 1) for pair in pairs) for pairs in (arguments.tables, arguments.timing))
     missing = sorted(layouts.keys() - files.keys())
     if missing:
         raise DeepCacheError(f"--tables: no {missing[0]}=CSV, but the suite has that table")
@@ -43,8 +43,8 @@ def main(arguments) -> None:
     about["diversity"] = captions.diversity_caption(diversity, suite)
     for group, file in timings.items():
         timed = records.read_json(Path(file))
-        markdown[f"latency-{group}"] = latency.latency_page(group, timed)
-        about[f"latency-{group}"] = captions.latency_caption(timed, timed_tables(group), suite)
+        markdown[f"timing-{group}"] = timing.timing_page(group, timed)
+        about[f"timing-{group}"] = captions.timing_caption(timed, timed_tables(group), suite)
     about["fig2"] = captions.similarity_caption([_recorded(path) for path in arguments.features])
     for name, grid in suite["sample_grids"].items():
         about[name] = captions.samples_caption(grid, tables[grid["table"]], layouts[grid["table"]], suite)
@@ -91,7 +91,7 @@ def _recorded(path: Path) -> dict:
     """What a file of features says of itself."""
     import numpy as np
 
-    from deepcache.results.files import UNREADABLE
+    from deepcache.files import UNREADABLE
 
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -107,7 +107,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--tables", required=True, nargs="+", metavar="NAME=CSV", help="every table; its Markdown lies beside it"
     )
-    parser.add_argument("--latency", nargs="*", default=[], metavar="GROUP=JSON", help="every latency job")
+    parser.add_argument("--timing", nargs="*", default=[], metavar="GROUP=JSON", help="every timing job")
     parser.add_argument("--features", nargs="*", type=Path, default=[], metavar="NPZ", help="those of Figure 2")
     parser.add_argument("--macs", required=True, type=Path, metavar="CSV", help="paper_models.csv; Markdown beside it")
     parser.add_argument("--diversity", required=True, type=Path, metavar="CSV", help="its Markdown lies beside it")

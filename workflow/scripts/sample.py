@@ -9,20 +9,21 @@ import time
 from pathlib import Path
 
 from deepcache import cli
-from deepcache.results.runs import Method, Sampler
+from deepcache.runs.method import Method
+from deepcache.runs.sampler import Sampler
 
 
 def main(arguments) -> None:
     """Load, sample in batches, write the shard."""
     import torch
 
-    from deepcache.calibration.plan import read_plan
+    from deepcache.beyond.caching.plan import read_plan
     from deepcache.data.manifests import open_manifest, read_prompts
     from deepcache.devices import choose_device
+    from deepcache.files import sha256
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
-    from deepcache.results.files import sha256
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
     from deepcache.sampling.batches import sample_batches
     from deepcache.sampling.caching import cached
     from deepcache.sampling.families import load_model
@@ -33,7 +34,7 @@ def main(arguments) -> None:
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     folder, manifest = open_checkpoint(arguments.checkpoint)
-    plan = arguments.plan and read_plan(arguments.plan, manifest, sampler, method.branch)
+    plan = arguments.plan and read_plan(arguments.plan, manifest, sampler.slug, method.branch)
     full_steps = plan.full_steps if plan else method.full_steps(sampler.schedule_length)
     prompts = arguments.prompts and open_manifest(arguments.prompts)
     model = load_model(folder, device, arguments.precision, arguments.prompts and read_prompts(arguments.prompts))

@@ -20,13 +20,11 @@ def main(arguments) -> None:
     if len(arguments.labels) != len(arguments.shards):
         raise DeepCacheError(f"{len(arguments.shards)} runs but {len(arguments.labels)} labels")
     captions = [""] * len(arguments.shards)
-    if arguments.latency is not None:
-        timed = json.loads(arguments.latency.read_text())["variants"]
+    if arguments.timing is not None:
+        timed = json.loads(arguments.timing.read_text())["variants"]
         missing = [variant for variant in arguments.variants if variant not in timed]
         if missing or len(arguments.variants) != len(arguments.shards):
-            raise DeepCacheError(
-                f"{arguments.latency}: --variants must name what it timed, one for each run: {missing}"
-            )
+            raise DeepCacheError(f"{arguments.timing}: --variants must name what it timed, one for each run: {missing}")
         captions = [f"{1 / timed[variant]['throughput']:.3g} s/image" for variant in arguments.variants]
     methods = [
         Samples(label, read_images([shard], arguments.images)[0], caption)
@@ -47,8 +45,8 @@ if __name__ == "__main__":
     parser.add_argument("--labels", required=True, nargs="+", help="one for each run")
     parser.add_argument("--images", type=cli.positive, default=12, help="images of each run")
     parser.add_argument("--prompts", type=Path, metavar="JSON", help="manifest of the prompts: a column for each run")
-    parser.add_argument("--latency", type=Path, metavar="JSON", help="also write how long an image takes")
-    parser.add_argument("--variants", nargs="*", default=[], help="of these, by run, as --latency names them")
+    parser.add_argument("--timing", type=Path, metavar="JSON", help="also write how long an image takes")
+    parser.add_argument("--variants", nargs="*", default=[], help="of these, by run, as --timing names them")
     parser.add_argument("--title", default="")
     parser.add_argument("--output", required=True, type=Path, metavar="PNG")
     cli.run(main, parser)

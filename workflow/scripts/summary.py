@@ -12,7 +12,7 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Read the tables, judge, write four files."""
-    from deepcache.results.files import atomic
+    from deepcache.files import atomic
     from deepcache.results.paper_cells import open_table, paper_cells
     from deepcache.results.summary import against_page, summarize_runs, summary_page
 
@@ -39,7 +39,7 @@ if __name__ == "__main__":
         required=True,
         metavar="JSON",
         help="name; verdicts, as in the config; figures, a list of paths; tables: by name title, path of the CSV, and, "
-        "where there are, published (as in the config) and latency (the files of its times)",
+        "where there are, published (as in the config) and timing (the files of its times)",
     )
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="results/<suite>, also the output")
     parser.add_argument(

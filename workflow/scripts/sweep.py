@@ -6,7 +6,7 @@ Keeps no images: for each way the squared error of every image, FID and CLIP sco
 from pathlib import Path
 
 from deepcache import cli
-from deepcache.results.runs import Sampler
+from deepcache.runs.sampler import Sampler
 
 
 def main(arguments) -> None:
@@ -14,25 +14,25 @@ def main(arguments) -> None:
     import numpy as np
     import torch
 
+    from deepcache.beyond.caching.plan import read_plan
+    from deepcache.beyond.calibration.choose import SampledError
+    from deepcache.beyond.calibration.recording import read_recorded
+    from deepcache.beyond.comparison.compared import Comparison
+    from deepcache.beyond.comparison.contenders import contenders, watch
     from deepcache.caching.engine import DeepCache
-    from deepcache.calibration.choose import SampledError
-    from deepcache.calibration.contenders import contenders, watch
-    from deepcache.calibration.plan import read_plan
-    from deepcache.calibration.recording import read_recorded
     from deepcache.data.manifests import read_prompts
     from deepcache.devices import choose_device
-    from deepcache.metrics.compared import Comparison
+    from deepcache.files import write_json
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.progress import progress
-    from deepcache.results.files import write_json
-    from deepcache.results.provenance import provenance
+    from deepcache.provenance import provenance
     from deepcache.sampling.families import load_model
 
     torch.set_num_threads(arguments.threads)
     sampler, device, branch = Sampler.parse(arguments.sampler), choose_device(arguments.device), arguments.branch
     folder, manifest = open_checkpoint(arguments.checkpoint)
     recorded = read_recorded(arguments.recorded, manifest, sampler, branch)
-    plan = read_plan(arguments.plan, manifest, sampler, branch)
+    plan = read_plan(arguments.plan, manifest, sampler.slug, branch)
     prompts = arguments.prompts and read_prompts(arguments.prompts)
     model = load_model(folder, device, arguments.precision, prompts)
     scored = arguments.reference, arguments.extractor, arguments.extractor_weights, arguments.clip

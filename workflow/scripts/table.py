@@ -8,7 +8,7 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Build and write."""
-    from deepcache.results.files import atomic
+    from deepcache.files import atomic
     from deepcache.results.markdown import to_markdown
     from deepcache.results.tables import build_table
 
@@ -23,7 +23,7 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument(
-        "--layout", required=True, metavar="JSON", help="as `python -m deepcache.results.layout CONFIG TABLE` prints it"
+        "--layout", required=True, metavar="JSON", help="as `python -m deepcache.suite.layout CONFIG TABLE` prints it"
     )
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="results/<suite>")
     parser.add_argument("--published", type=Path, default=Path("config/published"), metavar="DIR")

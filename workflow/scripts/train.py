@@ -15,7 +15,7 @@ def main(arguments) -> None:
     """Train and save; the folder appears only when everything is in it."""
     import torch
 
-    from deepcache.results.files import atomic, check_replaceable
+    from deepcache.files import atomic, check_replaceable
     from deepcache.training.recipes import RECIPES
     from deepcache.training.record import write_record
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcache.data.reasons import reason
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 
 FOLDER = "cifar-10-batches-py"
 BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))

@@ -6,8 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from deepcache.data.reasons import reason
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 
 # Of 8 bits a channel: Pillow would clip the values of the others.
 MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")

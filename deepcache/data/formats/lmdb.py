@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from deepcache.data.formats.decoding import decode
-from deepcache.data.reasons import reason
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 
 FILE = "data.mdb"
 

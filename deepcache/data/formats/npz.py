@@ -10,9 +10,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from deepcache.data.reasons import reason
-from deepcache.errors import DeepCacheError
-from deepcache.results.files import UNREADABLE
+from deepcache.errors import DeepCacheError, reason
+from deepcache.files import UNREADABLE
 
 IMAGES = "arr_0"
 # Mean and covariance of Inception's pooled and spatial features.

@@ -14,10 +14,10 @@ from diffusers import UNet2DConditionModel, VQModel
 from safetensors.torch import load_file, save_file
 
 from deepcache import DeepCacheError, cli
+from deepcache.models.checkpoint_sources import CONVERTERS
 from deepcache.models.ldm import convert, load_compvis, read_state_dict
 from deepcache.models.ldm_pipeline import ClassEmbedder, LDMClassPipeline
 from deepcache.models.paper import ldm4g_imagenet
-from deepcache.models.sources import CONVERTERS
 from tests.models.ldm.compvis import CONV_IN, LAYER, SCRIPT, keys_and_shapes
 
 

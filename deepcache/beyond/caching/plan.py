@@ -1,0 +1,102 @@
+"""A plan: full steps and the weights of kept features, calibrated for one model, sampler and branch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from deepcache.beyond.caching.weighted import Weighted
+from deepcache.caching import schedules
+from deepcache.errors import DeepCacheError
+from deepcache.files import UNREADABLE, write_json
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a calibration found, and what it holds for.
+
+    Attributes:
+        model: name of the checkpoint.
+        sha256: of its weight files, by file name.
+        sampler: slug, with steps and guidance, such as `ddim-100` or `plms-50-cfg7.5`.
+        num_steps: calls of the U-Net in a trajectory, T.
+        branch: 0-based skip branch.
+        precision: of the features that were recorded.
+        full_steps: k of T.
+        weights: for each other step, full step -> weight of its feature.
+        calibration: how it was found, where and with what: seeds, images, best proposals, errors; decides nothing
+            later.
+    """
+
+    model: str
+    sha256: Mapping[str, str]
+    sampler: str
+    num_steps: int
+    branch: int
+    precision: str
+    full_steps: tuple[int, ...]
+    weights: Mapping[int, Mapping[int, float]]
+    calibration: Mapping = field(default_factory=dict)
+
+    def __post_init__(self):
+        full = schedules.explicit(self.full_steps)
+        if full[-1] >= self.num_steps:
+            raise DeepCacheError(f"full step {full[-1]} of a plan lies beyond its {self.num_steps} steps")
+        shallow = set(range(self.num_steps)).difference(full)
+        nodes = {node for of in self.weights.values() for node in of}
+        if set(self.weights) != shallow or not nodes <= set(full):
+            raise DeepCacheError("a plan needs weights for every step that is not full, and of full steps alone")
+        Weighted(self.weights)
+
+    def reuse(self) -> Weighted:
+        """What takes the place of the skipped feature; run it with `full_steps` as the schedule."""
+        return Weighted(self.weights)
+
+    def check(self, manifest: Mapping, sampler: str, branch: int) -> None:
+        """Refuse what the plan was not calibrated for.
+
+        Args:
+            manifest: of the checkpoint, as `open_checkpoint` returns it.
+            sampler: slug of the one with which the plan would be run.
+            branch: where the U-Net would be cut.
+
+        Raises:
+            DeepCacheError: if the weights, the sampler or the branch are others.
+        """
+        mine = {"weights": self.sha256, "sampler": self.sampler, "branch": self.branch}
+        asked = {"weights": manifest["sha256"], "sampler": sampler, "branch": branch}
+        for key, value in mine.items():
+            if asked[key] != value:
+                problem = (
+                    f"the weights of {self.model}, not those of {manifest['name']}"
+                    if key == "weights"
+                    else f"{key} {value}, not {asked[key]}"
+                )
+                raise DeepCacheError(f"this plan was calibrated for {problem}: calibrate it for what is to be run")
+
+
+def write_plan(path: str | Path, plan: Plan) -> None:
+    """Write a plan as JSON, whole or not at all."""
+    weights = [
+        {"step": step, "nodes": list(plan.weights[step]), "weights": list(plan.weights[step].values())}
+        for step in sorted(plan.weights)
+    ]
+    write_json(path, {**asdict(plan), "full_steps": list(plan.full_steps), "weights": weights})
+
+
+def read_plan(path: str | Path, manifest: Mapping, sampler: str, branch: int) -> Plan:
+    """Read a plan and check that it holds for what is to be run (see `Plan.check`).
+
+    Raises:
+        DeepCacheError: if the file is damaged or the plan was calibrated for something else; the message names it.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+        weights = {of["step"]: dict(zip(of["nodes"], of["weights"], strict=True)) for of in content["weights"]}
+        plan = Plan(**{**content, "full_steps": tuple(content["full_steps"]), "weights": weights})
+        plan.check(manifest, sampler, branch)
+    except DeepCacheError as error:
+        raise DeepCacheError(f"{path}: {error}") from error
+    except (*UNREADABLE, TypeError, AttributeError) as error:
+        raise DeepCacheError(f"{path}: not a readable plan ({error}); delete it and calibrate again") from error
+    return plan

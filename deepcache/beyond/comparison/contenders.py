@@ -1,0 +1,143 @@
+"""Everything that is compared at one budget: each way to choose the full steps with each way to fill in the others."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from deepcache.beyond.caching.forecast import Forecast
+from deepcache.beyond.caching.online import InputChange, find_threshold
+from deepcache.beyond.caching.peer_schedules import key_steps, linear_gap, window
+from deepcache.beyond.caching.plan import Plan
+from deepcache.beyond.caching.weighted import Weighted
+from deepcache.beyond.calibration.affine import ChannelMoments, fit_affine
+from deepcache.beyond.calibration.calibrate import Recorded
+from deepcache.beyond.calibration.choose import Proposal, SampledError
+from deepcache.beyond.calibration.drift import drift_steps
+from deepcache.beyond.calibration.optimise import best_steps
+from deepcache.beyond.calibration.residuals import Predictor
+from deepcache.caching import schedules
+from deepcache.caching.online import OnlineSchedule
+from deepcache.caching.reuse import Hold, Reuse
+from deepcache.errors import DeepCacheError
+from deepcache.runs.sampler import Sampler
+from deepcache.sampling.model import ImageModel
+
+HOLD, LINE, PARABOLA = Predictor(0), Predictor(1), Predictor(2)
+FITTED = (Predictor(1, fitted=True), Predictor(2, fitted=True))
+WINDOW_SHARE = 0.5  # of the full steps that lie in the window
+GAP_RATIO = 3.0  # of the last gap to the first
+MAX_GAP = 3  # of optimised steps, in intervals: see deepcache.beyond.calibration.choose
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to cache.
+
+    Attributes:
+        schedule: how the full steps are chosen: `uniform`, `eq7`, `optimised`, `drift`, `window-start`, `window-end`,
+            `linear-gap`, `key-steps`, `online`, `chosen`.
+        reuse: what takes the place of the feature: `hold`, `forecast1`, `fitted2`, `affine`, `chosen`, ...
+        full_steps: k of T, or what decides while it samples.
+        make_reuse: makes the latter anew.
+    """
+
+    schedule: str
+    reuse: str
+    full_steps: tuple[int, ...] | OnlineSchedule
+    make_reuse: Callable[[], Reuse]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What uncached trajectories of the calibration show beside the Gram matrix.
+
+    Attributes:
+        moments: of the branch's feature, channel by channel.
+        inputs: what the U-Net was called with at each step, T tensors.
+    """
+
+    moments: ChannelMoments
+    inputs: list[torch.Tensor]
+
+
+def watch(model: ImageModel, sampler: Sampler, branch: int, indices: Sequence[int], seed: int) -> Watched:
+    """Sample once without caching, and keep what affine corrections and the online rule are fitted on.
+
+    Args:
+        model: makes the images.
+        sampler: with which.
+        branch: where its U-Net is cut, 0-based.
+        indices: images to make, in one batch.
+        seed: of their noise; apart from the seeds of an evaluation.
+    """
+    moments, inputs = ChannelMoments(branch), []
+
+    def observe(module, arguments, options) -> None:
+        inputs.append((arguments[0] if arguments else options["sample"]).detach().clone())
+
+    handle = model.unet.register_forward_pre_hook(observe, with_kwargs=True)
+    try:
+        with moments.recording(model.unet):
+            model.sample(indices, seed, sampler)
+    finally:
+        handle.remove()
+    return Watched(moments, inputs)
+
+
+def contenders(
+    recorded: Recorded, watched: Watched, sampler: Sampler, interval: int, error: SampledError, eq7, plan: Plan
+) -> Iterator[Contender]:
+    """All ways to cache with as many full steps as the uniform schedule of an interval.
+
+    Args:
+        recorded: of the model, sampler and branch.
+        watched: of the same.
+        sampler: decides over how many calls the schedules are laid out.
+        interval: N.
+        error: of samples from the calibration's noise; it picks the best of Eq. 7's schedules.
+        eq7: centres and powers among which it does; those that give no schedule of that many steps are left out.
+        plan: the one that the rule chose for this interval.
+
+    Raises:
+        DeepCacheError: if the interval does not fit, or none of Eq. 7's schedules does.
+    """
+    gram, importance = recorded.gram, np.sqrt(recorded.importance)
+    length, steps = sampler.schedule_length, len(recorded.gram)
+    even = schedules.uniform(length, interval)
+    gap, count = min(steps, MAX_GAP * interval), len(even)
+
+    def weighted(name: str, full_steps: tuple[int, ...], predictor: Predictor) -> Contender:
+        weights = Proposal(name, full_steps, predictor).weights(gram)
+        return Contender(name, predictor.name, full_steps, lambda: Weighted(weights))
+
+    yield from (weighted("uniform", even, predictor) for predictor in (HOLD, LINE, PARABOLA))
+    yield Contender("uniform", "affine", even, lambda: fit_affine(watched.moments, even))
+    best = min(_nonuniform(length, count, eq7), key=lambda found: error(Proposal("eq7", found, HOLD)))
+    yield from (weighted("eq7", best, predictor) for predictor in (HOLD, LINE))
+    for predictor in (HOLD, LINE, PARABOLA, *FITTED):
+        yield weighted("optimised", best_steps(gram, count, predictor, importance, gap), predictor)
+    peers = {
+        "drift": drift_steps(gram, count),
+        "window-start": window(length, count, WINDOW_SHARE, "start"),
+        "window-end": window(length, count, WINDOW_SHARE, "end"),
+        "linear-gap": linear_gap(length, count, GAP_RATIO),
+        "key-steps": key_steps(length, count),
+    }
+    yield from (weighted(name, full_steps, HOLD) for name, full_steps in peers.items())
+    online = InputChange(steps, count, find_threshold(watched.inputs, count))
+    yield from (Contender("online", name, online, make) for name, make in (("hold", Hold), ("forecast1", Forecast)))
+    yield Contender("chosen", "chosen", plan.full_steps, plan.reuse)
+
+
+def _nonuniform(length: int, count: int, eq7) -> list[tuple[int, ...]]:
+    found = []
+    for center, power in eq7:
+        try:
+            found.append(schedules.nonuniform(length, count, center, power))
+        except DeepCacheError:
+            continue
+    if not found:
+        raise DeepCacheError(f"no centre and power of Eq. 7 that were given lead to {count} full steps of {length}")
+    return found

@@ -1,0 +1,197 @@
+"""The tables of target `beyond` for reading, with what they show in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from deepcache.beyond.comparison.sweeps import HOLD, RULE, UNCACHED, Sweep
+from deepcache.beyond.comparison.tables import mean_clip_score
+from deepcache.quality.paired_fidelity import psnr
+from deepcache.results.markdown import RANDOM_WEIGHTS
+
+DEARER = "†"
+NOTE = (
+    "PSNR (dB) of the cached images against the uncached ones of the same noise. `gain`: of the rule, which picks full "
+    "steps and forecast by itself from other noises, over the better of holding at uniform steps and at those of "
+    "Eq. 7; the mean over seeds, in brackets its 95 % interval (paired t-test). `worst image`: the least gain of a "
+    "single image. Branches count from 0."
+)
+NOTE_HALF = (
+    "`half`: holding at half the interval; where that was not sampled, at the nearest smaller interval that was and is "
+    "not below half (at N=2: without caching). All columns are of the same number of images."
+)
+
+
+def beyond_markdown(
+    table: pd.DataFrame, gains: pd.DataFrame, sweeps: Sequence[Sweep], peers: Sequence[Mapping], title: str
+) -> str:
+    """The tables for reading: gains with a verdict in words, scores, then for each model and branch methods by N."""
+    content = [sweep.content for sweep in sweeps]
+    devices = sorted({one["device"] for one in content if one.get("device")})
+    parts = [
+        f"# {title}",
+        *([f"**{RANDOM_WEIGHTS}**"] if "random" in {one.get("weights") for one in content} else []),
+        NOTE,
+        _text(_shown_gains(gains)),
+        "\n".join(f"- {line}" for line in _verdicts(gains)),
+    ]
+    if gains[["fid_rule", "clip_rule"]].notna().any(axis=None):
+        parts += ["## FID and CLIP score", NOTE_HALF, _text(_shown_scores(gains))]
+    for (model, branch), rows in table.groupby(["model", "branch"]):
+        parts += [f"## {model}, branch {branch}: PSNR, dB", _text(_shown_methods(rows))]
+    parts.append(
+        f"Methods: schedule, and what takes the place of the feature. Bold: the best of those that cost no more than "
+        f"uniform holding; {DEARER}: costs more."
+    )
+    if peers:
+        parts += [
+            "## Peers at matched time",
+            "Each is set to take as long as holding at N, as near as its steps or ratios allow; where no "
+            "ratio of token merging is that fast, the fastest one stands beside the first N. `holding`, `the rule`: "
+            "their PSNR at that N, at the model's first branch.",
+            _text(_shown_peers(peers, table)),
+        ]
+    counts = dict.fromkeys(f"{one['model']} {len(one['seeds'])} x {one['images']}" for one in content)
+    parts.append(
+        f"Seeds x images of each: {', '.join(counts)}." + (f" Device: {'; '.join(devices)}." if devices else "")
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdicts(gains: pd.DataFrame) -> list[str]:
+    """What the table shows, a sentence each: goals, never worse, scores."""
+    lines = []
+    for (interval, goal), rows in gains.dropna(subset=["goal_db"]).groupby(["interval", "goal_db"]):
+        short = {_place(row): f"{goal - row.gain_db:.1f} dB" for row in rows[~rows["reached"]].itertuples()}
+        lines.append(_counted(f"+{goal:g} dB at N={interval}: reached", len(rows), "short at", short))
+    worse = {_place(row): f"{row.gain_db:.1f} dB" for row in gains[gains["gain_db"] < 0].itertuples()}
+    lines.append(_counted("No worse than holding:", len(gains), "worse at", worse))
+    unclear = [_place(row) for row in gains[(gains["gain_low"] <= 0) & (gains["gain_high"] >= 0)].itertuples()]
+    if unclear:
+        lines.append(f"The interval of the gain includes 0 at {', '.join(unclear)}.")
+    for name, column, sign in (("FID", "fid", 1), ("CLIP score", "clip", -1)):
+        scores = gains.dropna(subset=[f"{column}_rule", f"{column}_hold_half"])
+        worse = {
+            _place(row): f"{mine:.4g} against {other:.4g}"
+            for row, mine, other in zip(
+                scores.itertuples(), scores[f"{column}_rule"], scores[f"{column}_hold_half"], strict=True
+            )
+            if sign * (mine - other) > 0
+        }
+        if len(scores):
+            lines.append(
+                _counted(f"{name} no worse than holding at half the interval:", len(scores), "worse at", worse)
+            )
+    return lines
+
+
+def _counted(claim: str, settings: int, lead: str, exceptions: Mapping[str, str]) -> str:
+    held = "all" if not exceptions else f"{settings - len(exceptions)} of the"
+    said = ", ".join(f"{place} ({by})" for place, by in exceptions.items())
+    return f"{claim} at {held} {settings} settings{f'; {lead} {said}' if said else ''}."
+
+
+def _place(row) -> str:
+    return f"{row.model} branch {row.branch} N={row.interval}"
+
+
+def _verdict(row) -> str:
+    words = f"worse by {-row.gain_db:.1f} dB" if row.gain_db < 0 else "not worse"
+    if pd.isna(row.goal_db):
+        return words
+    if row.reached:
+        return f"+{row.goal_db:g} dB reached"
+    return f"short of +{row.goal_db:g} dB by {row.goal_db - row.gain_db:.1f} dB, {words}"
+
+
+def _shown_gains(gains: pd.DataFrame) -> pd.DataFrame:
+    rows = [
+        {
+            "model": row.model,
+            "branch": row.branch,
+            "N": row.interval,
+            "full steps": row.full_steps,
+            "hold": _decimals(row.hold_psnr_db, "no error"),
+            "Eq. 7": _decimals(row.eq7_psnr_db, "no error"),
+            "the rule": _decimals(row.psnr_db, "no error"),
+            "picked": f"{row.picked_schedule}, {row.picked_reuse}",
+            "gain": _decimals(row.gain_db)
+            + ("" if pd.isna(row.gain_low) else f" [{_decimals(row.gain_low)}, {_decimals(row.gain_high)}]"),
+            "worst image": _decimals(row.worst_image_gain_db),
+            "images worse": row.images_worse,
+            "verdict": _verdict(row),
+        }
+        for row in gains.itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _shown_scores(gains: pd.DataFrame) -> pd.DataFrame:
+    names = ["hold", "rule", "hold_half"]
+    scores = {"FID": "fid", "CLIP score": "clip"}
+    shown = gains[["model", "branch", "interval"]].rename(columns={"interval": "N"})
+    for title, column in scores.items():
+        if gains[f"{column}_rule"].notna().any():
+            for name in names:
+                cells = gains[f"{column}_{name}"]
+                shown[f"{title}, {name.replace('hold_', '')}"] = ["" if pd.isna(x) else f"{x:.4g}" for x in cells]
+    return shown
+
+
+def _shown_methods(rows: pd.DataFrame) -> pd.DataFrame:
+    """Methods in the order of the files, a column for each N; the best of each that costs no more than uniform."""
+    rows = rows[rows["schedule"] != UNCACHED[0]]
+    methods = list(dict.fromkeys(zip(rows["schedule"], rows["reuse"], strict=True)))
+    shown = {"method": ["MACs of a step, G", *(", ".join(method) for method in methods)]}
+    for interval, found in rows.groupby("interval"):
+        cells = found.set_index(["schedule", "reuse"])[["psnr_db", "macs_g"]].astype(float)
+        budget = cells["macs_g"][HOLD]
+        dearer = cells["macs_g"] > budget * (1 + 1e-9)
+        decibels = cells["psnr_db"].fillna(math.inf)
+        best = decibels[~dearer].max()
+        column = [f"{budget:.4g}"]
+        for method in methods:
+            if method not in cells.index:
+                column.append("")
+                continue
+            text = _decimals(cells["psnr_db"][method], "no error")
+            if dearer[method]:
+                text += f" {DEARER}"
+            elif decibels[method] == best:
+                text = f"**{text}**"
+            column.append(text)
+        shown[f"N={interval}"] = column
+    return pd.DataFrame(shown)
+
+
+def _shown_peers(peers: Sequence[Mapping], table: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for found in peers:
+        ours = table[table["model"] == found["model"]]
+        ours = ours[ours["branch"] == ours["branch"].min()].set_index(["interval", "schedule", "reuse"])["psnr_db"]
+        for one in found["peers"]:
+            row = {
+                "model": found["model"],
+                "peer": one["label"],
+                "s an image": f"{one['seconds_per_image']:.3g}",
+                "PSNR": _decimals(psnr(np.mean(one["squared_error"])), "no error"),
+                "N": one["interval"],
+            }
+            for name, method in (("holding", HOLD), ("the rule", RULE)):
+                place = (one["interval"], *method)
+                row[name] = _decimals(ours[place], "no error") if place in ours else ""
+            clip_score = mean_clip_score(one)
+            row["FID"] = "" if one["fid"] is None else f"{one['fid']:.4g}"
+            row["CLIP score"] = "" if clip_score is None else f"{clip_score:.4g}"
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _decimals(value: float | None, infinite: str = "") -> str:
+    return infinite if value is None or pd.isna(value) else f"{value:.1f}"
+
+
+def _text(table: pd.DataFrame) -> str:
+    return table.to_markdown(index=False, disable_numparse=True)

@@ -1,0 +1,133 @@
+"""What the tables of target `beyond` are made of: sweeps over all methods, and peers at matched time."""
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deepcache.errors import DeepCacheError
+from deepcache.files import UNREADABLE
+from deepcache.quality.intervals import MINIMUM_SEEDS
+
+# Schedule and what takes the place of the feature.
+UNCACHED, HOLD, EQ7, RULE = ("full", "hold"), ("uniform", "hold"), ("eq7", "hold"), ("chosen", "chosen")
+COMPARED = ("sampler", "steps", "schedule_length", "seeds", "images")  # alike in all sweeps of a model
+KEYS = ("model", "branch", "interval", "methods", *COMPARED)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One file of workflow/scripts/sweep.py: all methods of a model, branch and interval.
+
+    Attributes:
+        path: the file.
+        content: what it says.
+    """
+
+    path: Path
+    content: Mapping
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Model, branch and interval."""
+        return self.content["model"], self.content["branch"], self.content["interval"]
+
+    def method(self, schedule: str, reuse: str) -> Mapping | None:
+        """What the file says of a method; None where it has none such."""
+        found = (one for one in self.content["methods"] if (one["schedule"], one["reuse"]) == (schedule, reuse))
+        return next(found, None)
+
+    def errors(self, schedule: str, reuse: str) -> np.ndarray:
+        """Squared error of each image, shape (seeds, images)."""
+        return np.array(self.method(schedule, reuse)["squared_error"])
+
+
+def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
+    """Read and check sweeps; sorted by model, branch and interval.
+
+    Raises:
+        DeepCacheError: if a file is damaged, lacks a method that is compared, stands for what another one does, or was
+            sampled from other seeds, images or with another sampler than the model's first file.
+    """
+    sweeps = sorted((_read(Path(path)) for path in files), key=lambda sweep: sweep.place)
+    for one, other in itertools.pairwise(sweeps):
+        if one.place == other.place:
+            raise DeepCacheError(
+                f"{other.path}: has the same model, branch and interval as {one.path}: give one of them"
+            )
+    first: dict[str, Sweep] = {}
+    for sweep in sweeps:
+        other = first.setdefault(sweep.place[0], sweep)
+        _check_alike(sweep.path, sweep.content, other)
+    return sweeps
+
+
+def read_peers(path: Path, sweeps: Sequence[Sweep]) -> dict:
+    """What workflow/scripts/peers.py wrote of one model.
+
+    Raises:
+        DeepCacheError: if the file is damaged, or other seeds or images than the model's sweeps were measured.
+    """
+    try:
+        found = json.loads(path.read_text())
+        other = next((sweep for sweep in sweeps if sweep.place[0] == found["model"]), None)
+        for one in found["peers"]:
+            _check_shapes(one, one["label"], found)
+            missing = [key for key in ("group", "interval", "macs_g", "seconds_per_image") if key not in one]
+            if missing:
+                raise ValueError(f"{one['label']} has no {', '.join(missing)}")
+    except (*UNREADABLE, TypeError) as error:
+        raise DeepCacheError(f"{path}: not readable peers ({error}); delete it and run again") from error
+    if other is None:
+        raise DeepCacheError(f"{path}: no sweep of its model {found['model']} was given: give them with --sweeps")
+    _check_alike(path, found, other, ("seeds", "images"))
+    return found
+
+
+def _read(path: Path) -> Sweep:
+    try:
+        found = json.loads(path.read_text())
+        missing = [key for key in KEYS if key not in found]
+        if missing:
+            raise ValueError(f"has no {', '.join(missing)}")
+        for one in found["methods"]:
+            _check_shapes(one, f"{one['schedule']}, {one['reuse']}", found)
+            if not one["full_steps"]:
+                raise ValueError(f"{one['schedule']}, {one['reuse']} has no full steps")
+        sweep = Sweep(path, found)
+        absent = [", ".join(method) for method in (UNCACHED, HOLD, EQ7, RULE) if sweep.method(*method) is None]
+        if absent:
+            raise ValueError(f"lacks the method {'; '.join(absent)}")
+        if len({(one["schedule"], one["reuse"]) for one in found["methods"]}) < len(found["methods"]):
+            raise ValueError("has a method twice")
+    except (*UNREADABLE, TypeError) as error:
+        raise DeepCacheError(f"{path}: not a readable sweep ({error}); delete it and run again") from error
+    if len(found["seeds"]) < MINIMUM_SEEDS:
+        raise DeepCacheError(f"{path}: gains need at least {MINIMUM_SEEDS} seeds, not {len(found['seeds'])}")
+    return sweep
+
+
+def _check_shapes(one: Mapping, name: str, found: Mapping) -> None:
+    """Refuse a method whose lists do not hold as many values as there are seeds and images; a missing key too."""
+    counts = [found["images"]] * len(found["seeds"])
+    for metric in ("squared_error", "clip_score"):
+        values = one[metric]
+        if values is None and metric == "clip_score":
+            continue
+        if [len(of) for of in values] != counts:
+            raise ValueError(f"{name}: {metric} is not of {len(counts)} seeds with {found['images']} images each")
+    if one["fid"] is not None and not math.isfinite(one["fid"]):
+        raise ValueError(f"{name}: fid is {one['fid']}")
+
+
+def _check_alike(path: Path, found: Mapping, other: Sweep, keys: Sequence[str] = COMPARED) -> None:
+    differing = [key for key in keys if found.get(key) != other.content[key]]
+    if differing:
+        raise DeepCacheError(
+            f"{path}: has another {', '.join(differing)} than {other.path}: FID and gains are of equal samples; delete "
+            "it and run again"
+        )

@@ -1,0 +1,1 @@
+"""What a sample costs: MACs, time, memory."""

@@ -1,0 +1,243 @@
+"""Wall-clock time of the U-Net's steps: uncached, with caching in each mode, and with the authors' plug-in.
+
+What is timed is a trajectory's calls of the U-Net alone, with a fixed latent: text encoder, sampler and first stage,
+which caching does not touch, are left out. The ratio of MACs is of the same calls, so speed-up over that ratio
+(`efficiency`) is the share of the promised saving that arrives.
+"""
+
+import copy
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+
+import torch
+from diffusers import DDIMScheduler
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from deepcache.caching.compiled import start_trajectory
+from deepcache.caching.engine import DeepCache
+from deepcache.caching.execution import Execution
+from deepcache.caching.online import OnlineSchedule
+from deepcache.caching.passes import full_pass
+from deepcache.caching.schedules import uniform
+from deepcache.cost.memory import peak_bytes
+from deepcache.cost.timing import measure
+from deepcache.cost.waits import waits_per_step
+from deepcache.errors import DeepCacheError
+from deepcache.sampling.caching import make_reuse
+
+# How a mode runs the passes.
+MODES = {"eager": Execution(), "compile": Execution(compile=True), "graph": Execution(compile=True, graph=True)}
+PLUGIN = "pip_deepcache"
+PLUGIN_LAYERS = 3  # its branches count three layers a block
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run the U-Net over a trajectory.
+
+    Attributes:
+        implementation: full (uncached), ours, or pip_deepcache (the authors' plug-in).
+        mode: a name in MODES.
+        interval: N; 1 without caching.
+        reuse: what takes the place of the skipped feature, see `make_reuse`; nothing without caching.
+        run: runs so many steps.
+        bytes_cached: bytes that lie in the cache after a run.
+    """
+
+    implementation: str
+    mode: str
+    interval: int
+    reuse: str
+    run: Callable[[int], None]
+    bytes_cached: Callable[[], int] = lambda: 0
+
+    @property
+    def name(self) -> str:
+        """Tells it from the others."""
+        return f"{self.implementation} {self.mode} {self.reuse} N={self.interval}"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """MACs of one full and one shallow step."""
+
+    full: float
+    shallow: float
+
+    def ratio(self, steps: int, interval: int) -> float:
+        """How many times fewer MACs a trajectory takes than without caching."""
+        full = len(uniform(steps, interval))
+        return steps * self.full / (full * self.full + (steps - full) * self.shallow)
+
+
+def make_variants(
+    unet: nn.Module,
+    branch: int,
+    inputs: dict,
+    steps: int,
+    intervals: Sequence[int],
+    modes: Iterable[str],
+    reuses: Iterable[str],
+    plugin: bool,
+) -> list[Variant]:
+    """The ways to be compared. They share the weights, and each has modules of its own: the plug-in patches them.
+
+    Args:
+        unet: the U-Net.
+        branch: where it is cut, from 0.
+        inputs: its arguments but for the timestep, on its device.
+        steps: T, of which the timesteps are made.
+        intervals: N.
+        modes: names in MODES.
+        reuses: see `make_reuse`.
+        plugin: whether the authors' plug-in is among them.
+
+    Raises:
+        DeepCacheError: if there is no such branch, a mode needs another device, or the plug-in is wanted and not
+            installed or has no such branch on this U-Net.
+    """
+    scheduler = DDIMScheduler()
+    scheduler.set_timesteps(steps, device=inputs["sample"].device)
+    arguments = {name: value for name, value in inputs.items() if name not in ("sample", "timestep")}
+
+    def call(forward: Callable, count: int) -> None:
+        with torch.no_grad():
+            for timestep in scheduler.timesteps[:count]:
+                forward(inputs["sample"], timestep, **arguments, return_dict=False)
+
+    def uncached(passes: list[Callable], count: int) -> None:
+        start_trajectory(passes)
+        call(passes[0], count)
+
+    found = []
+    for mode in modes:
+        passes = MODES[mode].prepare(full_pass(_twin(unet).forward, None), device=inputs["sample"].device)
+        found.append(Variant("full", mode, 1, "", partial(uncached, passes)))
+        for reuse in reuses:
+            found += _ours(_twin(unet), branch, intervals, mode, reuse, call)
+    return found + (_plugin(_twin(unet), branch, intervals, scheduler, call) if plugin else [])
+
+
+class _Every(OnlineSchedule):
+    """Uniform, with an interval that may change: what was compiled for one serves the others."""
+
+    def __init__(self):
+        self.interval = 1
+
+    def is_full(self, step: int, sample: torch.Tensor) -> bool:
+        return step % self.interval == 0
+
+    def reset(self) -> None:
+        pass
+
+
+def _ours(
+    unet: nn.Module, branch: int, intervals: Sequence[int], mode: str, reuse: str, call: Callable
+) -> list[Variant]:
+    schedule, execution = _Every(), MODES[mode]
+    cache = DeepCache(
+        unet,
+        schedule=schedule,
+        branch=branch,
+        reuse=make_reuse(reuse),
+        compile=execution.compile,
+        graph=execution.graph,
+    ).enable()
+
+    def run(interval: int, count: int) -> None:
+        schedule.interval = interval
+        cache.start_trajectory()
+        call(unet, count)
+
+    return [Variant("ours", mode, n, reuse, partial(run, n), lambda: cache.bytes_cached) for n in intervals]
+
+
+def _plugin(unet: nn.Module, branch: int, intervals: Sequence[int], scheduler, call: Callable) -> list[Variant]:
+    try:
+        from DeepCache import DeepCacheSDHelper
+    except ImportError as error:
+        raise DeepCacheError("the authors' plug-in is not installed: pip install DeepCache==0.1.1") from error
+    if unet.config.layers_per_block != PLUGIN_LAYERS - 1:
+        raise DeepCacheError("the authors' plug-in counts branches of U-Nets with two layers a block only")
+    helper = DeepCacheSDHelper(SimpleNamespace(unet=unet, scheduler=scheduler))
+    helper.set_params(cache_interval=1, cache_branch_id=branch)
+    helper.enable()
+
+    def run(interval: int, count: int) -> None:
+        helper.set_params(cache_interval=interval, cache_branch_id=branch)
+        call(unet, count)
+
+    def nbytes() -> int:
+        tensors = [leaf for leaf in pytree.tree_leaves(helper.cached_output) if isinstance(leaf, torch.Tensor)]
+        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+        return sum(storages.values())
+
+    return [Variant(PLUGIN, "eager", n, "hold", partial(run, n), nbytes) for n in intervals]
+
+
+def _twin(unet: nn.Module) -> nn.Module:
+    """Modules of its own around the same weights."""
+    return copy.deepcopy(unet, {id(tensor): tensor for tensor in [*unet.parameters(), *unet.buffers()]})
+
+
+def compare_speed(
+    variants: Sequence[Variant],
+    costs: Costs,
+    steps: int,
+    repeats: int,
+    device: torch.device,
+    on_run: Callable[[str], None] = lambda name: None,
+) -> list[dict]:
+    """Time the variants in turn, then see what each keeps in memory and how often it waits for the device.
+
+    Args:
+        variants: see `make_variants`; for each mode without caching, too.
+        costs: MACs of the steps.
+        steps: T, at least 2.
+        repeats: timed repetitions of each, after one to warm up, in which passes are compiled and recorded.
+        device: where it runs.
+        on_run: called with the variant's name after each timed run.
+
+    Returns:
+        A row for each variant: `implementation`, `mode`, `interval`, `reuse`, `seconds` of each repetition,
+        `speedup` (the median over the repetitions, to the same mode without caching) with the smallest and largest as
+        `speedup_low` and `speedup_high`, `macs_ratio`, `efficiency` (speed-up over MACs ratio), `bytes_cached`,
+        `peak_bytes` (beyond weights and inputs; None where it cannot be told) and `waits_per_step`.
+    """
+    found = measure({one.name: partial(one.run, steps) for one in variants}, repeats, device, on_run)
+    uncached = {one.mode: found[one.name].seconds for one in variants if one.implementation == "full"}
+    rows = []
+    for one in variants:
+        seconds = found[one.name].seconds
+        ratios = [full / mine for full, mine in zip(uncached[one.mode], seconds, strict=True)]
+        ratio = costs.ratio(steps, one.interval)
+        one.run(steps)  # the last one may have had another interval
+        rows.append(
+            {
+                "implementation": one.implementation,
+                "mode": one.mode,
+                "interval": one.interval,
+                "reuse": one.reuse,
+                "seconds": seconds,
+                "speedup": statistics.median(ratios),
+                "speedup_low": min(ratios),
+                "speedup_high": max(ratios),
+                "macs_ratio": ratio,
+                "efficiency": statistics.median(ratios) / ratio,
+                "bytes_cached": one.bytes_cached(),
+                "peak_bytes": _peak(one, device),
+                "waits_per_step": waits_per_step(one.run, min(max(2, one.interval), steps // 2), device),
+            }
+        )
+    return rows
+
+
+def _peak(variant: Variant, device: torch.device) -> int | None:
+    """Of one full and one shallow step; replayed graphs and, on the CPU, compiled passes escape the meter."""
+    if variant.mode == "graph" or (variant.mode == "compile" and device.type != "cuda"):
+        return None
+    return peak_bytes(lambda: variant.run(2), device)

@@ -1,1 +1,0 @@
-"""Measures of cost and of sample quality."""

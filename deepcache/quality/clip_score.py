@@ -1,0 +1,143 @@
+"""CLIP score: how well images fit the prompts that they were made from (Hessel et al. 2021; Table 3 of the paper).
+
+The score of an image is max(0, 100 cos), of the angle between the CLIP embeddings of the image and of its prompt; that
+of a run is the mean over its images. The paper's network is open_clip's ViT-g-14, laion2b_s34b_b88k.
+"""
+
+import json
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from open_clip import create_model_from_pretrained, get_input_dtype, get_tokenizer
+from PIL import Image
+from safetensors import SafetensorError
+from torch import nn
+
+from deepcache.data import manifests
+from deepcache.data.prompts import read_prompts
+from deepcache.errors import DeepCacheError, reason
+from deepcache.files import UNREADABLE
+
+PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}  # as open_clip calls them
+# What open_clip, torch, safetensors and transformers raise over a folder that is not what they expect.
+FAULTS = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, SafetensorError)
+
+
+class Clip:
+    """A CLIP model with its own way of preparing images and texts.
+
+    Args:
+        model: open_clip's, on the device.
+        preprocess: turns a PIL image into what the model sees, float32, shape (3, S, S).
+        tokenizer: turns texts into ids, int64, shape (B, context); longer texts are cut.
+        device: where the model is.
+        dtype: what the model expects images in; None: float32.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        preprocess: Callable[[Image.Image], torch.Tensor],
+        tokenizer: Callable[[list[str]], torch.Tensor],
+        device: torch.device,
+        dtype: torch.dtype | None,
+    ):
+        self._model = model
+        self._preprocess = preprocess
+        self._tokenizer = tokenizer
+        self._device = device
+        self._dtype = dtype
+
+    def scores(self, images: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        """CLIP scores of a batch, each image against its prompt; a prompt that comes twice is embedded once.
+
+        Args:
+            images: uint8, shape (B, H, W, 1 or 3).
+            prompts: B texts.
+
+        Returns:
+            max(0, 100 cos), 0 to 100, float64, shape (B,).
+
+        Raises:
+            DeepCacheError: if the numbers of images and prompts differ, or an embedding is not finite.
+        """
+        if len(images) != len(prompts):
+            raise DeepCacheError(f"{len(images)} images, but {len(prompts)} prompts: there must be one for each image")
+        distinct = list(dict.fromkeys(prompts))
+        row = {prompt: number for number, prompt in enumerate(distinct)}
+        pixels = torch.stack([self._preprocess(_picture(image)) for image in images]).to(self._device, self._dtype)
+        ids = self._tokenizer(distinct).to(self._device)
+        # The same image has the same score in every run, to the precision of the weights.
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            seen = self._model.encode_image(pixels).cpu().double()
+            read = self._model.encode_text(ids).cpu().double()
+        cosines = F.cosine_similarity(seen, read[[row[prompt] for prompt in prompts]])
+        if not cosines.isfinite().all():
+            raise DeepCacheError("CLIP's embeddings hold NaN or infinity: use precision float32")
+        return (100 * cosines).clamp(min=0).numpy()
+
+
+def load_clip(folder: str | Path, device: torch.device, precision: str = "float32") -> Clip:
+    """Load a CLIP model, in evaluation mode, without a download and without running code that a pickle may hold.
+
+    Args:
+        folder: what open_clip reads as `local-dir:`: open_clip_config.json, one file of weights, and, where the config
+            names a tokenizer of transformers, that one's files.
+        device: where to compute.
+        precision: of weights and activations, a name in PRECISIONS.
+
+    Raises:
+        DeepCacheError: if the folder is no such model.
+    """
+    name = f"local-dir:{folder}"
+    try:
+        model, preprocess = create_model_from_pretrained(name, precision=PRECISIONS[precision])
+        tokenizer = get_tokenizer(name)
+    except pickle.UnpicklingError as error:
+        raise DeepCacheError(f"{folder}: holds more than weights, and nothing in it is run: get it again") from error
+    except FAULTS as error:
+        raise DeepCacheError(f"{folder}: not a CLIP model that open_clip reads ({reason(error)})") from error
+    # open_clip returns models in training mode.
+    model = model.requires_grad_(False).eval().to(device)
+    return Clip(model, preprocess, tokenizer, device, get_input_dtype(PRECISIONS[precision]))
+
+
+def open_prompts(path: str | Path) -> tuple[list[str], dict]:
+    """Read prompts from a dataset's manifest or straight from a prompt file; COCO's captions are JSON as well.
+
+    Args:
+        path: what deepcache.data.manifests or deepcache.data.prompts reads.
+
+    Returns:
+        The prompts; where they come from: the file that was named, their number, and the fingerprint of the prompt
+        file, the same either way.
+
+    Raises:
+        DeepCacheError: if it is neither, or damaged.
+    """
+    path = Path(path)
+    if _is_manifest(path):
+        manifest = manifests.open_manifest(path)
+        found, fingerprint = manifests.prompts_of(manifest), manifest["fingerprint"]
+    else:
+        found, fingerprint = read_prompts(path), manifests.fingerprint(path)
+    return found, {"file": str(path), "prompts": len(found), "fingerprint": fingerprint}
+
+
+def _is_manifest(path: Path) -> bool:
+    if path.suffix.lower() != ".json":
+        return False
+    try:
+        return "fingerprint" in json.loads(path.read_text())
+    except (*UNREADABLE, TypeError):
+        return False  # the reader of captions says what is wrong with it
+
+
+def _picture(image: np.ndarray) -> Image.Image:
+    """Grey becomes colour here: not every preprocessing of open_clip does that."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")

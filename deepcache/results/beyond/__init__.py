@@ -1,1 +1,0 @@
-"""Target `beyond`: every way to cache at equal MACs, and what the rule gains over the paper's two."""

@@ -1,0 +1,63 @@
+"""A sampler as part of a run's path, such as `ddim-100` or `plms-50-cfg7.5`."""
+
+import re
+from dataclasses import dataclass
+
+from deepcache.errors import DeepCacheError
+
+NAMES = ("ddim", "plms", "pndm", "dpmpp", "euler", "lms")
+# PNDM takes its first three steps by Runge-Kutta, with four calls of the U-Net each, and needs a fourth.
+RUNGE_KUTTA_STEPS = 3
+RUNGE_KUTTA_CALLS = 4
+SPACINGS = ("uniform", "quad")
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampler with its number of steps; slugs such as `ddim-100`, `ddim-100-quad`, `plms-50-cfg7.5`.
+
+    Attributes:
+        name: `ddim`, `dpmpp` (DPM-Solver++); for Stable Diffusion also `pndm`, `plms` (PNDM without Runge-Kutta
+            steps), `euler`, `lms`.
+        steps: number of steps, T.
+        spacing: how the steps are spread over the training timesteps, `uniform` or `quad` (quadratic).
+        guidance_scale: of classifier-free guidance; 1 is none.
+    """
+
+    name: str
+    steps: int
+    spacing: str = "uniform"
+    guidance_scale: float = 1.0
+
+    PATTERN = rf"(?:{'|'.join(NAMES)})-[1-9][0-9]*(?:-quad)?(?:-cfg[0-9.]*[0-9])?"
+
+    @property
+    def slug(self) -> str:
+        """The sampler as a folder name."""
+        spacing = "" if self.spacing == "uniform" else f"-{self.spacing}"
+        guidance = "" if self.guidance_scale == 1 else f"-cfg{self.guidance_scale:g}"
+        return f"{self.name}-{self.steps}{spacing}{guidance}"
+
+    @property
+    def schedule_length(self) -> int:
+        """Over how many calls of the U-Net a schedule is laid out, and MACs are counted: T, with PNDM T + 9.
+
+        PNDM calls the U-Net four times in each of its first three, Runge-Kutta steps: every call is one of the
+        schedule's. PLMS repeats one call, which does not count, as in the paper's released code.
+        """
+        return self.steps + (RUNGE_KUTTA_STEPS * (RUNGE_KUTTA_CALLS - 1) if self.name == "pndm" else 0)
+
+    @classmethod
+    def parse(cls, slug: str) -> "Sampler":
+        """The inverse of `slug`; DeepCacheError where it is none."""
+        if not re.fullmatch(cls.PATTERN, slug):
+            raise DeepCacheError(
+                f"sampler must look like ddim-100, ddim-100-quad or plms-50-cfg7.5 (one of {', '.join(NAMES)}), "
+                f"not {slug!r}"
+            )
+        name, steps, *options = slug.split("-")
+        if name == "pndm" and int(steps) <= RUNGE_KUTTA_STEPS:
+            fewest = RUNGE_KUTTA_STEPS + 1
+            raise DeepCacheError(f"sampler {slug}: pndm needs at least {fewest} steps: use plms, or more")
+        guidance = [float(option.removeprefix("cfg")) for option in options if option.startswith("cfg")]
+        return cls(name, int(steps), "quad" if "quad" in options else "uniform", *guidance)

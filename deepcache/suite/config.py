@@ -1,0 +1,255 @@
+"""Checking a config before anything runs: every complaint is one line that names the key."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from deepcache.errors import DeepCacheError, reason
+from deepcache.runs.method import Method
+from deepcache.runs.sampler import Sampler
+from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, candidates, resolve_method
+
+IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
+PROMPTS = ("partiprompts", "coco", "text")
+
+
+def extend(config: dict, root: str | Path, above: tuple[Path, ...] = ()) -> dict:
+    """Merge a config over the one that its key `extends` names, which may itself extend another.
+
+    Args:
+        config: may name a file, relative to `root`. Mappings are merged key by key, everything else replaces what was
+            there; a key set to null is removed.
+        root: the project's folder.
+        above: the files through which this one was reached.
+
+    Raises:
+        DeepCacheError: if the file cannot be read, is no mapping, or extends itself.
+    """
+    if "extends" not in config:
+        return config
+    if not isinstance(config["extends"], str):
+        raise DeepCacheError(f"config: extends: {config['extends']!r} is no path of a file")
+    path = Path(root, config["extends"]).resolve()
+    if path in above:
+        raise DeepCacheError(f"config: extends: {path} extends itself, by way of {above[-1]}")
+    try:
+        base = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DeepCacheError(f"config: extends: {path} cannot be read ({reason(error)})") from error
+    if not isinstance(base, dict):
+        raise DeepCacheError(f"config: extends: {path} holds no keys")
+    own = {key: value for key, value in config.items() if key != "extends"}
+    return _merged(extend(base, root, (*above, path)), own)
+
+
+def _merged(base: dict, over: dict) -> dict:
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged[key] = _merged(base[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def validate(config: dict, schema_path: str | Path, published: str | Path) -> None:
+    """Check a config against its schema, and what a schema cannot say.
+
+    Args:
+        config: the merged config.
+        schema_path: the JSON schema, as YAML.
+        published: folder with the paper's tables as CSV.
+
+    Raises:
+        DeepCacheError: names the first key that is wrong and says what it may be.
+    """
+    schema = yaml.safe_load(Path(schema_path).read_text())
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if error is not None:
+        raise DeepCacheError(_schema_message(error))
+    for key, problem in _problems(config, Path(published)):
+        raise DeepCacheError(f"config: {key}: {problem}")
+
+
+def _schema_message(error: jsonschema.ValidationError) -> str:
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", {}))
+        key = next(key for key in error.instance if key not in known)
+        close = difflib.get_close_matches(str(key), known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+        return f"config: {f'{where}.' if where else ''}{key}: unknown key; {hint}"
+    return f"config: {where or 'the whole file'}: {error.message}"
+
+
+def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
+    """What is wrong, as (key, sentence)."""
+    for name, model in config["models"].items():
+        key = f"models.{name}"
+        yield from _reference(f"{key}.checkpoint", model["checkpoint"], config["checkpoints"])
+        if "reference" in model:
+            yield from _reference(f"{key}.reference", model["reference"], config["references"])
+        for weights in ("clip", "perceptual"):
+            if weights in model:
+                yield from _reference(f"{key}.{weights}", model[weights], config["checkpoints"])
+        if "prompts" in model:
+            yield from _dataset(f"{key}.prompts", model["prompts"], config, PROMPTS)
+        elif "clip" in model:
+            yield f"{key}.clip", "a CLIP score needs the model's prompts"
+        yield from _attempt(f"{key}.sampler", lambda model=model: Sampler.parse(model["sampler"]))
+        for seed in (config["calibration"]["seed"], config["calibration"]["seed"] + 1):
+            if seed in model["seeds"]:
+                yield f"{key}.seeds", f"{seed} is a seed of the calibration: what is measured needs others"
+    for name, reference in config["references"].items():
+        yield from _dataset(f"references.{name}.dataset", reference["dataset"], config, IMAGES)
+        yield from _reference(f"references.{name}.weights", reference["weights"], config["checkpoints"])
+    for name, table in config["tables"].items():
+        yield from _table_problems(config, f"tables.{name}", table, published)
+    for name, grid in config["sample_grids"].items():
+        key = f"sample_grids.{name}"
+        yield from _reference(f"{key}.table", grid["table"], config["tables"])
+        if "model" in grid:
+            yield from _reference(f"{key}.model", grid["model"], config["models"])
+        model = grid.get("model", config["tables"][grid["table"]]["model"])
+        samples = config["models"][model]["samples"]
+        if grid["images"] > samples:
+            yield f"{key}.images", f"{grid['images']} is more than the {samples} samples of a run"
+
+    for name in config["similarity"]["layers"]:
+        yield from _reference("similarity.layers", name, config["models"])
+    yield from _diversity_problems(config, config["diversity"])
+    yield from _beyond_problems(config, config.get("beyond", {"models": {}}))
+    for name, curves in config["curves"].items():
+        if name in config["sample_grids"]:
+            yield f"curves.{name}", "a picture in sample_grids has the same name"
+        if name in config["tables"]:
+            yield f"curves.{name}", "a table has the same name"
+        for i, panel in enumerate(curves["panels"]):
+            key = f"curves.{name}.panels[{i}].table"
+            yield from _reference(key, panel["table"], config["tables"])
+            labels = {label for row in config["tables"][panel["table"]]["rows"] for label in row["labels"]}
+            for column in panel.get("where", {}):
+                if column not in labels:
+                    yield f"curves.{name}.panels[{i}].where", f"no row of {panel['table']} is labelled with {column}"
+            columns = config["tables"][panel["table"]]["columns"]
+            known = {column if isinstance(column, str) else column["name"] for column in columns}
+            for key, wanted in (
+                (f"curves.{name}.x.column", curves["x"]["column"]),
+                *((f"curves.{name}.series[{j}].y", one["y"]) for j, one in enumerate(curves["series"])),
+            ):
+                if wanted not in known:
+                    yield key, f"{panel['table']} has no column {wanted}; it has {', '.join(sorted(known))}"
+
+
+def _table_problems(config: dict, key: str, table: dict, published: Path) -> Iterator[tuple[str, str]]:
+    yield from _reference(f"{key}.model", table["model"], config["models"])
+    if "published" in table and not (published / table["published"]["file"]).is_file():
+        yield f"{key}.published.file", f"no {table['published']['file']} in {published}"
+    runs = {name for row in table["rows"] for name in row.get("runs", {})}
+    searches = [row["search"] for row in table["rows"] if "search" in row]
+    if not runs and not searches:
+        yield f"{key}.rows", "no row has runs"
+    names = [column if isinstance(column, str) else column["name"] for column in table["columns"]]
+    for i, column in enumerate(table["columns"]):
+        if isinstance(column, dict) and "run" in column and column["run"] not in runs:
+            yield f"{key}.columns[{i}].run", f"no row has a run named {column['run']}"
+        if isinstance(column, dict) and "best" in column and not searches:
+            yield f"{key}.columns[{i}].best", "no row has a search"
+        for name in column["minus"] if isinstance(column, dict) and "minus" in column else ():
+            if name not in names[:i]:
+                yield f"{key}.columns[{i}].minus", f"no earlier column is named {name}"
+    for i, row in enumerate(table["rows"]):
+        for column in table.get("published", {}).get("key", ()):
+            if column not in row["labels"]:
+                yield f"{key}.rows[{i}].labels", f"lacks {column}, by which the row is found among the published ones"
+        for name, run in row.get("runs", {}).items():
+            yield from _run_problems(config, f"{key}.rows[{i}].runs.{name}", table, run)
+        for one in candidates(row["search"]) if "search" in row else ():
+            yield from _run_problems(config, f"{key}.rows[{i}].search", table, one)
+
+
+def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tuple[str, str]]:
+    name = run.get("model", table["model"])
+    yield from _reference(f"{key}.model", name, config["models"])
+    model = config["models"][name]
+    columns = (column if isinstance(column, dict) else {"value": column} for column in table["columns"])
+    measured = {column.get("value") for column in columns}
+    measured |= {row["search"].get("by", "fid") for row in table["rows"] if "search" in row}
+    for needed, values in (("reference", FROM_METRICS), ("clip", FROM_CLIP), ("perceptual", FROM_PAIRED)):
+        if needed not in model and measured & set(values):
+            yield f"models.{name}.{needed}", f"missing, but {key.split('.rows')[0]} measures it"
+    for name in ("sampler", "reuse"):
+        if name in run and measured & set(FROM_MEMORY):
+            yield f"{key}.{name}", "memory is measured with the model's sampler, and with the feature held as it is"
+    sampler = run.get("sampler", model["sampler"])
+    yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(sampler))
+    steps, calls = Sampler.parse(sampler).steps, Sampler.parse(sampler).schedule_length
+    if run.get("interval", 1) > steps:
+        yield f"{key}.interval", f"{run['interval']} is above the {steps} steps of {sampler}"
+    branch = run.get("branch", table.get("branch", 0))
+    if branch >= model["branches"]:
+        where = f"{key}.branch" if "branch" in run else f"{key.split('.rows')[0]}.branch"
+        yield where, f"{branch} is not among the model's branches, 0 to {model['branches'] - 1}"
+    if run.get("schedule") == "chosen" and "reuse" in run:
+        yield f"{key}.reuse", "what a chosen schedule reuses stands in its plan: leave it out"
+    if run.get("schedule") == "nonuniform":
+        for name in ("center", "power"):
+            if name not in run:
+                yield f"{key}.{name}", "a nonuniform schedule needs it"
+    yield from _attempt(key, lambda: resolve_method(run, table).num_full(calls))
+    if "against" in run:
+        yield from _run_problems(config, f"{key}.against", table, run["against"])
+
+
+def _diversity_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]:
+    for name in wanted["models"]:
+        yield from _reference("diversity.models", name, config["models"])
+        model = config["models"][name]
+        for needed in ("prompts", "clip", "perceptual"):
+            if needed not in model:
+                yield f"models.{name}.{needed}", "missing, but diversity measures the model"
+        if wanted["prompts"] > model["samples"]:
+            yield "diversity.prompts", f"{wanted['prompts']} is more than the {model['samples']} samples of {name}"
+        table = {"model": name, "columns": [], "rows": []}  # the methods are checked as the runs of one
+        for i, method in enumerate(wanted["methods"]):
+            yield from _run_problems(config, f"diversity.methods[{i}]", table, method)
+    slugs = [resolve_method(method, {}).slug for method in wanted["methods"]]
+    if Method().slug not in slugs:
+        yield "diversity.methods", "none is without caching, which the others are compared with: add {interval: 1}"
+    for i, slug in enumerate(slugs):
+        if slug in slugs[:i]:
+            yield f"diversity.methods[{i}]", f"{slug} is there twice"
+
+
+def _beyond_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]:
+    for name, settings in wanted["models"].items():
+        yield from _reference("beyond.models", name, config["models"])
+        table = {"model": name, "columns": [], "rows": []}  # what is swept is checked as the runs of one
+        for branch in settings["branches"]:
+            for interval in wanted["intervals"]:
+                run = {"schedule": "chosen", "interval": interval, "branch": branch}
+                yield from _run_problems(config, f"beyond.models.{name}", table, run)
+
+
+def _reference(key: str, name: str, known: dict) -> Iterator[tuple[str, str]]:
+    if name not in known:
+        yield key, f"{name} is not defined; known: {', '.join(known)}"
+
+
+def _dataset(key: str, name: str, config: dict, formats: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    yield from _reference(key, name, config["datasets"])
+    if config["datasets"][name]["format"] not in formats:
+        found = config["datasets"][name]["format"]
+        yield key, f"{name} has the format {found}, here it must be one of {', '.join(formats)}"
+
+
+def _attempt(key: str, call) -> Iterator[tuple[str, str]]:
+    try:
+        call()
+    except DeepCacheError as error:
+        yield key, str(error)

@@ -1,0 +1,119 @@
+# What target beyond compares.
+
+
+def swept():
+    """(model, branch, interval) of every sweep."""
+    return [
+        (model, branch, interval)
+        for model, settings in BEYOND["models"].items()
+        for branch in settings["branches"]
+        for interval in BEYOND["intervals"]
+    ]
+
+
+def beyond_variants(model):
+    """What is timed of a model: without caching, holding, a forecast, and what the rule chose."""
+    sampler = config["models"][model]["sampler"]
+    methods = [
+        method
+        for name, branch, interval in swept()
+        if name == model
+        for method in (
+            f"uniform-n{interval}-b{branch}",
+            f"uniform-n{interval}-b{branch}-forecast1",
+            f"chosen-n{interval}-b{branch}",
+        )
+    ]
+    return [f"{model}/{sampler}/{method}" for method in ["full", *methods]]
+
+
+def held_variants(model):
+    """Of these, holding at the first branch: what peers are to be as fast as."""
+    branch = BEYOND["models"][model]["branches"][0]
+    sampler = config["models"][model]["sampler"]
+    return [f"{model}/{sampler}/uniform-n{interval}-b{branch}" for interval in BEYOND["intervals"]]
+
+
+def beyond_plans(model):
+    """The plans among them, by variant."""
+    plans = {variant: plan_file(*variant.split("/")) for variant in beyond_variants(model)}
+    return {variant: plan for variant, plan in plans.items() if plan}
+
+
+def scored_by(wildcards):
+    """What a model's images are scored by: its reference, the weights of its features, its CLIP model."""
+    model, files = config["models"][wildcards.model], []
+    if "reference" in model:
+        reference = model["reference"]
+        files += [f"{RESULTS}/references/{reference}.npz", manifest(config["references"][reference]["weights"])]
+    return files + ([manifest(model["clip"])] if "clip" in model else [])
+
+
+def scored_options(wildcards, input):
+    """What sweep.py and peers.py have in common: the model, what it samples, and how its images are scored."""
+    model = config["models"][wildcards.model]
+    options = {"name": wildcards.model, "sampler": model["sampler"], "seeds": BEYOND["seeds"]}
+    options |= {"images": BEYOND["models"][wildcards.model]["images"]}
+    if "reference" in model:
+        statistics, weights, *_ = input.scored_by
+        kind = config["references"][model["reference"]]["extractor"]
+        options |= {"reference": statistics, "extractor": kind, "extractor_weights": weights}
+    if "clip" in model:
+        options["clip"] = manifest(model["clip"])
+    return f"{model_options(wildcards, input)} {shlex.join(as_options(options))}"
+
+
+def sweep_options(wildcards, input):
+    """What a sweep samples, and how its images are scored."""
+    swept = {"branch": wildcards.branch, "interval": wildcards.interval, "screened": config["calibration"]["screened"]}
+    return f"{scored_options(wildcards, input)} {shlex.join(as_options(swept))}"
+
+
+def peers_options(wildcards, input):
+    """What peers are to be as fast as, and how their images are scored."""
+    return f"{scored_options(wildcards, input)} {how_timed(variants=held_variants(wildcards.model))}"
+
+
+def beyond_timing_options(wildcards, input):
+    """What is timed of a model, and how."""
+    return how_timed(
+        checkpoints=f"{wildcards.model}={input.checkpoints}",
+        precision=f"{wildcards.model}={precision_of(wildcards.model)}",
+        prompts=f"{wildcards.model}={input.prompts}" if input.prompts else None,
+        plans=[f"{variant}={plan}" for variant, plan in beyond_plans(wildcards.model).items()],
+        variants=beyond_variants(wildcards.model),
+    )
+
+
+def calibration_options(wildcards):
+    """The method whose plan is made, and on how many images of which noise."""
+    settings = config["calibration"]
+    method = f"chosen-n{wildcards.interval}-b{wildcards.branch}"
+    images = {"images": settings["sampled"], "screened": settings["screened"], "seed": settings["seed"] + 1}
+    return shlex.join(as_options({"sampler": wildcards.sampler, "method": method, **images}))
+
+
+def recording_options(wildcards):
+    """Which branch is recorded, on how many images of which noise."""
+    settings = config["calibration"]
+    noise = {"images": settings["recorded"], "seed": settings["seed"]}
+    return shlex.join(as_options({"sampler": wildcards.sampler, "branch": wildcards.branch, **noise}))
+
+
+def recorded_features(model, branch):
+    """What is recorded of a model's branch for its plans."""
+    return f"{RESULTS}/plans/{model}/{config['models'][model]['sampler']}/recorded-b{branch}.npz"
+
+
+def first_recordings():
+    """The recording of each model's first branch, by model."""
+    return {model: recorded_features(model, settings["branches"][0]) for model, settings in BEYOND["models"].items()}
+
+
+# What the table and the pictures of target beyond are made from.
+BEYOND_FILES = {
+    "sweeps": [f"{RESULTS}/beyond/{model}/b{branch}-n{interval}.json" for model, branch, interval in swept()],
+    "macs": [f"{RESULTS}/macs/{model}.json" for model in BEYOND["models"]],
+    "timing": [f"{RESULTS}/beyond/timing/{model}.json" for model in BEYOND["models"]],
+    "peers": [f"{RESULTS}/beyond/{model}/peers.json" for model in BEYOND["models"]],
+}

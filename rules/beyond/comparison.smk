@@ -1,0 +1,141 @@
+# Beyond the paper: every way to choose the full steps and to fill in the others, at equal MACs; not part of `all`.
+
+
+rule sweep:
+    input:
+        code=code("sweep"),
+        checkpoint=model_manifest,
+        prompts=prompts_manifest,
+        recorded=lambda w: recorded_features(w.model, w.branch),
+        plan=lambda w: plan_file(w.model, config["models"][w.model]["sampler"], f"chosen-n{w.interval}-b{w.branch}"),
+        scored_by=scored_by,
+    output:
+        f"{RESULTS}/beyond/{{model}}/b{{branch}}-n{{interval}}.json",
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        options=sweep_options,
+    shell:
+        on_device("sweep", "--recorded {input.recorded} {params.options} --output {output}")
+
+
+use rule time_models as time_beyond with:
+    input:
+        code=code("time_models"),
+        checkpoints=model_manifest,
+        prompts=prompts_manifest,
+        plans=lambda w: list(beyond_plans(w.model).values()),
+    output:
+        f"{RESULTS}/beyond/timing/{{model}}.json",
+    params:
+        options=beyond_timing_options,
+
+
+rule peers:
+    input:
+        code=code("peers"),
+        checkpoint=model_manifest,
+        prompts=prompts_manifest,
+        timing=rules.time_beyond.output,
+        macs=rules.model_macs.output,
+        scored_by=scored_by,
+    output:
+        f"{RESULTS}/beyond/{{model}}/peers.json",
+    # As time_models: nothing else runs meanwhile.
+    threads: whole_machine(config["timing"]["threads"])
+    resources:
+        gpu=GPUS,
+        mem_mb=16000,
+        runtime=480,
+    params:
+        options=peers_options,
+    shell:
+        program("peers", "--timing {input.timing} --macs {input.macs} {params.options} --output {output}")
+
+
+rule write_beyond:
+    input:
+        code=code("beyond_table"),
+        sweeps=BEYOND_FILES["sweeps"],
+        macs=BEYOND_FILES["macs"],
+        peers=BEYOND_FILES["peers"],
+    output:
+        csv=f"{RESULTS}/tables/beyond.csv",
+        gains=f"{RESULTS}/tables/beyond_gains.csv",
+        markdown=f"{RESULTS}/tables/beyond.md",
+    params:
+        macs=[f"{model}={RESULTS}/macs/{model}.json" for model in BEYOND["models"]],
+        goals=[f"{interval}={goal}" for interval, goal in BEYOND["goals"].items()],
+    shell:
+        program(
+            "beyond_table",
+            "--sweeps {input.sweeps} --macs {params.macs} --peers {input.peers}"
+            " --goals {params.goals} --output {output.csv}",
+        )
+
+
+rule draw_pareto:
+    input:
+        code=code("pareto"),
+        sweeps=BEYOND_FILES["sweeps"],
+        macs=BEYOND_FILES["macs"],
+        timing=BEYOND_FILES["timing"],
+        peers=BEYOND_FILES["peers"],
+    output:
+        f"{RESULTS}/figures/fig_pareto.png",
+    params:
+        macs=rules.write_beyond.params.macs,
+    shell:
+        program(
+            "pareto",
+            "--sweeps {input.sweeps} --macs {params.macs} --timing {input.timing} --peers {input.peers}"
+            " --output {output}",
+        )
+
+
+rule draw_forecast:
+    input:
+        code=code("forecast_figure"),
+        recorded=list(first_recordings().values()),
+    output:
+        f"{RESULTS}/figures/fig_forecast.png",
+    params:
+        recorded=[f"{model}={path}" for model, path in first_recordings().items()],
+    shell:
+        program("forecast_figure", "--recorded {params.recorded} --output {output}")
+
+
+rule forecast_cost:
+    input:
+        code=code("forecast_cost"),
+    output:
+        f"{RESULTS}/tables/forecast_cost.csv",
+    threads: whole_machine(config["timing"]["threads"])
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+        runtime=30,
+    params:
+        options=f"--device {config['device']} --threads {config['timing']['threads']}",
+    shell:
+        program("forecast_cost", "{params.options} --output {output}")
+
+
+if BEYOND["models"]:
+
+    rule fig_forecast:
+        input:
+            rules.draw_forecast.output,
+
+    rule fig_pareto:
+        input:
+            rules.draw_pareto.output,
+
+    rule beyond:
+        input:
+            rules.write_beyond.output,
+            rules.draw_pareto.output,
+            rules.draw_forecast.output,
+            rules.forecast_cost.output,

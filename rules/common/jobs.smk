@@ -1,0 +1,47 @@
+# What every job has: its program, the code that it stands on, its log, its benchmark, its environment.
+import functools
+import re
+
+from snakemake.path_modifier import PathModifier
+
+from deepcache.imports import import_closure
+
+
+def program(name, options):
+    """A job's command: a program of workflow/scripts with these options; what it says goes to the rule's log."""
+    folder = '"$DEEPCACHE_ROOT"/workflow'
+    return f"python {folder}/preloaded.py {folder}/scripts/{name}.py {options} --log {{log}}"
+
+
+def on_device(name, options):
+    """As `program`, of one that computes on the suite's device."""
+    return program(name, f"{options} --device {config['device']} --threads {{threads}}")
+
+
+def unloaded(name, options):
+    """As `program`, of one that needs no torch, so it does not wait for the server that imports it."""
+    return f"DEEPCACHE_PRELOADED= {program(name, options)}"
+
+
+@functools.cache
+def code(name):
+    """A program and the modules that it imports, directly or through others: editing them redoes what they made."""
+    script = ROOT / f"workflow/scripts/{name}.py"
+    return [in_project(path.relative_to(ROOT)) for path in (script, *import_closure(script, ROOT))]
+
+
+def record_every_job():
+    """Give each rule of this project its environment, and a log and a benchmark that its name and wildcards tell apart."""
+    unchanged = PathModifier(None, None, workflow)  # they lie where the output is, which a module may have moved
+    for one in workflow.rules:
+        if not one.shellcmd or one.log or not Path(one.snakefile).is_relative_to(ROOT):
+            continue
+        output = str(one.output[0]) if one.output else RESULTS
+        suite = re.match(r"(.*/)?results/[^/]+", output)[0]
+        names = [name for name in re.findall(r"\{(\w+)", output) if name in one.wildcard_names]
+        place = Path(one.name, *(f"{{{name}}}" for name in names))
+        one.log_modifier = one.benchmark_modifier = unchanged
+        one.set_log(f"{suite}/logs/{place}.log")
+        if one.output:
+            one.benchmark = f"{suite}/benchmarks/{place}.tsv"
+        one.conda_env = str(ROOT / "envs/deepcache.yaml")

@@ -1,0 +1,58 @@
+# What jobs are told, as options of their programs.
+
+
+def options_of(entry, *keys):
+    """Keys of an entry as a program's options of the same names."""
+    return as_options({key: entry[key] for key in keys if key in entry})
+
+
+def as_options(values):
+    """Options by their names: a list is several values, True an option without one; None and False are left out."""
+    words = []
+    for key, value in values.items():
+        if value is None or value is False or value == []:
+            continue
+        words.append(f"--{key.replace('_', '-')}")
+        if value is not True:
+            words += [str(one) for one in (value if isinstance(value, list) else [value])]
+    return words
+
+
+def whole_config(wildcards):
+    """The config as JSON. A function, since labels in it may hold braces, which are no wildcards."""
+    return json.dumps(config)
+
+
+def model_options(wildcards, input):
+    """The model that a job loads: its checkpoint, precision, prompts if it takes some, a plan if its method has one."""
+    files = {name: getattr(input, name, None) or None for name in ("prompts", "plan")}
+    loaded = {"checkpoint": input.checkpoint, "precision": precision_of(wildcards.model)}
+    return shlex.join(as_options({**loaded, **files}))
+
+
+def shard_options(wildcards):
+    """How a shard is sampled, which images it holds, and how many are sampled at a time."""
+    run = {name: wildcards[name] for name in ("sampler", "method", "seed")}
+    model = config["models"][wildcards.model]
+    shard = {"shard": int(wildcards.shard), "shard_size": model["shard_size"], "batch_size": model["batch_size"]}
+    return shlex.join(as_options({**run, **shard}))
+
+
+def memory_options(wildcards):
+    """Where the memory of a model is measured, at the batch that is timed."""
+    measured = {"sampler": config["models"][wildcards.model]["sampler"], "branches": branches_of(wildcards.model)}
+    return shlex.join(as_options({**measured, "batch_size": config["timing"]["batch_size"]}))
+
+
+def similarity_options(wildcards):
+    """What Figure 2 records of a model."""
+    layer = config["similarity"]["layers"][wildcards.model]
+    sampled = {"sampler": config["models"][wildcards.model]["sampler"], "layer": layer}
+    return shlex.join(as_options({**sampled, "images": config["similarity"]["images"]}))
+
+
+def latency_options(wildcards):
+    """What target latency times of an architecture."""
+    own = LATENCY["models"][wildcards.architecture]
+    shared = {key: LATENCY[key] for key in LATENCY if key != "models"}
+    return shlex.join(as_options({"models": wildcards.architecture, **shared, **own, "device": config["device"]}))

@@ -1,0 +1,29 @@
+# Files as the report shows them.
+from deepcache.report.contents import FIGURES as PICTURES
+from deepcache.report.contents import contents
+
+
+def in_report(item, path):
+    """A file as the report shows it; its caption is read when the report is made, and redoes nothing else."""
+    return report(
+        path,
+        caption=os.path.abspath(f"{RESULTS}/report/captions/{item.name}.rst"),
+        category=item.category,
+        subcategory=item.subcategory,
+        labels=item.labels,
+    )
+
+
+def report_options(wildcards, input):
+    """What the report's pages are made from, as options of report_pages.py."""
+    timings = sorted({path for layout in LAYOUTS.values() for path in timing_file(layout)})
+    options = {
+        "results": RESULTS,
+        "tables": [f"{name}={table_file(name)}" for name in LAYOUTS],
+        "timing": [f"{Path(path).stem}={path}" for path in timings],
+        "features": list(input.features),
+        "macs": MACS,
+        "diversity": f"{RESULTS}/tables/diversity.csv",
+        "output": str(Path(str(input.suite)).parent),
+    }
+    return shlex.join(as_options(options))

@@ -1,0 +1,40 @@
+# Target latency: speed of the paper's architectures beside what the MACs promise, with random weights.
+LATENCY_TABLE = "results/benchmark/speed.csv"
+
+
+rule time_architecture:
+    input:
+        code=code("latency"),
+    output:
+        speed=f"{RESULTS}/latency/{{architecture}}/speed.csv",
+        operations=f"{RESULTS}/latency/{{architecture}}/operations.csv",
+    # As time_models: nothing else runs meanwhile.
+    threads: whole_machine(LATENCY["threads"])
+    resources:
+        gpu=GPUS,
+        mem_mb=16000,
+        runtime=240,
+    params:
+        options=latency_options,
+    shell:
+        program("latency", "{params.options} --output {output.speed} --operations {output.operations}")
+
+
+rule write_latency:
+    input:
+        code=code("latency_table"),
+        measured=[f"{RESULTS}/latency/{architecture}/speed.csv" for architecture in LATENCY["models"]],
+        operations=[f"{RESULTS}/latency/{architecture}/operations.csv" for architecture in LATENCY["models"]],
+    output:
+        csv=LATENCY_TABLE,
+        markdown=LATENCY_TABLE.replace(".csv", ".md"),
+        figure=LATENCY_TABLE.replace(".csv", ".png"),
+    shell:
+        program("latency_table", "--measured {input.measured} --operations {input.operations} --output {output.csv}")
+
+
+if LATENCY["models"]:
+
+    rule latency:
+        input:
+            rules.write_latency.output,

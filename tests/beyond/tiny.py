@@ -1,0 +1,39 @@
+"""A family of image models around the tiny U-Net of the fixtures."""
+
+import numpy as np
+from diffusers import DDIMScheduler
+
+from deepcache import DeepCache
+from deepcache.runs.sampler import Sampler
+from deepcache.sampling.ddim import ddim, ddim_timesteps
+from deepcache.sampling.model import ImageModel, to_uint8
+from deepcache.sampling.noise import initial_noise
+
+STEPS, BRANCH, INDICES, SEED = 12, 2, range(2), 5
+SAMPLER = Sampler("ddim", STEPS)
+
+
+class TinyModel(ImageModel):
+    """Samples of a U-Net, spread over all 256 levels so that small errors show; counts the trajectories."""
+
+    def __init__(self, unet):
+        self.unet, self.trajectories = unet, 0
+
+    def make_images(self, indices, seed, sampler, on_step=lambda step: None):
+        self.trajectories += 1
+        alphas = DDIMScheduler().alphas_cumprod.double()
+        x = ddim(
+            lambda x, t: self.unet(x, t).sample,
+            initial_noise(seed, indices, (1, 16, 16)),
+            ddim_timesteps(sampler.steps),
+            alphas,
+            on_step=on_step,
+        )
+        return to_uint8(x / 3)
+
+
+def sampled(model, full_steps, reuse, seed: int = SEED) -> np.ndarray:
+    """Images with caching."""
+    with DeepCache(model.unet, schedule=full_steps, branch=BRANCH, reuse=reuse) as cache:
+        cache.start_trajectory()
+        return model.sample(INDICES, seed, SAMPLER)

@@ -1,0 +1,349 @@
+"""MACs: by hand, by an independent count, and against the paper's tables."""
+
+import copy
+import csv
+import importlib.util
+import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import DDPMPipeline, DDPMScheduler
+from torch import nn
+from torch.nn import functional as F
+
+from deepcache import DeepCache, DeepCacheError, nonuniform, uniform
+from deepcache.caching.schedules import average_macs
+from deepcache.cost.macs import (
+    branch_macs,
+    branches_macs,
+    compute_macs,
+    count_ops_and_params,
+)
+from deepcache.models.dummy_inputs import dummy_inputs
+from deepcache.models.paper import ARCHITECTURES
+from tests.conftest import make_unet2d, make_unet2d_condition
+
+ROOT = Path(__file__).resolve().parents[2]
+TWO_LEVELS = {
+    "block_out_channels": (8, 16),
+    "layers_per_block": 1,
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+}
+
+
+class Small(nn.Module):
+    """For 3x8x8 inputs: convolutions and a linear layer, and much that is not to be counted."""
+
+    def __init__(self):
+        super().__init__()
+        self.strided = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.grouped = nn.Conv2d(4, 6, 1, groups=2)
+        self.head = nn.Linear(96, 5, bias=False)
+
+    def forward(self, x, scale=None, fail=False):
+        x = F.silu(self.grouped(self.norm(self.strided(x))))
+        tokens = x.flatten(2)
+        tokens = tokens + F.scaled_dot_product_attention(tokens, tokens, tokens)
+        tokens = tokens + torch.einsum("bij,bkj->bik", tokens, tokens) @ tokens
+        if fail:
+            raise RuntimeError("failed on purpose")
+        out = self.head(tokens.flatten(1))
+        return {"out": out if scale is None else out * scale["by"], "nothing": None}
+
+
+STRIDED = 4 * 4 * 4 * (3 * 3 * 3)  # output size times weights of one output
+GROUPED = 6 * 4 * 4 * 2
+HEAD = 5 * 96
+SMALL_MACS = STRIDED + GROUPED + HEAD
+SMALL_PARAMS = (4 * 27 + 4) + (4 + 4) + (6 * 2 + 6) + HEAD
+
+
+def independent_count(model: nn.Module, call, extra: tuple[type, ...] = ()) -> int:
+    """Count while `call()` runs, from the shapes that layers return; one more for each biased output of `extra`."""
+    counted = []
+
+    def hook(module, args, output):
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            counted.append(output.numel() * module.weight[0].numel())
+        if isinstance(module, extra) and getattr(module, "bias", True) is not None:
+            counted.append(output.numel())
+
+    handles = [module.register_forward_hook(hook) for module in model.modules()]
+    with torch.no_grad():
+        call()
+    for handle in handles:
+        handle.remove()
+    return sum(counted)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_convolutions_and_linear_layers_by_hand(device):
+    model, x = Small().to(device), torch.zeros(1, 3, 8, 8, device=device)
+    assert count_ops_and_params(model, (x,)) == (SMALL_MACS, SMALL_PARAMS)
+    assert count_ops_and_params(model, x) == (SMALL_MACS, SMALL_PARAMS)
+    assert count_ops_and_params(model, {"x": x, "scale": {"by": x.sum()}}) == (SMALL_MACS, SMALL_PARAMS)
+    assert count_ops_and_params(model, (x.repeat(3, 1, 1, 1),))[0] == 3 * SMALL_MACS
+    by_module = count_ops_and_params(model, (x,), layer_wise=True)[2]
+    assert by_module == {"": SMALL_MACS, "strided": STRIDED, "norm": 0, "grouped": GROUPED, "head": HEAD}
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_attentions_products_are_counted_if_asked_for(device):
+    model, x = Small().to(device), torch.zeros(2, 3, 8, 8, device=device)
+    products = 2 * 6 * 6 * (16 + 16)  # of 6 tokens of 16 channels
+    assert count_ops_and_params(model, x, attention=True)[0] == 2 * SMALL_MACS + products
+    unet = make_unet2d_condition().to(device)
+    inputs = dummy_inputs(unet, 2, None, device, tokens=5)
+    (full, shallow), (more, also_more) = (branch_macs(unet, 1, inputs, attention=one) for one in (False, True))
+    # Two images, 16x16 positions of 8 channels, to themselves and to the context; of branch 1, in three layers.
+    assert also_more - shallow == pytest.approx(3 * 2 * 256 * (256 + 5) * 2 * 8 / 1e9)
+    assert more - full > also_more - shallow
+
+
+def test_inputs_of_another_kind_are_refused():
+    with pytest.raises(DeepCacheError, match="inputs"):
+        count_ops_and_params(Small(), "image")
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_the_model_is_left_as_it_was(fail, capsys):
+    model = Small().train()
+    model.head.eval()
+    seen = []
+    model.grouped.register_forward_hook(lambda *_: seen.append(1))
+    state, random = copy.deepcopy(model.state_dict()), torch.random.get_rng_state()
+    inputs = {"x": torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)), "fail": fail}
+    if fail:
+        with pytest.raises(RuntimeError, match="on purpose"):
+            count_ops_and_params(model, inputs)
+    else:
+        count_ops_and_params(model, inputs)
+    assert [module.training for module in model.modules()] == [True, True, True, True, False]
+    assert [len(module._forward_hooks) for module in model.modules()] == [0, 0, 0, 1, 0]
+    assert not any(module._forward_pre_hooks for module in model.modules())
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert torch.equal(random, torch.random.get_rng_state())
+    assert seen == [1]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("make", "branches"), [(make_unet2d, range(12)), (make_unet2d_condition, (0, 2, 4, 7, 11))])
+def test_full_and_shallow_passes_of_branches(make, branches):
+    unet = make()
+    inputs = dummy_inputs(unet, 2, 16, "cpu", tokens=7)
+    full = independent_count(unet, lambda: unet(**inputs))
+    found = branches_macs(unet, branches, inputs)
+    assert found[0] == full / 1e9
+    assert list(found[1]) == list(branches)
+    for branch in branches:
+        with DeepCache(unet, interval=2, branch=branch):
+            unet(**inputs)
+            shallow = independent_count(unet, lambda: unet(**inputs))
+        assert found[1][branch] == shallow / 1e9
+        assert 0 < shallow < full
+
+
+def test_the_device_meta_gives_the_same_counts():
+    unet, bare = make_unet2d_condition(**TWO_LEVELS), make_unet2d_condition(**TWO_LEVELS).to("meta")
+    expected = branch_macs(unet, 2, dummy_inputs(unet, 1, None, "cpu"))
+    assert branch_macs(bare, 2, dummy_inputs(bare, 1, None, "meta")) == expected
+    assert compute_macs(bare, "meta") == expected[0]
+
+
+def test_layers_add_up():
+    unet = make_unet2d_condition(**TWO_LEVELS)
+    macs, params, by_module = count_ops_and_params(unet, dummy_inputs(unet, 1, None, "cpu"), layer_wise=True)
+    leaves = [name for name, module in unet.named_modules() if not list(module.children())]
+    assert sum(by_module[name] for name in leaves) == macs == by_module[""]
+    assert sum(by_module[name] for name, _ in unet.named_children()) == macs
+    parts = ("resnets.0", "resnets.1", "attentions.0")
+    assert by_module["mid_block"] == sum(by_module[f"mid_block.{part}"] for part in parts)
+    assert params == sum(parameter.numel() for parameter in unet.parameters())
+
+
+def test_average_over_a_schedule():
+    assert len(uniform(250, 3)) == 84
+    assert average_macs(10.0, 1.0, 250, uniform(250, 3)) == (84 * 10.0 + 166 * 1.0) / 250
+    assert average_macs(10.0, 1.0, 250, nonuniform(250, 25, 120, 1.4)) == (25 * 10.0 + 225 * 1.0) / 250
+    assert average_macs(10.0, 1.0, 50, uniform(50, 1)) == 10.0
+    for schedule in [(), (0, 50), (0, 0), (-1, 3)]:
+        with pytest.raises(DeepCacheError, match="schedule"):
+            average_macs(10.0, 1.0, 50, schedule)
+
+
+def test_resolution(unet2d):
+    small, wide = compute_macs(unet2d), compute_macs(unet2d, resolution=(16, 32))
+    time_layers = [
+        module for name, module in unet2d.named_modules() if "time_emb" in name and isinstance(module, nn.Linear)
+    ]
+    per_image = sum(layer.weight.numel() for layer in time_layers) / 1e9  # does not grow with the image
+    assert wide - per_image == pytest.approx(2 * (small - per_image), rel=1e-9)
+    with pytest.raises(DeepCacheError, match="resolution"):
+        compute_macs(unet2d, resolution=0)
+    with pytest.raises(DeepCacheError, match="resolution"):
+        compute_macs(make_unet2d(sample_size=None))
+
+
+def test_pipelines(unet2d):
+    assert compute_macs(DDPMPipeline(unet2d, DDPMScheduler()), resolution=8) == compute_macs(unet2d, resolution=8)
+    unet = make_unet2d_condition(**TWO_LEVELS)
+    first_stage = SimpleNamespace(config=SimpleNamespace(block_out_channels=(8, 16, 16)))
+    latent = SimpleNamespace(unet=unet, vae=first_stage, tokenizer=SimpleNamespace(model_max_length=5))
+    expected = compute_macs(unet, resolution=8, tokens=5)
+    assert compute_macs(latent, resolution=32) == expected < compute_macs(unet, resolution=8)
+    latent.vae_scale_factor = 2
+    assert compute_macs(latent, resolution=16) == expected
+    latent.tokenizer.model_max_length = int(1e30)
+    assert compute_macs(latent) == compute_macs(unet, resolution=16, tokens=77)
+    with pytest.raises(DeepCacheError, match="multiple"):
+        compute_macs(latent, resolution=33)
+    with pytest.raises(DeepCacheError, match="no U-Net"):
+        compute_macs(SimpleNamespace())
+
+
+def test_inputs_from_the_config():
+    xl = {"addition_embed_type": "text_time", "addition_time_embed_dim": 4, "projection_class_embeddings_input_dim": 30}
+    inputs = dummy_inputs(make_unet2d_condition(**TWO_LEVELS, **xl), 3, None, "cpu")
+    shapes = {name: tuple(value.shape) for name, value in inputs["added_cond_kwargs"].items()}
+    assert shapes == {"text_embeds": (3, 6), "time_ids": (3, 6)}
+    plain = compute_macs(make_unet2d_condition(**TWO_LEVELS))
+    embedding = 8 * 32 + 32 * 32  # two linear layers
+    for changes, more in [
+        (xl, 30 * 32 + 32 * 32),
+        ({"num_class_embeds": 10}, 0),
+        ({"class_embed_type": "identity"}, 0),
+        ({"class_embed_type": "timestep"}, embedding),
+        ({"class_embed_type": "projection", "projection_class_embeddings_input_dim": 30}, 30 * 32 + 32 * 32),
+        ({"class_embed_type": "simple_projection", "projection_class_embeddings_input_dim": 30}, 30 * 32),
+        ({"time_cond_proj_dim": 12}, 12 * 8),
+        ({"encoder_hid_dim": 20}, 77 * 20 * 16),
+    ]:
+        unet = make_unet2d_condition(**TWO_LEVELS, **changes)
+        assert round((compute_macs(unet) - plain) * 1e9) == more, changes
+    unet = make_unet2d(num_class_embeds=10)
+    assert unet(**dummy_inputs(unet, 2, (8, 16), "cpu")).sample.shape == (2, 1, 8, 16)
+    with pytest.raises(DeepCacheError, match="config"):
+        dummy_inputs(Small(), 1, 8, "cpu")
+    unet.register_to_config(addition_embed_type="image")
+    with pytest.raises(DeepCacheError, match="addition_embed_type"):
+        dummy_inputs(unet, 1, 8, "cpu")
+
+
+def test_a_model_on_another_device_is_refused(unet2d):
+    with pytest.raises(DeepCacheError, match="is on cpu, not on meta"):
+        compute_macs(unet2d, "meta")
+
+
+def test_a_model_that_caches_is_refused(unet2d):
+    with DeepCache(unet2d, interval=2) as cache:
+        with pytest.raises(DeepCacheError, match="enabled"):
+            compute_macs(unet2d)
+        with pytest.raises(DeepCacheError, match="enabled"):
+            branch_macs(unet2d, 0, dummy_inputs(unet2d, 1, None, "cpu"))
+        assert cache.steps == 0
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The program, as a module."""
+    spec = importlib.util.spec_from_file_location("macs_script", ROOT / "workflow/scripts/macs.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="module")
+def rows(script, tmp_path_factory) -> list[dict]:
+    """The rows of the CSV file that the program writes."""
+    output = tmp_path_factory.mktemp("macs") / "paper_models.csv"
+    script.main(SimpleNamespace(published=ROOT / "config/published", output=output))
+    assert len(output.with_suffix(".md").read_text().splitlines()) == 2 + 49
+    with output.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_cell_of_the_paper_is_there_and_agrees(rows):
+    columns = ["table", "model", "method", "branch", "interval", "macs_g", "macs_g_paper", "rel_error", "note"]
+    assert list(rows[0]) == columns
+    assert {table: sum(row["table"] == table for row in rows) for table in ("1", "2", "3", "12")} == {
+        "1": 9,
+        "2": 16,
+        "3": 12,
+        "12": 12,
+    }
+    assert len({(row["table"], row["model"], row["method"]) for row in rows}) == len(rows) == 49
+    for row in rows:
+        error = float(row["macs_g"]) / float(row["macs_g_paper"]) - 1
+        assert float(row["rel_error"]) == pytest.approx(error, abs=2e-5)
+        assert (abs(error) <= 0.005) == (row["note"] == ""), row
+    noted = {(row["table"], row["method"]) for row in rows if row["note"]}
+    assert noted == {
+        ("2", "DDPM"),
+        ("2", "DDPM*"),
+        ("3", "DeepCache N=5 (PartiPrompts)"),
+        ("3", "DeepCache N=5 (COCO2017)"),
+        ("12", "skip branch 7"),
+        ("12", "skip branch 8"),
+    }
+
+
+PASSES = {  # G MACs of a full pass, of the shallow pass of the paper's branch
+    "ddpm-cifar10": (6.05, 2.24),
+    "ddpm-lsun-bedroom": (248.17, 132.52),
+    "ddpm-lsun-churches": (248.17, 132.52),
+    "ldm4g-imagenet": (99.77, 4.42),
+    "sd-v1-5": (338.61, 57.25),
+    "bk-sdm-base": (223.67, None),
+    "bk-sdm-small": (217.65, None),
+    "bk-sdm-tiny": (204.95, None),
+}
+
+
+def test_passes_of_the_papers_models(rows):
+    assert list(PASSES) == list(ARCHITECTURES)
+    for model, (full, shallow) in PASSES.items():
+        known = ARCHITECTURES[model]
+        assert (known.branch is None) == (shallow is None)
+        for row in rows:
+            if row["model"] == model and row["interval"] == "1":
+                scale = 0.5 if "25 steps" in row["method"] else 1
+                assert float(row["macs_g"]) == pytest.approx(full * scale, abs=0.0051)
+            elif row["model"] == model and row["branch"] == str(known.branch):
+                full_steps = math.ceil(known.steps / int(row["interval"])) / known.steps
+                expected = full * full_steps + shallow * (1 - full_steps)
+                assert float(row["macs_g"]) == pytest.approx(expected, abs=0.0051)
+
+
+def test_notes_are_true(rows):
+    stable_diffusion = next(row for row in rows if row["method"] == "DeepCache N=5 (COCO2017)")
+    assert "78.4 G" in stable_diffusion["note"]
+    unet = ARCHITECTURES["ddpm-cifar10"].build()
+    by_module = count_ops_and_params(unet, dummy_inputs(unet, 1, None, "meta"), layer_wise=True)[2]
+    upsampler = by_module["up_blocks.1.upsamplers.0"] / 1e9
+    for row in rows:
+        if row["table"] == "12" and row["note"]:
+            without = float(row["macs_g"]) - upsampler * 4 / 5
+            assert without == pytest.approx(float(row["macs_g_paper"]), rel=0.005)
+        if row["table"] == "2" and row["note"]:
+            assert f"{float(row['macs_g']):.1f}" == row["macs_g_paper"]
+
+
+@pytest.mark.parametrize(("model", "printed"), [("sd-v1-5", 338.83), ("bk-sdm-tiny", 205.09)])
+def test_biases_and_activations_are_what_the_paper_counts_more(model, printed):
+    unet = ARCHITECTURES[model].build()
+    inputs = dummy_inputs(unet, 1, None, "meta", tokens=77)
+    macs = independent_count(unet, lambda: unet(**inputs), extra=(nn.Conv2d, nn.Linear, nn.SiLU))
+    assert round(macs / 1e9, 2) == printed
+
+
+def test_a_missing_table_is_named(script, tmp_path):
+    with pytest.raises(DeepCacheError, match="table01_imagenet_ldm4g"):
+        script.main(SimpleNamespace(published=tmp_path, output=tmp_path / "out.csv"))
+    assert list(tmp_path.iterdir()) == []

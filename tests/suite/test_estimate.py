@@ -1,0 +1,79 @@
+"""What a suite will cost, against a computation by hand."""
+
+import pandas as pd
+import pytest
+
+from deepcache.suite.estimate import Shape, estimate
+
+HOME = {"checkpoint": "home", "sampler": "ddim-10", "samples": 4, "seeds": [0, 1]}
+AWAY = {
+    "checkpoint": "away",
+    "sampler": "ddim-10-cfg2",
+    "samples": 100,
+    "seeds": [0],
+    "reference": "photos",
+    "prompts": "words",
+}
+
+
+def table(model, *rows):
+    """A table of FIDs; each row is a run."""
+    rows = [{"labels": {"row": i}, "runs": {"ours": run}} for i, run in enumerate(rows)]
+    layout = {"title": "", "note": "", "published": {}, "model": model, "branch": 1, "columns": ["fid"], "rows": rows}
+    return layout
+
+
+CONFIG = {
+    "models": {"home": HOME, "away": AWAY},
+    "checkpoints": {
+        "home": {"source": "shipped"},
+        "away": {"source": "url", "convert": "ldm"},
+        "eyes": {"source": "hub", "download_gb": 0.1},
+    },
+    "datasets": {
+        "photos": {"source": "url", "download_gb": 3, "unpack": True},
+        "words": {"source": "local"},
+    },
+    "references": {"photos": {"dataset": "photos", "weights": "eyes"}},
+    "estimate": {"tflops": 2},
+    "diversity": {"models": ["home"], "seeds": [0, 1, 2], "methods": [{"interval": 1}, {"interval": 5, "branch": 1}]},
+    "tables": {
+        "table1": table("home", {"interval": 1}, {"interval": 5}),
+        "table2": table("away", {"interval": 2}),
+        "table3": table("home", {"interval": 5}, {"interval": 2, "branch": 0}),
+    },
+}
+
+
+def count(name, branches):
+    count.asked.append((name, branches))
+    return Shape(10.0, {0: 1.0, 1: 2.0}, 1000, 0.5)
+
+
+@pytest.fixture
+def planned() -> pd.DataFrame:
+    count.asked = []
+    return estimate(CONFIG, count).set_index("table")
+
+
+def test_images_and_macs(planned):
+    assert planned["runs"].tolist() == [4, 1, 4, 6, 9], "two seeds of two rows; Tables 1 and 3 share a row"
+    assert planned["images"].tolist() == [16, 100, 16, 24, 132]
+    full, five, two = 10 * 10, 2 * 10 + 8 * 2, 5 * 10 + 5 * 2
+    assert planned.loc["table1", "petamacs"] == pytest.approx(8 * (full + five) / 1e6)
+    assert planned.loc["table2", "petamacs"] == pytest.approx(100 * 2 * two / 1e6), "guidance takes two passes"
+    assert planned.loc["table2", "hours"] == pytest.approx(2 * 100 * 2 * two * 1e9 / 2e12 / 3600)
+    shallow = 5 * 10 + 5 * 1
+    assert planned.loc["all", "petamacs"] == pytest.approx(
+        (8 * (full + five + shallow) + 4 * (full + five) + 200 * two) / 1e6
+    )
+
+
+def test_downloads_and_disk(planned):
+    assert planned["download_gb"].tolist() == pytest.approx([0, 0.5 + 0.1 + 3, 0, 0, 3.6])
+    kept = 2 * 0.5 + 0.1 + 2 * 3  # converted and unpacked beside what was downloaded
+    assert planned["disk_gb"].tolist() == pytest.approx([16e-6, 100e-6 + kept, 16e-6, 24e-6, 132e-6 + kept], rel=1e-5)
+
+
+def test_only_branches_in_use_are_counted(planned):
+    assert count.asked == [("home", {0, 1}), ("away", {1})]

@@ -1,0 +1,56 @@
+import hashlib
+
+import pytest
+
+from deepcache import DeepCacheError
+from deepcache.files import atomic, check_replaceable, sha256, write_json
+
+
+def test_file_appears_whole_and_alone(tmp_path):
+    with atomic(tmp_path / "deep" / "file.csv") as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == ".csv"
+        assert not (tmp_path / "deep" / "file.csv").exists()
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file.csv"]
+
+
+def test_failure_leaves_what_was_there(tmp_path):
+    (tmp_path / "file.csv").write_text("old")
+    with pytest.raises(RuntimeError), atomic(tmp_path / "file.csv") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_folders_too(tmp_path):
+    for content in ("first", "second"):
+        with atomic(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / content).touch()
+    with pytest.raises(RuntimeError), atomic(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "second"]
+
+
+def test_only_folders_of_the_same_kind_are_replaceable(tmp_path):
+    check_replaceable(tmp_path / "missing", "training.json")
+    check_replaceable(tmp_path, "training.json")
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(DeepCacheError, match=r"holds no training\.json, so it is not replaced"):
+        check_replaceable(tmp_path, "training.json")
+    with pytest.raises(DeepCacheError, match="not replaced"):
+        check_replaceable(tmp_path / "thesis.tex", "training.json")
+    (tmp_path / "training.json").touch()
+    check_replaceable(tmp_path, "training.json")
+
+
+def test_no_nan_in_json(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "file.json", {"fid": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "file").write_bytes(b"digits")
+    assert sha256(tmp_path / "file") == hashlib.sha256(b"digits").hexdigest()

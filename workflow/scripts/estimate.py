@@ -1,0 +1,47 @@
+"""Say what a suite will cost before anything is started: images, MACs, hours, downloads and disk for each table.
+
+`snakemake estimate --cores 1 --configfile config/paper.yaml` does so for a suite that is merged from several files.
+"""
+
+import sys
+from pathlib import Path
+
+from deepcache import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(arguments) -> None:
+    """Read the suite, look at its architectures, print the table."""
+    import yaml
+
+    from deepcache.cost.shapes import checkpoint_shape
+    from deepcache.suite.config import extend, validate
+    from deepcache.suite.estimate import estimate
+
+    text = sys.stdin.read() if arguments.suite == "-" else Path(arguments.suite).read_text()
+    config = extend(yaml.safe_load(text), ROOT)
+    validate(config, ROOT / "config/schema.yaml", ROOT / "config/published")
+    if arguments.tflops is not None:
+        config["estimate"]["tflops"] = arguments.tflops
+    table = estimate(config, lambda name, branches: checkpoint_shape(name, config["checkpoints"][name], branches))
+    print(table.to_markdown(index=False, floatfmt=".3g", intfmt=","))
+    print(
+        f"\nSuite {config['suite']}. Hours: U-Net passes of the samples at {config['estimate']['tflops']:g} TFLOP/s "
+        "(`estimate.tflops` in the config, or --tflops), without first stage, metrics and timing. Downloads of "
+        "checkpoints are those of all weights in fp32. Disk: samples before compression, checkpoints, datasets. "
+        "`all` counts once what tables share."
+    )
+    if arguments.output is not None:
+        from deepcache.files import atomic
+
+        with atomic(arguments.output) as temporary:
+            table.to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--suite", default="config/config.yaml", metavar="YAML", help="the config; - for stdin")
+    parser.add_argument("--tflops", type=float, help="what the device sustains, for estimate.tflops")
+    parser.add_argument("--output", type=Path, metavar="CSV", help="also write the table there")
+    cli.run(main, parser)
