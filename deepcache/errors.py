@@ -1,4 +1,4 @@
-"""The one exception that means "the input is at fault", and what a library says of a damaged file."""
+"""The exceptions that mean "the input is at fault", and what a library says of a damaged file."""
 
 LONGEST = 200  # characters of a library's message: some list all that they miss
 
@@ -9,6 +9,19 @@ class DeepCacheError(ValueError):
     The message is one line that names the key or the file and says what to do. Command-line programs print it without
     a traceback and exit with status 1.
     """
+
+
+class KeyedError(DeepCacheError):
+    """Bad input under a key: of a config, or an option of a program.
+
+    Attributes:
+        key: its name.
+        problem: what is wrong with it, and what to do.
+    """
+
+    def __init__(self, key: str, problem: str):
+        super().__init__(f"{key}: {problem}")
+        self.key, self.problem = key, problem
 
 
 def reason(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import math
 import shlex
 
 from deepcache.errors import DeepCacheError
-from deepcache.runs.method import Method
+from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.config import extend, validate
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
@@ -56,7 +56,7 @@ wildcard_constraints:
     reference="|".join(config["references"]),
     model="|".join(config["models"]),
     sampler=Sampler.PATTERN,
-    method=Method.PATTERN,
+    method=Method.pattern(),
     seed="[0-9]+",
     shard="[0-9]{5}",
     branch="[0-9]+",
@@ -100,7 +100,7 @@ def precision_of(model):
 
 def plan_file(model, sampler, method):
     """The plan of a chosen schedule: the one that ships, if it does; none where the method needs none."""
-    if Method.parse(method).schedule != "chosen":
+    if not Method.parse(method).takes_plan:
         return []
     name = f"{CALIBRATED_AS[model]}/{sampler}/{method}.json"
     shipped = config["calibration"].get("plans")
@@ -119,7 +119,7 @@ def branches_of(model):
     """The branches at which the suite cuts a model."""
     runs = [run for layout in LAYOUTS.values() for run in layout_runs(layout) if run.model == model]
     swept = BEYOND["models"].get(model, {}).get("branches", [])
-    return sorted({*(run.method.branch for run in runs if run.method.schedule != "full"), *swept})
+    return sorted({*(run.method.branch for run in runs if run.method.caches), *swept})
 
 
 include: "common/jobs.smk"

@@ -3,7 +3,7 @@
 
 rule sample_shard:
     input:
-        code=code("sample"),
+        code=lambda w: code_with("sample", w.method),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
         plan=lambda w: plan_file(w.model, w.sampler, w.method),

@@ -3,7 +3,7 @@
 
 rule time_models:
     input:
-        code=code("time_models"),
+        code=lambda w: code_with("time_models", *map(method_in, timed_together(w.group))),
         checkpoints=lambda w: [manifest(config["models"][model]["checkpoint"]) for model in timed_models(w)],
         prompts=lambda w: [dataset_manifest(name) for name in timed_prompts(w).values()],
         plans=lambda w: list(timed_plans(w).values()),

@@ -24,10 +24,11 @@ from deepcache.caching.online import OnlineSchedule
 from deepcache.caching.passes import full_pass
 from deepcache.caching.schedules import uniform
 from deepcache.cost.memory import peak_bytes
+from deepcache.cost.speed_up import speed_ups
 from deepcache.cost.timing import measure
 from deepcache.cost.waits import waits_per_step
 from deepcache.errors import DeepCacheError
-from deepcache.sampling.caching import make_reuse
+from deepcache.methods.method import parse_reuse
 
 # How a mode runs the passes.
 MODES = {"eager": Execution(), "compile": Execution(compile=True), "graph": Execution(compile=True, graph=True)}
@@ -43,7 +44,7 @@ class Variant:
         implementation: full (uncached), ours, or pip_deepcache (the authors' plug-in).
         mode: a name in MODES.
         interval: N; 1 without caching.
-        reuse: what takes the place of the skipped feature, see `make_reuse`; nothing without caching.
+        reuse: what takes the place of the skipped feature, see `parse_reuse`; nothing without caching.
         run: runs so many steps.
         bytes_cached: bytes that lie in the cache after a run.
     """
@@ -93,7 +94,7 @@ def make_variants(
         steps: T, of which the timesteps are made.
         intervals: N.
         modes: names in MODES.
-        reuses: see `make_reuse`.
+        reuses: see `parse_reuse`.
         plugin: whether the authors' plug-in is among them.
 
     Raises:
@@ -143,7 +144,7 @@ def _ours(
         unet,
         schedule=schedule,
         branch=branch,
-        reuse=make_reuse(reuse),
+        reuse=parse_reuse(reuse).make(),
         compile=execution.compile,
         graph=execution.graph,
     ).enable()
@@ -213,7 +214,7 @@ def compare_speed(
     rows = []
     for one in variants:
         seconds = found[one.name].seconds
-        ratios = [full / mine for full, mine in zip(uncached[one.mode], seconds, strict=True)]
+        ratios = speed_ups(uncached[one.mode], seconds)
         ratio = costs.ratio(steps, one.interval)
         one.run(steps)  # the last one may have had another interval
         rows.append(

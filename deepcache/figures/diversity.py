@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from deepcache.figures.style import plt, set_title
+from deepcache.methods.method import Method
 from deepcache.results.diversity import UNCACHED
-from deepcache.runs.method import Method
 
 PANELS = {
     "pairwise_lpips": "LPIPS between two seeds",

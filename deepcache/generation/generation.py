@@ -14,9 +14,9 @@ from deepcache.data.pictures import read_picture
 from deepcache.errors import DeepCacheError
 from deepcache.files import sha256
 from deepcache.generation.request import Request
-from deepcache.generation.schedulers import RUNGE_KUTTA, pipeline_scheduler
 from deepcache.sampling.model import step_callback
 from deepcache.sampling.noise import image_generator
+from deepcache.sampling.schedulers import RUNGE_KUTTA, make_scheduler
 
 
 class Generation:
@@ -38,11 +38,11 @@ class Generation:
     """
 
     def __init__(self, pipeline: DiffusionPipeline, request: Request):
-        pipeline.scheduler = pipeline_scheduler(request.scheduler, pipeline.scheduler.config)
+        pipeline.scheduler = make_scheduler(request.sampler, pipeline.scheduler.config)
         self._pipeline, self._request = pipeline, request
         self.height, self.width = _image_size(pipeline, request)
         self.unet_calls = _count_calls(pipeline, request)
-        self.steps = self.unet_calls - (request.scheduler == "plms")
+        self.steps = self.unet_calls - (request.sampler == "plms")
 
     def sample(self, indices: Sequence[int], on_step: Callable[[int], None] = lambda step: None) -> np.ndarray:
         """Make images, uint8, shape (len(indices), H, W, 3); image j depends on (seed, j) alone, but for rounding.
@@ -90,7 +90,7 @@ class Generation:
             "prompts": hashlib.sha256(json.dumps(list(request.prompts)).encode()).hexdigest(),
             "images": request.images and [sha256(path) for path in request.images],
             "masks": request.masks and [sha256(path) for path in request.masks],
-            "scheduler": request.scheduler,
+            "sampler": request.sampler,
             "steps": request.steps,
             "strength": request.strength,
             "guidance_scale": request.guidance_scale,
@@ -121,7 +121,7 @@ def _count_calls(pipeline: DiffusionPipeline, request: Request) -> int:
     scheduler, trained = pipeline.scheduler, pipeline.scheduler.config.num_train_timesteps
     if not 1 <= request.steps <= trained:
         raise DeepCacheError(f"steps must be between 1 and {trained} (timesteps of training), not {request.steps}")
-    if request.scheduler == RUNGE_KUTTA and request.steps < scheduler.pndm_order:
+    if request.sampler == RUNGE_KUTTA and request.steps < scheduler.pndm_order:
         raise DeepCacheError(f"{RUNGE_KUTTA} needs at least {scheduler.pndm_order} steps: use plms, or more")
     scheduler.set_timesteps(request.steps)
     calls = len(scheduler.timesteps)
@@ -130,7 +130,7 @@ def _count_calls(pipeline: DiffusionPipeline, request: Request) -> int:
     timesteps, steps = pipeline.get_timesteps(request.steps, request.strength, "cpu")
     if steps < 1:
         raise DeepCacheError(f"strength {request.strength} leaves none of {request.steps} steps: raise either")
-    if request.scheduler == RUNGE_KUTTA and len(timesteps) < calls:
+    if request.sampler == RUNGE_KUTTA and len(timesteps) < calls:
         # diffusers' PNDM counts from its first Runge-Kutta step, wherever it is made to begin: the images diverge.
         raise DeepCacheError(f"{RUNGE_KUTTA} cannot begin in the middle of a trajectory: use plms, or strength 1")
     return len(timesteps)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deepcache.data.pictures import check_pictures
 from deepcache.errors import DeepCacheError
-from deepcache.generation.schedulers import SCHEDULER_NAMES
+from deepcache.runs.sampler import check_name
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Request:
         prompts: none is empty.
         images: files to begin with, one for each prompt or one for all; None is text-to-image.
         masks: files as well, white where the image is repainted; None is no inpainting.
-        scheduler: one of SCHEDULER_NAMES.
+        sampler: one of deepcache.runs.sampler.NAMES.
         steps: of the whole trajectory; with images, the last `strength` of them run.
         strength: share of the noise that an image is given, above 0 and at most 1; None without images.
         guidance_scale: of classifier-free guidance; up to 1 there is none.
@@ -34,7 +34,7 @@ class Request:
     prompts: Sequence[str]
     images: list[Path] | None = None
     masks: list[Path] | None = None
-    scheduler: str = "plms"
+    sampler: str = "plms"
     steps: int = 50
     strength: float | None = None
     guidance_scale: float = 7.5
@@ -45,8 +45,7 @@ class Request:
     seed: int = 0
 
     def __post_init__(self):
-        if self.scheduler not in SCHEDULER_NAMES:
-            raise DeepCacheError(f"scheduler must be one of {', '.join(SCHEDULER_NAMES)}, not {self.scheduler!r}")
+        check_name(self.sampler)
         if self.seed < 0:
             raise DeepCacheError(f"seed must be at least 0, not {self.seed}")
         if self.masks is not None and self.images is None:

@@ -4,7 +4,8 @@ import statistics
 
 import pandas as pd
 
-from deepcache.runs.method import Method
+from deepcache.cost.speed_up import speed_up
+from deepcache.methods.method import Method
 
 BAR = 3  # blocks for each time faster
 
@@ -43,6 +44,5 @@ def _row(variant: str, one: dict, timed: dict) -> dict:
     uncached = f"{model}/{sampler}/{Method().slug}"
     if uncached not in timed:
         return {**row, "faster": None, "": ""}
-    pairs = zip(timed[uncached]["seconds"], one["seconds"], strict=True)
-    faster = statistics.median(without / cached for without, cached in pairs)
+    faster = speed_up(timed[uncached]["seconds"], one["seconds"])
     return {**row, "faster": faster, "": "█" * round(BAR * faster)}

@@ -9,9 +9,9 @@ import pandas as pd
 
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
+from deepcache.methods.method import Method
 from deepcache.quality.diversity import METRICS, Diversity
 from deepcache.results.markdown import RANDOM_WEIGHTS
-from deepcache.runs.method import Method
 
 ENDS = ("", "_low", "_high")
 UNCACHED = Method().slug

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepcache.caching.schedules import average_macs
+from deepcache.cost.speed_up import speed_up
 from deepcache.errors import DeepCacheError
 from deepcache.runs.run import Run
 from deepcache.suite.layout import FROM_PAIRED, RESULT_FILES, baseline
@@ -80,7 +81,7 @@ class Sources:
         """
         counted = self._json(self.root / "macs" / f"{run.model}.json")
         full, steps, calls = counted["full_g"], run.sampler.steps, run.sampler.schedule_length
-        if run.method.schedule == "full":
+        if not run.method.caches:
             return full * calls / self.layout["steps"]
         shallow = counted["shallow_g"][str(run.method.branch)]
         return average_macs(full, shallow, calls, range(run.method.num_full(calls))) * (calls / steps)  # any so many
@@ -92,10 +93,9 @@ class Sources:
     def _speed(self, run: Run) -> float:
         """Times faster than the same model and sampler without caching, or than what the config says to compare with.
 
-        The median over the interleaved repetitions.
+        See deepcache.cost.speed_up.
         """
-        pairs = zip(self._timed(baseline(self.layout, run))["seconds"], self._timed(run)["seconds"], strict=True)
-        return statistics.median(without / cached for without, cached in pairs)
+        return speed_up(self._timed(baseline(self.layout, run))["seconds"], self._timed(run)["seconds"])
 
     def _seconds_per_image(self, run: Run) -> float:
         """Median time of a trajectory over its images: what `throughput` says, the other way round."""
@@ -113,7 +113,7 @@ class Sources:
     def _memory(self, run: Run) -> dict:
         """What the memory job says of a run's branch, and of the weights."""
         found = self._json(self.root / "memory" / f"{run.model}.json")
-        part = found["uncached"] if run.method.schedule == "full" else found["branches"][str(run.method.branch)]
+        part = found["uncached"] if not run.method.caches else found["branches"][str(run.method.branch)]
         return {"weights_bytes": found["weights_bytes"], **part}
 
     def _timed(self, run: Run) -> dict:

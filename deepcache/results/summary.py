@@ -10,7 +10,6 @@ from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
 from deepcache.results.paper_cells import Table, table_number
 from deepcache.results.verdicts import DIFFERS, REPRODUCED, VERDICTS
-from deepcache.runs.method import Method
 from deepcache.runs.run import Run
 from deepcache.suite.layout import FROM_CLIP, FROM_METRICS, FROM_PAIRED
 
@@ -59,7 +58,7 @@ def _run(sidecar: str, table: Table) -> Run:
 def _row(root: Path, run: Run, tables: list[str]) -> dict:
     path, sampler, method = root / run.path / "run.json", run.sampler, run.method
     made = _json(path)
-    cached = method != Method()
+    parameters = {} if method.schedule is None else vars(method.schedule)
     try:
         row = {
             "run": str(run.path),
@@ -69,12 +68,12 @@ def _row(root: Path, run: Run, tables: list[str]) -> dict:
             "spacing": sampler.spacing,
             "guidance_scale": sampler.guidance_scale,
             "method": method.slug,
-            "schedule": method.schedule,
+            "schedule": method.schedule.name if method.caches else method.slug,
             "interval": method.interval,
-            "branch": method.branch if cached else None,
-            "center": method.center,
-            "power": method.power,
-            "reuse": method.reuse if cached else None,
+            "branch": method.branch if method.caches else None,
+            "center": parameters.get("center"),
+            "power": parameters.get("power"),
+            "reuse": method.reuse.slug if method.caches else None,
             "seed": run.seed,
             "images": made["images"],
             "device": "; ".join(made["devices"]),

@@ -79,7 +79,7 @@ def _best(what: str, candidates: list[Run], by: str, sources: Sources):
     if not measured:
         return None
     best = (max if by in FROM_CLIP else min)(measured, key=scores.__getitem__)
-    return scores[best] if what == by else getattr(best.method, what)
+    return scores[best] if what == by else getattr(best.method.schedule, what)
 
 
 def _intervals(name: str, metric: str, runs: list[Run], sources: Sources) -> dict:

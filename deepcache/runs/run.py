@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from deepcache.errors import DeepCacheError
-from deepcache.runs.method import Method
+from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
 
 

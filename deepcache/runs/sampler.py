@@ -10,6 +10,15 @@ NAMES = ("ddim", "plms", "pndm", "dpmpp", "euler", "lms")
 RUNGE_KUTTA_STEPS = 3
 RUNGE_KUTTA_CALLS = 4
 SPACINGS = ("uniform", "quad")
+OLD_NAMES = {"dpm++": "dpmpp", "dpmsolver++": "dpmpp"}
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no sampler's name; DeepCacheError names the one that an old spelling has now."""
+    if name in OLD_NAMES:
+        raise DeepCacheError(f"sampler {name} is called {OLD_NAMES[name]}")
+    if name not in NAMES:
+        raise DeepCacheError(f"sampler must be one of {', '.join(NAMES)}, not {name!r}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,9 @@ class Sampler:
     @classmethod
     def parse(cls, slug: str) -> "Sampler":
         """The inverse of `slug`; DeepCacheError where it is none."""
+        old = next((name for name in OLD_NAMES if slug.startswith(f"{name}-")), None)
+        if old:
+            check_name(old)
         if not re.fullmatch(cls.PATTERN, slug):
             raise DeepCacheError(
                 f"sampler must look like ddim-100, ddim-100-quad or plms-50-cfg7.5 (one of {', '.join(NAMES)}), "

@@ -7,13 +7,15 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from deepcache.errors import DeepCacheError, reason
-from deepcache.runs.method import Method
+from deepcache.errors import DeepCacheError, KeyedError, reason
+from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, candidates, resolve_method
+from deepcache.suite.schema import read_schema
 
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
 PROMPTS = ("partiprompts", "coco", "text")
+RENAMED = {"plan": "estimate", "speed": "latency"}
 
 
 def extend(config: dict, root: str | Path, above: tuple[Path, ...] = ()) -> dict:
@@ -68,7 +70,7 @@ def validate(config: dict, schema_path: str | Path, published: str | Path) -> No
     Raises:
         DeepCacheError: names the first key that is wrong and says what it may be.
     """
-    schema = yaml.safe_load(Path(schema_path).read_text())
+    schema = read_schema(schema_path)
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if error is not None:
         raise DeepCacheError(_schema_message(error))
@@ -81,6 +83,8 @@ def _schema_message(error: jsonschema.ValidationError) -> str:
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         known = list(error.schema.get("properties", {}))
         key = next(key for key in error.instance if key not in known)
+        if key in RENAMED and not where:
+            return f"config: {key}: this key is called {RENAMED[key]} now"
         close = difflib.get_close_matches(str(key), known, 1)
         hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
         return f"config: {f'{where}.' if where else ''}{key}: unknown key; {hint}"
@@ -195,12 +199,6 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
     if branch >= model["branches"]:
         where = f"{key}.branch" if "branch" in run else f"{key.split('.rows')[0]}.branch"
         yield where, f"{branch} is not among the model's branches, 0 to {model['branches'] - 1}"
-    if run.get("schedule") == "chosen" and "reuse" in run:
-        yield f"{key}.reuse", "what a chosen schedule reuses stands in its plan: leave it out"
-    if run.get("schedule") == "nonuniform":
-        for name in ("center", "power"):
-            if name not in run:
-                yield f"{key}.{name}", "a nonuniform schedule needs it"
     yield from _attempt(key, lambda: resolve_method(run, table).num_full(calls))
     if "against" in run:
         yield from _run_problems(config, f"{key}.against", table, run["against"])
@@ -251,5 +249,7 @@ def _dataset(key: str, name: str, config: dict, formats: tuple[str, ...]) -> Ite
 def _attempt(key: str, call) -> Iterator[tuple[str, str]]:
     try:
         call()
+    except KeyedError as error:
+        yield f"{key}.{error.key}", error.problem
     except DeepCacheError as error:
         yield key, str(error)

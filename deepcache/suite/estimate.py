@@ -49,7 +49,7 @@ def estimate(config: dict, count: Callable[[str, set[int]], Shape]) -> pd.DataFr
     branches: dict[str, set[int]] = {}
     for run in together:
         used = branches.setdefault(config["models"][run.model]["checkpoint"], set())
-        used |= set() if run.method.schedule == "full" else {run.method.branch}
+        used |= set() if not run.method.caches else {run.method.branch}
     shape_of = functools.cache(lambda name: count(name, branches.get(name, set())))
     rows = [_row(config, shape_of, name, found) for name, found in [*runs.items(), ("all", together)]]
     return pd.DataFrame(rows)
@@ -60,7 +60,7 @@ def _row(config: dict, shape_of: Callable[[str], Shape], name: str, runs: list[R
     for run in runs:
         model = config["models"][run.model]
         shape, calls = shape_of(model["checkpoint"]), run.sampler.schedule_length
-        shallow = shape.full_g if run.method.schedule == "full" else shape.shallow_g[run.method.branch]
+        shallow = shape.full_g if not run.method.caches else shape.shallow_g[run.method.branch]
         step = average_macs(shape.full_g, shallow, calls, range(run.method.num_full(calls)))
         passes = calls * (1 if run.sampler.guidance_scale == 1 else 2)
         giga_macs += model["samples"] * passes * step

@@ -4,7 +4,7 @@ The workflow asks here what a table needs, and the program that writes the table
 heavy. `python -m deepcache.suite.layout CONFIG TABLE` prints a table's layout as JSON.
 """
 
-from deepcache.runs.method import Method
+from deepcache.methods.method import Method
 from deepcache.runs.run import Run
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.timing import timed_as, timed_variant, timing_groups
@@ -24,13 +24,7 @@ RESULT_FILES = {
 
 def resolve_method(run: dict, table: dict) -> Method:
     """The method that a run in a table's row names; interval 1 is `full`, whatever the branch."""
-    interval = run.get("interval", 1)
-    if interval == 1:
-        return Method()
-    schedule = run.get("schedule", "uniform")
-    shape = {"center": run["center"], "power": float(run["power"])} if schedule == "nonuniform" else {}
-    branch = run.get("branch", table.get("branch", 0))
-    return Method(schedule, interval, branch, reuse=run.get("reuse", "hold"), **shape)
+    return Method.from_mapping({"branch": table.get("branch", 0), **run})
 
 
 def resolve_runs(config: dict, run: dict, table: dict) -> list[Run]:

@@ -23,7 +23,7 @@ rule sweep:
 
 use rule time_models as time_beyond with:
     input:
-        code=code("time_models"),
+        code=lambda w: code_with("time_models", *map(method_in, beyond_variants(w.model))),
         checkpoints=model_manifest,
         prompts=prompts_manifest,
         plans=lambda w: list(beyond_plans(w.model).values()),

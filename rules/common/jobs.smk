@@ -30,6 +30,17 @@ def code(name):
     return [in_project(path.relative_to(ROOT)) for path in (script, *import_closure(script, ROOT))]
 
 
+def code_with(name, *methods):
+    """As `code`, with the files that define these methods and what they import: those of other methods redo nothing."""
+    files = {file for method in methods for file in Method.parse(method).source_files()}
+    files |= {module for file in files for module in import_closure(file, ROOT)}
+    own = set(code(name))
+    return [
+        *code(name),
+        *(path for path in (in_project(file.relative_to(ROOT)) for file in sorted(files)) if path not in own),
+    ]
+
+
 def record_every_job():
     """Give each rule of this project its environment, and a log and a benchmark that its name and wildcards tell apart."""
     unchanged = PathModifier(None, None, workflow)  # they lie where the output is, which a module may have moved

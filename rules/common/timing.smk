@@ -9,6 +9,11 @@ def timed_together(group):
     return sorted(variants, key=lambda variant: Path(variant).name != "full")
 
 
+def method_in(variant):
+    """The method of a variant, model/sampler/method."""
+    return variant.split("/")[2]
+
+
 def timed_models(wildcards):
     """Models that a timing job times, in order."""
     return sorted({variant.split("/")[0] for variant in timed_together(wildcards.group)})

@@ -6,10 +6,10 @@ import pytest
 from deepcache import Hold, uniform
 from deepcache.beyond.caching.plan import read_plan, write_plan
 from deepcache.beyond.calibration.calibrate import calibrate, record
+from deepcache.beyond.methods.chosen import Chosen
+from deepcache.methods.method import Method
 from deepcache.quality.paired_fidelity import psnr, squared_errors
-from tests.beyond.tiny import BRANCH, INDICES, SAMPLER, SEED, STEPS, TinyModel, sampled
-
-MANIFEST = {"name": "tiny", "sha256": {"unet/model.safetensors": "0" * 64}}
+from tests.beyond.tiny import BRANCH, INDICES, MANIFEST, SAMPLER, SEED, STEPS, TinyModel, asked, sampled
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_a_plan_of_its_own_making_is_run_from_its_file(model, tmp_path):
     assert recorded.images == 3 and recorded.gram.shape == (STEPS, STEPS) and recorded.importance.shape == (STEPS,)
 
     options = {"screened": 1, "on_sample": lambda: samples.append(1)}
-    plan = calibrate(model, MANIFEST, SAMPLER, BRANCH, 4, recorded, INDICES, SEED + 1, "float32", **options)
+    plan = calibrate(asked(model, SEED + 1), Method(Chosen(4), BRANCH), recorded, INDICES, **options)
     write_plan(tmp_path / "plan.json", plan)
     plan = read_plan(tmp_path / "plan.json", MANIFEST, SAMPLER.slug, BRANCH)
     assert plan.num_steps == STEPS and len(plan.full_steps) == 3 and plan.precision == "float32"
@@ -46,6 +46,6 @@ def test_a_plan_of_its_own_making_is_run_from_its_file(model, tmp_path):
 
 def test_at_interval_one_every_step_is_full_and_nothing_changes(model):
     recorded = record(model, SAMPLER, BRANCH, [INDICES], SEED, points=2)
-    plan = calibrate(model, MANIFEST, SAMPLER, BRANCH, 1, recorded, INDICES, SEED + 1, "float32")
+    plan = calibrate(asked(model, SEED + 1), Method(Chosen(1), BRANCH), recorded, INDICES)
     assert plan.full_steps == tuple(range(STEPS)) and plan.weights == {}
     assert np.array_equal(sampled(model, plan.full_steps, plan.reuse(), 9), model.sample(INDICES, 9, SAMPLER))

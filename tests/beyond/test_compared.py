@@ -1,3 +1,6 @@
+from argparse import Namespace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +9,7 @@ from scipy import linalg
 from deepcache import DeepCacheError
 from deepcache.beyond.comparison.compared import Comparison
 from deepcache.quality.statistics import Statistics
+from deepcache.sampling.request import Prompts
 
 CPU = torch.device("cpu")
 
@@ -58,11 +62,17 @@ def test_as_many_seeds_as_there_are_of_the_others():
         Comparison().measure([pictures(0)], [pictures(0), pictures(1)])
 
 
+def load(prompts=None, **given) -> Comparison:
+    request = SimpleNamespace(device=CPU, prompts=prompts and Prompts(prompts, "0"))
+    nothing = dict.fromkeys(("reference", "extractor", "extractor_weights", "clip"))
+    return Comparison.load(request, Namespace(**{**nothing, **given}))
+
+
 def test_options_that_need_others(tmp_path):
     with pytest.raises(DeepCacheError, match="--reference needs --extractor and --extractor-weights"):
-        Comparison.load(CPU, tmp_path / "reference.npz", "digits-classifier")
+        load(reference=tmp_path / "reference.npz", extractor="digits-classifier")
     with pytest.raises(DeepCacheError, match="--clip needs --prompts"):
-        Comparison.load(CPU, clip=tmp_path / "clip.json")
+        load(clip=tmp_path / "clip.json")
     with pytest.raises(DeepCacheError, match=r"clip\.json"):
-        Comparison.load(CPU, clip=tmp_path / "clip.json", prompts=["a"])
-    assert Comparison.load(CPU, prompts=["a"]) == Comparison(prompts=["a"])
+        load(["a"], clip=tmp_path / "clip.json")
+    assert load(["a"]) == Comparison(prompts=["a"])

@@ -7,9 +7,10 @@ from deepcache.beyond.caching.online import InputChange
 from deepcache.beyond.calibration.calibrate import calibrate, record
 from deepcache.beyond.calibration.choose import SampledError
 from deepcache.beyond.comparison.contenders import contenders, watch
-from tests.beyond.tiny import BRANCH, INDICES, SAMPLER, SEED, STEPS, TinyModel, sampled
+from deepcache.beyond.methods.chosen import Chosen
+from deepcache.methods.method import Method
+from tests.beyond.tiny import BRANCH, INDICES, SAMPLER, SEED, STEPS, TinyModel, asked, sampled
 
-MANIFEST = {"name": "tiny", "sha256": {"unet/model.safetensors": "0" * 64}}
 WAYS = {
     "uniform": ["hold", "forecast1", "forecast2", "affine"],
     "eq7": ["hold", "forecast1"],
@@ -27,7 +28,7 @@ def model(unet2d):
 
 def made(model, eq7):
     recorded = record(model, SAMPLER, BRANCH, [INDICES], SEED, points=2)
-    plan = calibrate(model, MANIFEST, SAMPLER, BRANCH, 4, recorded, INDICES, SEED + 1, "float32", screened=1)
+    plan = calibrate(asked(model, SEED + 1), Method(Chosen(4), BRANCH), recorded, INDICES, screened=1)
     error = SampledError(model, SAMPLER, BRANCH, recorded.gram, INDICES, SEED + 1)
     watched = watch(model, SAMPLER, BRANCH, INDICES, SEED)
     assert len(watched.inputs) == STEPS

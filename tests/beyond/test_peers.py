@@ -17,9 +17,7 @@ from deepcache.beyond.comparison.peers import (
     nearest_merging,
     read_full_macs,
     read_targets,
-    speed,
 )
-from deepcache.cost.timing import Timing
 from deepcache.data.manifests import write_manifest
 from deepcache.models.checkpoints import open_checkpoint
 from deepcache.models.checkpoints import write_manifest as write_checkpoint
@@ -101,10 +99,6 @@ def test_merging_has_the_nearest_speed():
     assert [(peer.ratio, peer.target.interval, peer.sampler) for peer in peers] == [(0.5, 2, OWN), (0.75, 3, OWN)]
     assert average_macs(peers[0], 2.0, OWN) is None
     assert nearest_merging([], {}, targets(n2=1.25)) == []
-
-
-def test_speed_is_paired():
-    assert speed(Timing((2.0, 30.0, 4.0)), Timing((1.0, 10.0, 4.0))) == 2.0
 
 
 # Files

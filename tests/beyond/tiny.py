@@ -1,13 +1,17 @@
 """A family of image models around the tiny U-Net of the fixtures."""
 
 import numpy as np
+import torch
 from diffusers import DDIMScheduler
 
 from deepcache import DeepCache
+from deepcache.methods.method import Method
+from deepcache.methods.schedule import Place
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.ddim import ddim, ddim_timesteps
 from deepcache.sampling.model import ImageModel, to_uint8
 from deepcache.sampling.noise import initial_noise
+from deepcache.sampling.request import Request
 
 STEPS, BRANCH, INDICES, SEED = 12, 2, range(2), 5
 SAMPLER = Sampler("ddim", STEPS)
@@ -30,6 +34,17 @@ class TinyModel(ImageModel):
             on_step=on_step,
         )
         return to_uint8(x / 3)
+
+
+MANIFEST = {"name": "tiny", "sha256": {"unet/model.safetensors": "0" * 64}}
+
+
+def asked(model, seed: int) -> Request:
+    """A request to the model."""
+    place = Place(STEPS, BRANCH)
+    return Request(
+        model, MANIFEST, None, SAMPLER, Method(), Method().resolve(place), seed, torch.device("cpu"), "float32"
+    )
 
 
 def sampled(model, full_steps, reuse, seed: int = SEED) -> np.ndarray:

@@ -15,33 +15,32 @@ from deepcache.data.pictures import list_pictures, read_picture
 from deepcache.generation.checkpoints import load_pipeline
 from deepcache.generation.generation import Generation
 from deepcache.generation.request import Request
-from deepcache.generation.schedulers import SCHEDULER_NAMES
+from deepcache.methods.method import Method
+from deepcache.methods.schedule import Place
 from deepcache.models.checkpoints import write_manifest
-from deepcache.runs.method import Method
-from deepcache.runs.sampler import Sampler
-from deepcache.sampling.caching import cached
+from deepcache.runs.sampler import NAMES, Sampler
 from deepcache.sampling.families import load_model
 from tests.generation.checkpoints import PROMPTS, TASKS, full, save
+from tests.sampling.applied import cached
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "name", "options", "method"),
+    ("name", "options", "method"),
     [
-        ("plms", "plms", (), "full"),
-        ("plms", "plms", ("--cache-interval", 3, "--cache-branch", 1), "uniform-n3-b1"),
-        ("ddim", "ddim", ("--cache-interval", 2, "--reuse", "forecast1"), "uniform-n2-b0-forecast1"),
-        ("ddim", "ddim", ("--cache-interval", 3, "--reuse", "zeros"), "uniform-n3-b0-zeros"),
+        ("plms", (), "full"),
+        ("plms", ("--cache-interval", 3, "--cache-branch", 1), "uniform-n3-b1"),
+        ("ddim", ("--cache-interval", 2, "--reuse", "forecast1"), "uniform-n2-b0-forecast1"),
+        ("ddim", ("--cache-interval", 3, "--reuse", "zeros"), "uniform-n3-b0-zeros"),
         (
-            "dpm++",
             "dpmpp",
             ("--cache-interval", 2, "--schedule", "nonuniform", "--center", 2, "--power", 1.2, "--cache-branch", 2),
             "nonuniform-n2-c2-p1.2-b2",
         ),
-        ("euler", "euler", ("--precision", "bfloat16"), "full"),
+        ("euler", ("--precision", "bfloat16"), "full"),
     ],
 )
-def test_text_to_image_is_what_the_workflow_samples(sd, generate, scheduler, name, options, method):
-    ours, record = generate(sd, "--scheduler", scheduler, "--batch-size", 2, "--seed", 4, *options)
+def test_text_to_image_is_what_the_workflow_samples(sd, generate, name, options, method):
+    ours, record = generate(sd, "--sampler", name, "--batch-size", 2, "--seed", 4, *options)
     precision = "bfloat16" if "bfloat16" in options else "float32"
     model, sampler = load_model(sd, "cpu", precision, prompts=PROMPTS), Sampler(name, 6, guidance_scale=7.5)
     with cached(model.unet, Method.parse(method), sampler) as cache:
@@ -50,14 +49,14 @@ def test_text_to_image_is_what_the_workflow_samples(sd, generate, scheduler, nam
                 cache.start_trajectory()
             assert np.array_equal(ours[batch], model.sample(batch, 4, sampler))
     assert (record["settings"]["method"], record["settings"]["precision"]) == (method, precision)
-    assert record["full_steps"] == list(Method.parse(method).full_steps(6))
+    assert record["full_steps"] == list(Method.parse(method).resolve(Place(6)).full_steps)
     assert np.ptp(ours, axis=(1, 2, 3)).min() > 0
 
 
 @pytest.mark.parametrize("model", ["sd", "sdxl"])
 @pytest.mark.parametrize("task", TASKS)
 def test_images_do_not_depend_on_batches(request, generate, passes, model, task):
-    folder, options = request.getfixturevalue(model), (*TASKS[task], "--cache-interval", 3, "--scheduler", "ddim")
+    folder, options = request.getfixturevalue(model), (*TASKS[task], "--cache-interval", 3, "--sampler", "ddim")
     together, record = generate(folder, *options, "--batch-size", 3)
     assert full(passes) == record["full_steps"]
     assert len(passes) == record["unet_calls"] == (6 if task == "text-to-image" else 4)
@@ -65,7 +64,7 @@ def test_images_do_not_depend_on_batches(request, generate, passes, model, task)
     assert together.shape == (3, 16, 16, 3)
     assert np.abs(together - apart).max() <= 1, "batches change nothing but rounding"
     assert np.abs(together[0] - together[1]).max() > 1
-    uncached, _ = generate(folder, *TASKS[task], "--scheduler", "ddim", "--batch-size", 3, output="uncached")
+    uncached, _ = generate(folder, *TASKS[task], "--sampler", "ddim", "--batch-size", 3, output="uncached")
     assert not np.array_equal(uncached, together)
 
 
@@ -81,11 +80,11 @@ def requested(task, **options):
     return Request(prompts=PROMPTS, **{name: files[name] for name in kept}, **options)
 
 
-@pytest.mark.parametrize("scheduler", [name for name in SCHEDULER_NAMES if name != "pndm"])
+@pytest.mark.parametrize("scheduler", [name for name in NAMES if name != "pndm"])
 @pytest.mark.parametrize("strength", [0.3, 0.6, 1.0])
 @pytest.mark.parametrize("task", ["image-to-image", "inpainting"])
 def test_schedule_counts_the_steps_that_run(place, pipelines, passes, task, strength, scheduler):
-    request = requested(task, strength=strength, scheduler=scheduler, steps=10)
+    request = requested(task, strength=strength, sampler=scheduler, steps=10)
     generation = Generation(pipelines[task], request)
     running = round(10 * strength)
     expected = running + (scheduler == "plms")  # which repeats one step
@@ -102,7 +101,7 @@ def test_schedule_counts_the_steps_that_run(place, pipelines, passes, task, stre
 @pytest.mark.parametrize("task", TASKS)
 def test_runge_kutta_steps_are_counted(place, pipelines, passes, task):
     strength = None if task == "text-to-image" else 1.0
-    generation = Generation(pipelines[task], requested(task, strength=strength, scheduler="pndm", steps=5))
+    generation = Generation(pipelines[task], requested(task, strength=strength, sampler="pndm", steps=5))
     with DeepCache(pipelines[task], schedule=uniform(generation.unet_calls, 4)):
         generation.sample([0])
     assert len(passes) == generation.unet_calls == 14
@@ -111,7 +110,7 @@ def test_runge_kutta_steps_are_counted(place, pipelines, passes, task):
 
 def test_runge_kutta_steps_cannot_begin_in_the_middle(place, pipelines):
     for strength in (0.3, 0.8):
-        request = requested("image-to-image", strength=strength, scheduler="pndm", steps=10)
+        request = requested("image-to-image", strength=strength, sampler="pndm", steps=10)
         with pytest.raises(DeepCacheError, match=r"^pndm cannot begin in the middle of a trajectory: use plms, or"):
             Generation(pipelines["image-to-image"], request)
 
@@ -133,7 +132,7 @@ def test_only_the_white_part_is_repainted(sd, generate):
     for name, value in (("white.png", 255), ("black.png", 0)):
         Image.new("L", (32, 24), value).save(name)
     Path("prompts.txt").write_text("a seven\n")
-    options = ("--images", "images/0.png", "--scheduler", "ddim", "--masks")
+    options = ("--images", "images/0.png", "--sampler", "ddim", "--masks")
     before = [generate(sd, *options, name, output=f"before-{name}")[0] for name in ("white.png", "black.png")]
     Path("prompts.txt").write_text("something else\n")
     after = [generate(sd, *options, name, output=f"after-{name}")[0] for name in ("white.png", "black.png")]
@@ -150,7 +149,7 @@ def test_checkpoint_for_inpainting_sees_the_mask(generate, refused, tmp_path):
 
 
 def test_strength_size_and_negative_prompt_reach_the_pipeline(sd, generate):
-    options = ("--images", "images", "--scheduler", "ddim")
+    options = ("--images", "images", "--sampler", "ddim")
     default, record = generate(sd, *options)
     assert record["settings"]["strength"] == 0.8
     for name, changes in {"strength": ("--strength", 0.5), "negative": ("--negative-prompt", "blurred")}.items():

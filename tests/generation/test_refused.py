@@ -21,11 +21,14 @@ from tests.generation.checkpoints import FIRST_STAGE, PROMPTS, SCRIPT, full, sav
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--scheduler", "heun"), "scheduler must be one of ddim, pndm, plms, dpm++, euler, lms, not 'heun'"),
-        (("--schedule", "eq7"), "--schedule must be uniform or nonuniform, not 'eq7'"),
-        (("--reuse", "forecast0"), "--reuse must be one of hold, zeros, forecast1, "),
-        (("--schedule", "nonuniform", "--power", 1.2), "--center is needed by --schedule nonuniform"),
-        (("--power", 1.2), "--power needs --schedule nonuniform"),
+        (("--sampler", "heun"), "sampler must be one of ddim, plms, pndm, dpmpp, euler, lms, not 'heun'"),
+        (("--schedule", "eq7"), "--schedule: must be one of nonuniform, uniform, not 'eq7'"),
+        (("--reuse", "forecast0"), "--reuse: must look like hold, zeros, forecast1, not 'forecast0'"),
+        (("--schedule", "nonuniform", "--power", 1.2), "--center: nonuniform needs it"),
+        (("--power", 1.2), "--power: uniform takes none: leave it out"),
+        (("--sampler", "dpm++"), "sampler dpm++ is called dpmpp"),
+        (("--schedule", "chosen", "--cache-interval", 3), "--schedule: must be one of nonuniform, uniform, not"),
+        (("--cache-interval", 0), "--cache-interval: must be at least 1, not 0"),
         (("--cache-interval", 8), "interval must be between 1 and the number of steps (6), not 8"),
         (
             ("--cache-interval", 6, "--images", "images"),
@@ -35,7 +38,7 @@ from tests.generation.checkpoints import FIRST_STAGE, PROMPTS, SCRIPT, full, sav
         (("--height", 20), "height must be divisible by 8 for this checkpoint, not 20"),
         (("--width", 4), "width must be divisible by 8 for this checkpoint, not 4"),
         (("--steps", 2000), "steps must be between 1 and 1000 (timesteps of training), not 2000"),
-        (("--steps", 3, "--scheduler", "pndm"), "pndm needs at least 4 steps: use plms, or more"),
+        (("--steps", 3, "--sampler", "pndm"), "pndm needs at least 4 steps: use plms, or more"),
         (("--seed", -1), "seed must be at least 0, not -1"),
         (("--strength", 0.5), "strength says how much an image is changed: give images, or leave it out"),
         (("--images", "images", "--strength", 0), "strength must be above 0 and at most 1, not 0.0"),

@@ -78,15 +78,15 @@ def test_interrupted_run_leaves_whole_images_and_is_completed(sd, generate, monk
 
 
 def test_folder_with_other_settings_is_refused(sd, sdxl, generate, refused):
-    generate(sd, "--scheduler", "ddim")
+    generate(sd, "--sampler", "ddim")
     before = content("out")
-    assert refused(sd, "--scheduler", "ddim", "--steps", 4, "--seed", 1) == (
+    assert refused(sd, "--sampler", "ddim", "--steps", 4, "--seed", 1) == (
         "out holds images of other settings (seed was 0, not 1, steps was 6, not 4): give another --output"
     )
-    assert '(method was "full", not "uniform-n2-b0")' in refused(sd, "--scheduler", "ddim", "--cache-interval", 2)
-    assert "(checkpoint)" in refused(sdxl, "--scheduler", "ddim")
+    assert '(method was "full", not "uniform-n2-b0")' in refused(sd, "--sampler", "ddim", "--cache-interval", 2)
+    assert "(checkpoint)" in refused(sdxl, "--sampler", "ddim")
     Path("prompts.txt").write_text("another\n")
-    assert "(prompts)" in refused(sd, "--scheduler", "ddim")
+    assert "(prompts)" in refused(sd, "--sampler", "ddim")
     assert content("out") == before
 
 

@@ -9,19 +9,20 @@ from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, StableDiffusi
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from deepcache import DeepCacheError
-from deepcache.beyond.caching.plan import Plan
+from deepcache.beyond.caching.plan import Plan, write_plan
 from deepcache.cost.macs import branches_macs
+from deepcache.methods.method import Method
+from deepcache.methods.schedule import Place
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.models.ldm import SCHEDULER
 from deepcache.models.ldm_pipeline import ClassEmbedder, LDMClassPipeline
 from deepcache.models.paper_pipelines import SD_SCHEDULER
-from deepcache.runs.method import Method
 from deepcache.runs.sampler import Sampler
-from deepcache.sampling.caching import cached
 from deepcache.sampling.families import bare_unet, load_model
 from deepcache.sampling.schedulers import SCHEDULERS, make_scheduler
 from tests.conftest import make_unet2d_condition
+from tests.sampling.applied import cached
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "resources/checkpoints"
 PROMPTS = ["a seven", "a handwritten two", "three"]
@@ -99,20 +100,18 @@ def test_images_do_not_depend_on_batches(request, family, sampler, method):
     assert np.ptp(together, axis=(1, 2, 3)).min() > 0
 
 
-def test_a_plan_decides_where_the_schedule_is_chosen(class_model):
+def test_a_plan_decides_where_the_schedule_is_chosen(class_model, tmp_path):
     held = {step: {5 * (step // 5): 1.0} for step in range(10) if step % 5}
     plan = Plan("tiny", {}, "ddim-10-cfg1.5", 10, 0, "float32", (0, 5), held)
-    sampler, method = Sampler.parse("ddim-10-cfg1.5"), Method("chosen", 5, 0)
-    with cached(class_model.unet, method, sampler, plan) as cache:
+    sampler, method = Sampler.parse("ddim-10-cfg1.5"), Method.parse("chosen-n5-b0")
+    write_plan(tmp_path / "plan.json", plan)
+    place = {"manifest": {"name": "tiny", "sha256": {}}, "plan": tmp_path / "plan.json"}
+    with cached(class_model.unet, method, sampler, **place) as cache:
         images = class_model.sample(range(2), 1, sampler)
         assert cache.full_steps == (0, 5)
     assert np.array_equal(images, draw(class_model, "uniform-n5-b0", sampler.slug, range(2)))
-    with pytest.raises(DeepCacheError, match="this plan has 2 full steps, chosen-n3-b0 has 4"):
-        cached(class_model.unet, Method("chosen", 3, 0), sampler, plan)
-    with pytest.raises(DeepCacheError, match="uniform-n5-b0 takes no plan: its full steps are known"):
-        cached(class_model.unet, Method("uniform", 5, 0), sampler, plan)
-    with pytest.raises(DeepCacheError, match="the full steps of chosen-n5-b0 stand in a plan"):
-        cached(class_model.unet, method, sampler)
+    with pytest.raises(DeepCacheError, match="this plan has 2 full steps, chosen-n3 has 4"):
+        cached(class_model.unet, Method.parse("chosen-n3-b0"), sampler, **place)
 
 
 @pytest.mark.parametrize(("family", "sampler"), [("class_model", "ddim-10-cfg1.5"), ("text_model", "plms-6-cfg7.5")])
@@ -134,12 +133,12 @@ def test_labels_depend_on_seed_and_index_and_are_uniform(class_model):
 
 
 def test_a_schedule_covers_every_call_of_pndm(text_model):
-    sampler, method = Sampler.parse("pndm-6-cfg7.5"), Method("uniform", 4, 1)
+    sampler, method = Sampler.parse("pndm-6-cfg7.5"), Method.parse("uniform-n4-b1")
     with cached(text_model.unet, method, sampler) as cache:
         text_model.sample([0], 1, sampler)
         assert (cache.steps, cache.full_steps) == (15, (0, 4, 8, 12))
-        assert method.full_steps(sampler.schedule_length) == cache.full_steps
-    nonuniform = Method("nonuniform", 4, 1, 10, 1.4)
+        assert cache.full_steps == method.resolve(Place(sampler.schedule_length)).full_steps
+    nonuniform = Method.parse("nonuniform-n4-c10-p1.4-b1")
     with cached(text_model.unet, nonuniform, sampler) as cache:
         text_model.sample([0], 1, sampler)
         assert len(cache.full_steps) == 4 and max(cache.full_steps) > 8
@@ -186,7 +185,7 @@ def test_dpm_solver_follows_the_same_ode_from_the_same_noise():
 
 
 def test_dpm_solver_is_cached_as_ddim_is(class_model):
-    sampler, method, steps = Sampler("dpmpp", 10, guidance_scale=1.5), Method("uniform", 4, 0), []
+    sampler, method, steps = Sampler("dpmpp", 10, guidance_scale=1.5), Method.parse("uniform-n4-b0"), []
     full = draw(class_model, "full", sampler.slug, range(2))
     assert (draw(class_model, "uniform-n1-b0", sampler.slug, range(2)) == full).all()
     with cached(class_model.unet, method, sampler) as cache:

@@ -12,10 +12,9 @@ from diffusers import DDPMPipeline
 
 from deepcache import DeepCacheError
 from deepcache.files import sha256
+from deepcache.methods.method import Method
 from deepcache.models.digits import ddpm_scheduler
-from deepcache.runs.method import Method
 from deepcache.runs.sampler import Sampler
-from deepcache.sampling.caching import cached, make_reuse
 from deepcache.sampling.families import load_model
 from deepcache.sampling.model import to_uint8
 from deepcache.sampling.noise import initial_noise
@@ -29,6 +28,7 @@ from deepcache.sampling.shards import (
     write_shard,
 )
 from tests.conftest import make_unet2d
+from tests.sampling.applied import cached
 
 SAMPLER = Sampler("ddim", 6)
 
@@ -123,12 +123,6 @@ def test_other_samplers_are_refused(model, slug, message):
     with pytest.raises(DeepCacheError, match=message) as raised:
         model.sample([0], 0, Sampler.parse(slug))
     assert "\n" not in str(raised.value)
-
-
-def test_reuse_names():
-    assert type(make_reuse("hold")).__name__ == "Hold"
-    assert type(make_reuse("zeros")).__name__ == "Zeros"
-    assert make_reuse("forecast2").order == 2
 
 
 def test_unknown_checkpoints_are_refused(tmp_path):

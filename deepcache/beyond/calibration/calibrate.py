@@ -1,6 +1,6 @@
 """From a model to a plan: record, propose, sample the proposals, keep the best."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,11 @@ from deepcache.beyond.caching.plan import Plan
 from deepcache.beyond.calibration.choose import SampledError, choose, proposals
 from deepcache.beyond.calibration.gram import FeatureGram
 from deepcache.beyond.calibration.importance import measure_importance
+from deepcache.methods.method import Method
 from deepcache.quality.paired_fidelity import psnr
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.model import ImageModel
+from deepcache.sampling.request import Request
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,18 @@ def record(
     return Recorded(gram, importance, sum(len(batch) for batch in batches), seed)
 
 
+def eq7_candidates(
+    length: int, centers: Iterable[float] = (0.25, 0.5), powers: Iterable[float] = (1.2,)
+) -> list[tuple[int, float]]:
+    """Centres and powers of Eq. 7 that are tried, of a trajectory of `length` steps; centres are given as shares."""
+    return [(int(share * length), power) for share in centers for power in powers]
+
+
 def calibrate(
-    model: ImageModel,
-    manifest: Mapping,
-    sampler: Sampler,
-    branch: int,
-    interval: int,
+    request: Request,
+    method: Method,
     recorded: Recorded,
     indices: Sequence[int],
-    seed: int,
-    precision: str,
     screened: int = 16,
     eq7: Iterable[tuple[int, float]] = (),
     on_sample: Callable[[], None] = lambda: None,
@@ -81,16 +85,12 @@ def calibrate(
     """The plan with as many full steps as the uniform schedule of an interval that errs least when it is sampled.
 
     Args:
-        model: makes the images.
-        manifest: of its checkpoint, as `open_checkpoint` returns it.
-        sampler: with which.
-        branch: where its U-Net is cut, 0-based.
-        interval: N.
+        request: the model and its sampler; its seed is apart from that of what was recorded, and from the seeds of an
+            evaluation.
+        method: which the plan is for: its interval and branch.
         recorded: of this model, sampler and branch.
         indices: images that the finalists of `choose` sample, in one batch. For text-to-image, as many as there are
             prompts: among few, those whose trajectories are easily diverted may be missing.
-        seed: of their noise; apart from that of what was recorded, and from the seeds of an evaluation.
-        precision: of the model.
         screened: of these images, about how many every proposal samples.
         eq7: centres and powers of Eq. 7 that are proposed, too.
         on_sample: called after each proposal that was sampled.
@@ -98,24 +98,26 @@ def calibrate(
     Raises:
         DeepCacheError: if the interval does not fit, or `recorded` belongs to another sampler.
     """
-    gram, importance = recorded.gram, recorded.importance
+    gram, importance, seed = recorded.gram, recorded.importance, request.seed
     few = indices[:: max(1, len(indices) // screened)]
-    screen, error = (SampledError(model, sampler, branch, gram, some, seed, on_sample) for some in (few, indices))
+    where = request.model, request.sampler, method.branch, gram
+    screen, error = (SampledError(*where, some, seed, on_sample) for some in (few, indices))
     # The summed residual alone, the error of the sample if steps err independently, and in between.
     importances = (None, np.sqrt(importance), importance)
-    best = choose(proposals(gram, interval, eq7, importances, length=sampler.schedule_length), screen, error)
+    length = request.sampler.schedule_length
+    best = choose(proposals(gram, method.interval, eq7, importances, length=length), screen, error)
     found = sorted(error.measured.items(), key=lambda item: item[1])
     return Plan(
-        model=manifest["name"],
-        sha256=manifest["sha256"],
-        sampler=sampler.slug,
+        model=request.manifest["name"],
+        sha256=request.manifest["sha256"],
+        sampler=request.sampler.slug,
         num_steps=len(gram),
-        branch=branch,
-        precision=precision,
+        branch=method.branch,
+        precision=request.precision,
         full_steps=best.full_steps,
         weights=best.weights(gram),
         calibration={
-            "interval": interval,
+            "interval": method.interval,
             "steps": best.name,
             "prediction": best.predictor.name,
             "recorded": {"images": recorded.images, "seed": recorded.seed},

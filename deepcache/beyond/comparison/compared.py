@@ -1,12 +1,11 @@
 """What is measured of images that are made only to be compared: error against the uncached ones, FID, CLIP score."""
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from pathlib import Path
 
 import numpy as np
-import torch
 
 from deepcache.errors import DeepCacheError
 from deepcache.models.checkpoints import open_checkpoint
@@ -16,6 +15,7 @@ from deepcache.quality.fidelity import fid
 from deepcache.quality.paired_fidelity import squared_errors
 from deepcache.quality.references import open_reference
 from deepcache.quality.statistics import Statistics
+from deepcache.sampling.request import Request
 
 
 @dataclass(frozen=True)
@@ -35,37 +35,28 @@ class Comparison:
     prompts: Sequence[str] | None = None
 
     @classmethod
-    def load(
-        cls,
-        device: torch.device,
-        reference: Path | None = None,
-        extractor: str | None = None,
-        extractor_weights: Path | None = None,
-        clip: Path | None = None,
-        prompts: Sequence[str] | None = None,
-    ) -> "Comparison":
-        """Load what a program's options of the same names tell.
+    def load(cls, request: Request, arguments: argparse.Namespace) -> "Comparison":
+        """Load what a program's options say (see deepcache.beyond.comparison.scoring).
 
         Args:
-            device: where to compute features and embeddings.
-            reference: reference statistics, for FID.
-            extractor: kind of their features.
-            extractor_weights: manifest of its weights.
-            clip: manifest of the CLIP model.
-            prompts: for the CLIP score.
+            request: whose images are compared; on its device features and embeddings are computed.
+            arguments: the parsed options.
 
         Raises:
             DeepCacheError: if one of them is damaged, or missing where another needs it.
         """
+        reference, extractor, extractor_weights = arguments.reference, arguments.extractor, arguments.extractor_weights
         if reference and not (extractor and extractor_weights):
             raise DeepCacheError("--reference needs --extractor and --extractor-weights")
-        if clip and not prompts:
+        if arguments.clip and not request.prompts:
             raise DeepCacheError("--clip needs --prompts")
-        statistics = features = None
+        statistics = features = clip = None
         if reference:
             statistics, weights = open_reference(reference, extractor, extractor_weights)
-            features = load_extractor(extractor, weights, device)
-        return cls(statistics, features, load_clip(open_checkpoint(clip)[0], device) if clip else None, prompts)
+            features = load_extractor(extractor, weights, request.device)
+        if arguments.clip:
+            clip = load_clip(open_checkpoint(arguments.clip)[0], request.device)
+        return cls(statistics, features, clip, request.prompts and request.prompts.texts)
 
     def measure(self, images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> dict:
         """Measure the images of several seeds.

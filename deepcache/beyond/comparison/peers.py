@@ -6,17 +6,16 @@ fewer steps takes a little longer than what it is matched with: the measured tim
 
 import json
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepcache.beyond.comparison.token_merging import merged
-from deepcache.cost.timing import Timing
+from deepcache.cost.speed_up import speed_up
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
-from deepcache.runs.method import Method
+from deepcache.methods.method import Method
 from deepcache.runs.run import Run
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.model import ImageModel
@@ -78,26 +77,26 @@ def read_targets(path: Path, model: str, sampler: Sampler, variants: Sequence[st
         variants: model/sampler/method of holding, one for each interval.
 
     Returns:
-        One for each variant, by interval; speeds are ratios of medians.
+        One for each variant, by interval; see deepcache.cost.speed_up.
 
     Raises:
         DeepCacheError: if the file is damaged or lacks a variant, or a variant is not of that model and sampler.
     """
     try:
         timed = json.loads(path.read_text())["variants"]
-        medians = {name: statistics.median(one["seconds"]) for name, one in timed.items()}
+        seconds = {name: [float(value) for value in one["seconds"]] for name, one in timed.items()}
     except (*UNREADABLE, TypeError, AttributeError) as error:
         raise DeepCacheError(f"{path}: not readable times ({error}); delete it and run again") from error
     found = []
     full = f"{model}/{sampler.slug}/{Method().slug}"
     for variant in variants:
         method = Run.parse(f"{variant}/seed-0").method
-        if variant != f"{model}/{sampler.slug}/{method.slug}" or method.schedule == "full":
+        if variant != f"{model}/{sampler.slug}/{method.slug}" or not method.caches:
             raise DeepCacheError(f"--variants {variant}: must be {model}/{sampler.slug}/ and a method that caches")
-        missing = [name for name in (full, variant) if name not in medians]
+        missing = [name for name in (full, variant) if name not in seconds]
         if missing:
             raise DeepCacheError(f"{path}: {missing[0]} was not timed: name it in --variants of time_models.py")
-        found.append(Target(method.interval, medians[full] / medians[variant]))
+        found.append(Target(method.interval, speed_up(seconds[full], seconds[variant])))
     return sorted(found, key=lambda target: target.interval)
 
 
@@ -145,11 +144,6 @@ def nearest_merging(candidates: Sequence[Peer], speeds: Mapping[str, float], tar
         nearest = min(candidates, key=lambda one, target=target: abs(math.log(speeds[one.label] / target.speed)))
         peers.setdefault(nearest.label, replace(nearest, target=target))
     return list(peers.values())
-
-
-def speed(full: Timing, other: Timing) -> float:
-    """How many times faster, the median over interleaved repetitions."""
-    return statistics.median(slow / fast for slow, fast in zip(full.seconds, other.seconds, strict=True))
 
 
 def read_full_macs(path: Path) -> float:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,11 +12,12 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep
+from deepcache.cost.speed_up import speed_up
 from deepcache.errors import DeepCacheError
 from deepcache.figures.style import plt, set_title
 from deepcache.files import UNREADABLE
+from deepcache.methods.method import Method
 from deepcache.quality.paired_fidelity import psnr
-from deepcache.runs.method import Method
 
 FORECAST = ("uniform", "forecast1")
 LABELS = {
@@ -29,7 +29,7 @@ LABELS = {
 }
 # The methods that are timed; Eq. 7 is not: it has as many full steps as uniform holding.
 TIMED = {
-    UNCACHED: {"schedule": "full"},
+    UNCACHED: {"interval": 1},
     HOLD: {"schedule": "uniform"},
     FORECAST: {"schedule": "uniform", "reuse": "forecast1"},
     RULE: {"schedule": "chosen"},
@@ -95,7 +95,8 @@ def pareto_points(
         if method not in LABELS:
             continue
         run = f"{row.model}/{samplers[row.model]}"
-        slug = Method(interval=row.interval, branch=row.branch, **TIMED[method]).slug if method in TIMED else None
+        named = {"interval": row.interval, "branch": row.branch}
+        slug = Method.from_mapping({**named, **TIMED[method]}).slug if method in TIMED else None
         rows.append(
             {
                 "model": row.model,
@@ -136,8 +137,7 @@ def pareto_points(
 def _speed(timed: Mapping[str, Mapping], uncached: str, variant: str) -> float | None:
     if uncached not in timed or variant not in timed:
         return None
-    pairs = zip(timed[uncached]["seconds"], timed[variant]["seconds"], strict=True)
-    return statistics.median(without / cached for without, cached in pairs)
+    return speed_up(timed[uncached]["seconds"], timed[variant]["seconds"])
 
 
 def draw_pareto(title: str, points: pd.DataFrame) -> Figure:

@@ -1,0 +1,17 @@
+"""How programs that compare images are told what to compare them by."""
+
+import argparse
+from pathlib import Path
+
+from deepcache import cli
+
+
+def add_scoring_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name what is compared and by what: see `Comparison.load`."""
+    parser.add_argument("--name", required=True, metavar="MODEL", help="what the tables call the model")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="of the images' noise")
+    parser.add_argument("--images", type=cli.positive, default=32, help="of each seed, in one batch")
+    parser.add_argument("--reference", type=Path, metavar="NPZ", help="reference statistics, for FID")
+    parser.add_argument("--extractor", metavar="KIND", help="kind of the reference's features")
+    parser.add_argument("--extractor-weights", type=Path, metavar="JSON", help="manifest of the extractor's weights")
+    parser.add_argument("--clip", type=Path, metavar="JSON", help="manifest of the CLIP model, for the CLIP score")

@@ -1,0 +1,84 @@
+"""Making the images of a request that are missing in a folder, with or without caching."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from deepcache.errors import DeepCacheError
+from deepcache.generation.checkpoints import find_checkpoint, load_pipeline
+from deepcache.generation.generation import Generation
+from deepcache.generation.image_folder import ImageFolder
+from deepcache.generation.request import Request
+from deepcache.methods.method import Method
+from deepcache.methods.schedule import Place
+from deepcache.progress import progress
+from deepcache.provenance import provenance
+from deepcache.sampling.families import PRECISIONS
+
+
+def generate(
+    checkpoint: Path,
+    request: Request,
+    method: Method,
+    output: Path,
+    device: torch.device,
+    precision: str,
+    batch_size: int,
+) -> None:
+    """Make what is missing of a request's images, and say how long it took.
+
+    Args:
+        checkpoint: a folder in diffusers' format, or a manifest.
+        request: what to make.
+        method: how the U-Net is cached.
+        output: folder of the images and of the record of how they were made.
+        device: where the pipeline runs.
+        precision: of weights and activations, a name in PRECISIONS.
+        batch_size: images made at a time.
+
+    Raises:
+        DeepCacheError: if the checkpoint cannot make them, or the folder holds something else.
+    """
+    folder, checksums = find_checkpoint(checkpoint)
+    pipeline = load_pipeline(folder, request.task, device, PRECISIONS[precision])
+    generation = Generation(pipeline, request)
+    caching = method.resolve(Place(generation.steps, method.branch))
+    if caching.full_steps is None:
+        raise DeepCacheError(f"{method.slug} decides while it samples; generate.py needs full steps that are known")
+    settings = {"checkpoint": checksums, **generation.settings(), "method": method.slug}
+    settings |= {"batch_size": batch_size, "precision": precision}
+    about = {"prompts": list(request.prompts), "unet_calls": generation.unet_calls}
+    about["full_steps"] = list(caching.full_steps)
+    with caching.applied(pipeline):
+        images = ImageFolder(output, settings, about, len(request))
+        missing = set(images.missing())
+        if len(missing) < len(request):
+            there = len(request) - len(missing)
+            print(f"{output}: {there} of {len(request)} images are there already", file=sys.stderr)
+        if missing:
+            images.begin(provenance(device))
+            made, seconds = _make(generation, images, _batches(len(request), batch_size, missing), method)
+            calls, full = generation.unet_calls, len(caching.full_steps)
+            print(
+                f"{made} images in {seconds:.1f} s, {made / seconds:.3g} images/s, "
+                f"{full} of {calls} steps full ({full / calls:.0%})",
+                file=sys.stderr,
+            )
+
+
+def _batches(count: int, batch_size: int, missing: set[int]) -> list[range]:
+    """A batch is made again as a whole, since rounding depends on what is in it; then its missing images are kept."""
+    batches = [range(count)[i : i + batch_size] for i in range(0, count, batch_size)]
+    return [batch for batch in batches if missing.intersection(batch)]
+
+
+def _make(generation: Generation, images: ImageFolder, batches: list[range], method: Method) -> tuple[int, float]:
+    """Make the batches; how many images, in how many seconds."""
+    start = time.perf_counter()
+    total = len(batches) * generation.unet_calls
+    with progress(None, f"images {method.slug}", unit="step", total=total) as bar:
+        for batch in batches:
+            images.add(batch, generation.sample(batch, lambda step: bar.update()), time.perf_counter() - start)
+    return sum(map(len, batches)), time.perf_counter() - start

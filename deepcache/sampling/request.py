@@ -1,0 +1,112 @@
+"""What a job is asked for: model, sampler, method, seed, device. Resolved once, from the options of its program."""
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepcache import cli
+from deepcache.methods.method import Caching, Method
+from deepcache.methods.schedule import Place
+from deepcache.runs.sampler import Sampler
+
+if TYPE_CHECKING:
+    import torch
+
+    from deepcache.sampling.model import ImageModel
+
+
+@dataclass(frozen=True)
+class Request:
+    """A loaded model, and how it is to sample.
+
+    Attributes:
+        model: makes the images.
+        manifest: of its checkpoint.
+        prompts: what it paints, with the manifest they come from; None where it takes none.
+        sampler: with which.
+        method: how its U-Net is cached.
+        caching: the same in its place: full steps, and what is reused.
+        seed: of the images' noise.
+        device: where it runs.
+        precision: of weights and activations.
+    """
+
+    model: "ImageModel"
+    manifest: dict[str, Any]
+    prompts: "Prompts | None"
+    sampler: Sampler
+    method: Method
+    caching: Caching
+    seed: int
+    device: "torch.device"
+    precision: str
+
+    def with_method(self, method: Method, plan: Path | None = None) -> "Request":
+        """The same with another method; DeepCacheError if it does not fit the sampler."""
+        caching = _in_place(method, self.sampler, self.manifest, plan)
+        return replace(self, method=method, caching=caching)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What a text-to-image model paints.
+
+    Attributes:
+        texts: image j is painted from text j, counted round the list where there are fewer.
+        fingerprint: of the file that they come from.
+    """
+
+    texts: list[str]
+    fingerprint: str
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which model samples, how and where: see `open_request`."""
+    parser.add_argument("--checkpoint", required=True, type=Path, metavar="JSON", help="the checkpoint's manifest")
+    parser.add_argument("--sampler", default="ddim-100", help="such as ddim-100-quad, plms-50-cfg7.5")
+    parser.add_argument("--precision", default="float32", choices=["float32", "float16", "bfloat16"])
+    parser.add_argument("--prompts", type=Path, metavar="JSON", help="manifest of the prompts, for text-to-image")
+    cli.add_device_options(parser)
+
+
+def add_method_options(parser: argparse.ArgumentParser, default: str = "full") -> None:
+    """Add the options that say how the U-Net is cached."""
+    parser.add_argument("--method", default=default, help="such as full, uniform-n5-b2, chosen-n5-b2")
+    parser.add_argument("--plan", type=Path, metavar="JSON", help="what calibrate.py wrote, for a chosen schedule")
+
+
+def open_request(arguments: argparse.Namespace, method: Method | None = None) -> Request:
+    """Load what the options name; where a program has no option for method, plan or seed: full, none, 0.
+
+    Args:
+        arguments: the parsed options.
+        method: instead of the options'.
+
+    Raises:
+        DeepCacheError: if one of them is wrong or does not go with another.
+    """
+    import torch
+
+    from deepcache.data.manifests import open_manifest, prompts_of
+    from deepcache.devices import choose_device
+    from deepcache.models.checkpoints import open_checkpoint
+    from deepcache.sampling.families import load_model
+
+    sampler = Sampler.parse(arguments.sampler)
+    method = method or Method.parse(getattr(arguments, "method", "full"))
+    torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    folder, manifest = open_checkpoint(arguments.checkpoint)
+    caching = _in_place(method, sampler, manifest, getattr(arguments, "plan", None))
+    prompts = None
+    if arguments.prompts:
+        opened = open_manifest(arguments.prompts)
+        prompts = Prompts(prompts_of(opened), opened["fingerprint"])
+    model = load_model(folder, device, arguments.precision, prompts and prompts.texts)
+    seed = getattr(arguments, "seed", 0)
+    return Request(model, manifest, prompts, sampler, method, caching, seed, device, arguments.precision)
+
+
+def _in_place(method: Method, sampler: Sampler, manifest: dict[str, Any], plan: Path | None) -> Caching:
+    return method.resolve(Place(sampler.schedule_length, method.branch, sampler.slug, manifest, plan))
