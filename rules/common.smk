@@ -6,7 +6,7 @@ import shlex
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
-from deepcache.suite.config import extend, validate
+from deepcache.suite.config import complete, validate
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
 from deepcache.suite.timing import timed_as
 
@@ -28,9 +28,9 @@ def given(path):
 PUBLISHED = in_project("config/published")
 
 try:
-    extended = dict(extend(config, ROOT))
+    completed = dict(complete(config, ROOT))
     config.clear()
-    config.update(extended)
+    config.update(completed)
     validate(config, ROOT / "config/schema.yaml", PUBLISHED)
 except DeepCacheError as error:
     print(error, file=sys.stderr)

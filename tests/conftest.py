@@ -1,8 +1,15 @@
-"""Tiny U-Nets of both classes, with random weights: four levels of two layers, so twelve branches."""
+"""Tiny U-Nets of both classes, with random weights: four levels of two layers, so twelve branches; programs, run here."""
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNet2DModel
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def _seeded(build):
@@ -59,3 +66,20 @@ def unet2d_condition() -> UNet2DConditionModel:
 def one_thread():
     """One thread: results do not depend on the machine, and tests run side by side without quarrelling."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def call() -> Callable[..., int]:
+    """Run a program of workflow/scripts in this process; returns its exit status."""
+
+    def call(script: str, *options) -> int:
+        path = str(ROOT / "workflow/scripts" / script)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [path, *map(str, options)])
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as end:
+                return end.code
+        return 0
+
+    return call

@@ -41,10 +41,13 @@ class Compared:
 
     @property
     def labels(self) -> list[str]:
-        """A short label for each method, its slug where that would not tell it from others."""
-        slugs = self.table["method"]
-        short = ["uncached" if slug == UNCACHED else f"N = {Method.parse(slug).interval}" for slug in slugs]
-        return [label if short.count(label) == 1 else slug for label, slug in zip(short, slugs, strict=True)]
+        """A label for each method, with its skip branch where that tells it from others."""
+        methods = [Method.parse(slug) for slug in self.table["method"]]
+        short = [method.label for method in methods]
+        return [
+            label if short.count(label) == 1 else f"{label}, skip branch {method.branch + 1}"
+            for label, method in zip(short, methods, strict=True)
+        ]
 
 
 def draw_diversity(title: str, models: Sequence[Compared]) -> Figure:

@@ -12,6 +12,7 @@ from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, candidates, resolve_method
 from deepcache.suite.schema import read_schema
+from deepcache.suite.sweeps import spell_out
 
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
 PROMPTS = ("partiprompts", "coco", "text")
@@ -57,6 +58,22 @@ def _merged(base: dict, over: dict) -> dict:
         else:
             merged[key] = value
     return merged
+
+
+def complete(config: dict, root: str | Path) -> dict:
+    """A config with what it extends, and every row of its tables spelt out.
+
+    Args:
+        config: as a file or the command line has it.
+        root: the project's folder.
+
+    Raises:
+        DeepCacheError: as from `extend` and `spell_out`.
+    """
+    try:
+        return spell_out(extend(config, root))
+    except KeyedError as error:
+        raise DeepCacheError(f"config: {error}") from error
 
 
 def validate(config: dict, schema_path: str | Path, published: str | Path) -> None:

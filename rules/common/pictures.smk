@@ -15,8 +15,10 @@ def grid_runs(name):
         for column, paths in row["runs"].items():
             run = Run.parse(paths[0])
             if model in (None, run.model) and grid.get("run", column) == column:
-                label = grid.get("label", "{method}").format_map({"method": run.method.slug, **row["labels"]})
-                found.setdefault(paths[0], label)
+                # As the table calls the row; where it has several runs, as the method is called.
+                named = row["labels"].get("method") if len(row["runs"]) == 1 else None
+                labels = {**row["labels"], "method": named or run.method.label}
+                found.setdefault(paths[0], grid.get("label", "{method}").format_map(labels))
     return [(label, Run.parse(path)) for path, label in found.items()]
 
 

@@ -22,6 +22,7 @@ from deepcache.models.benchmarked import BENCHMARKED
 from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.results.latency import COLUMNS, OPERATION_COLUMNS, read_speed, to_markdown
 from tests.conftest import make_unet2d, make_unet2d_condition
+from tests.suites import read_suite
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -160,7 +161,7 @@ def test_architectures_of_the_digits_models_are_those_of_their_checkpoints(name)
     for key in ("sample_size", "block_out_channels", "down_block_types", "layers_per_block", "attention_head_dim"):
         found = built[key]
         assert (list(found) if isinstance(found, (list, tuple)) else found) == config[key]
-    tables = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tables"].values()
+    tables = read_suite()["tables"].values()
     assert one.branch in {table.get("branch") for table in tables if table["model"] == name}
 
 

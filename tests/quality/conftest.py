@@ -1,9 +1,6 @@
-"""torch-fidelity's Inception and torchvision's AlexNet with random weights; programs, run in this process."""
+"""torch-fidelity's Inception and torchvision's AlexNet with random weights."""
 
 import io
-import runpy
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +8,6 @@ import torch
 from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 from torchvision.models import alexnet
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class _Random(FeatureExtractorInceptionV3):
@@ -54,20 +49,3 @@ def trunk_folder(trunk, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("alexnet")
     torch.save(trunk.state_dict(), folder / "alexnet-owt-7be5be79.pth")
     return folder
-
-
-@pytest.fixture(scope="session")
-def call() -> Callable[..., int]:
-    """Run a program of workflow/scripts in this process; returns its exit status."""
-
-    def call(script: str, *options) -> int:
-        path = str(ROOT / "workflow/scripts" / script)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", [path, *map(str, options)])
-            try:
-                runpy.run_path(path, run_name="__main__")
-            except SystemExit as end:
-                return end.code
-        return 0
-
-    return call

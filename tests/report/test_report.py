@@ -9,7 +9,6 @@ import docutils.core
 import jinja2
 import pandas as pd
 import pytest
-import yaml
 
 from deepcache import DeepCacheError
 from deepcache.report.captions import caption, compared, macs_caption, main_column, table_caption, timing_caption
@@ -18,9 +17,10 @@ from deepcache.report.pages import page
 from deepcache.report.records import checkpoints_page, read_json, software_page
 from deepcache.report.timing import timing_page
 from deepcache.suite.layout import table_layouts
+from tests.suites import read_suite
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITE = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+SUITE = read_suite()
 LAYOUTS = table_layouts(SUITE)
 
 

@@ -1,12 +1,9 @@
-from pathlib import Path
-
-import yaml
-
 from deepcache.runs.run import Run
 from deepcache.suite.layout import table_layout, table_layouts, timed_variants
 from deepcache.suite.timing import timed_as, timed_variant, timing_groups
+from tests.suites import read_suite
 
-CONFIG = yaml.safe_load((Path(__file__).parents[2] / "config/config.yaml").read_text())
+CONFIG = read_suite()
 
 
 def test_models_that_differ_in_their_prompts_are_timed_once():

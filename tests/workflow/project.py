@@ -9,11 +9,13 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from tests.suites import read_suite
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "deepcache", "config", "resources", "envs", "profiles")
 # Columns that a clock decides.
 TIMED = {"throughput", "speed", "throughput_delta", "speed_delta"}
-BASE = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+BASE = read_suite()
 
 
 def rows_up_to(interval: int, table: str) -> list[dict]:

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import yaml
 
+from tests.suites import read_suite
 from tests.workflow.project import jobs
 
 KEPT = ("table2", "table6")
@@ -17,7 +18,7 @@ SMALL = {"samples": 4, "shard_size": 4, "batch_size": 4}
 
 def small_suite(root) -> dict:
     """Tables 2 and 6 of the default suite, and whatever else every suite has, on a handful of images."""
-    base = yaml.safe_load((root / "config/config.yaml").read_text())
+    base = read_suite()
     return {
         "extends": "config/config.yaml",
         "suite": "small",

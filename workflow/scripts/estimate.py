@@ -16,11 +16,11 @@ def main(arguments) -> None:
     import yaml
 
     from deepcache.cost.shapes import checkpoint_shape
-    from deepcache.suite.config import extend, validate
+    from deepcache.suite.config import complete, validate
     from deepcache.suite.estimate import estimate
 
     text = sys.stdin.read() if arguments.suite == "-" else Path(arguments.suite).read_text()
-    config = extend(yaml.safe_load(text), ROOT)
+    config = complete(yaml.safe_load(text), ROOT)
     validate(config, ROOT / "config/schema.yaml", ROOT / "config/published")
     if arguments.tflops is not None:
         config["estimate"]["tflops"] = arguments.tflops

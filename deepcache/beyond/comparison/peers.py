@@ -85,6 +85,8 @@ def read_targets(path: Path, model: str, sampler: Sampler, variants: Sequence[st
     try:
         timed = json.loads(path.read_text())["variants"]
         seconds = {name: [float(value) for value in one["seconds"]] for name, one in timed.items()}
+        if len({len(one) for one in seconds.values()}) != 1 or not min(map(min, seconds.values())) > 0:
+            raise ValueError("not one time above 0 for each repetition")
     except (*UNREADABLE, TypeError, AttributeError) as error:
         raise DeepCacheError(f"{path}: not readable times ({error}); delete it and run again") from error
     found = []
