@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +56,26 @@ def test_public_names():
     }
     for name in deepcache.__all__:
         assert callable(getattr(deepcache, name))
+
+
+def test_one_version_in_all_places():
+    """A test that fails here alone asks for a new installation: `make test` makes it."""
+    import deepcache
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)[0] == version
+    assert deepcache.__version__ == version
+
+
+def test_where_it_is_not_installed_it_has_no_version(monkeypatch):
+    """As in a conda environment of Snakemake's, which has the libraries but not this project."""
+    import deepcache
+
+    monkeypatch.delitem(vars(deepcache), "__version__", raising=False)
+    monkeypatch.setattr(deepcache, "_DISTRIBUTION", "no-such-distribution")
+    with pytest.raises(AttributeError, match="no-such-distribution is not installed"):
+        deepcache.__version__  # noqa: B018
 
 
 def test_the_workflow_reads_its_config_without_torch():
