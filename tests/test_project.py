@@ -95,11 +95,3 @@ def test_no_cycles_between_modules():
             for module, thing in imported
         }
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph) > 20
-
-
-def test_readme_names_files_and_targets_that_exist():
-    text = (ROOT / "README.md").read_text()
-    for path in set(re.findall(r"`((?:deepcache|workflow|config|rules|resources|envs|profiles)/[\w./-]+)`", text)):
-        assert (ROOT / path.rstrip("/")).exists(), path
-    for script in set(re.findall(r"python (workflow/scripts/\w+\.py)", text)):
-        assert (ROOT / script).exists(), script
