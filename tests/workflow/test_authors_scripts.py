@@ -61,8 +61,9 @@ def test_its_commands_run(script, project, tmp_path_factory):
             command += " --dry-run"  # these make whole tables; `make demo` runs them
         command = command.replace("/tmp/steps", str(place))
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+        environment = {"PATH": path, "PYTHONPATH": str(project.folder)}  # the copy's modules, not the installed ones
         done = subprocess.run(
-            ["bash", "-c", command], cwd=project.folder, env={"PATH": path}, capture_output=True, text=True, timeout=600
+            ["bash", "-c", command], cwd=project.folder, env=environment, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stderr
         for output in re.findall(r"--output (\S+)", command):
