@@ -1,6 +1,7 @@
 """DeepCache: training-free acceleration of diffusion U-Nets by feature caching (arXiv 2312.00858).
 
-The public names are imported when they are first used: importing torch alone takes seconds.
+The public names are imported when they are first used: importing torch alone takes seconds. What a version promises of
+them stands in docs/use.md.
 """
 
 import importlib
@@ -19,15 +20,28 @@ _HOMES = {
     "uniform": "deepcache.caching.schedules",
 }
 __all__ = sorted(_HOMES)
+_DISTRIBUTION = "deepcache-reproduction"
 
 
 def __getattr__(name: str):
-    if name not in _HOMES:
+    if name == "__version__":
+        value = _installed_version()
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module 'deepcache' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
 
+def _installed_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(_DISTRIBUTION)
+    except PackageNotFoundError as error:
+        raise AttributeError(f"deepcache has no __version__: {_DISTRIBUTION} is not installed") from error
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,4 +1,4 @@
-"""Tiny U-Nets of both classes, with random weights: four levels of two layers, so twelve branches; programs, run here."""
+"""Tiny U-Nets of both classes with random weights, four levels of two layers: twelve branches. Programs, run here."""
 
 import runpy
 import sys

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +58,26 @@ def test_public_names():
         assert callable(getattr(deepcache, name))
 
 
+def test_one_version_in_all_places():
+    """A test that fails here alone asks for a new installation: `make test` makes it."""
+    import deepcache
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)[0] == version
+    assert deepcache.__version__ == version
+
+
+def test_where_it_is_not_installed_it_has_no_version(monkeypatch):
+    """As in a conda environment of Snakemake's, which has the libraries but not this project."""
+    import deepcache
+
+    monkeypatch.delitem(vars(deepcache), "__version__", raising=False)
+    monkeypatch.setattr(deepcache, "_DISTRIBUTION", "no-such-distribution")
+    with pytest.raises(AttributeError, match="no-such-distribution is not installed"):
+        deepcache.__version__  # noqa: B018
+
+
 def test_the_workflow_reads_its_config_without_torch():
     """Snakemake builds its graph in seconds only if this holds."""
     code = "import sys, deepcache, deepcache.suite.config; sys.exit('torch' in sys.modules)"
@@ -74,11 +95,3 @@ def test_no_cycles_between_modules():
             for module, thing in imported
         }
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph) > 20
-
-
-def test_readme_names_files_and_targets_that_exist():
-    text = (ROOT / "README.md").read_text()
-    for path in set(re.findall(r"`((?:deepcache|workflow|config|rules|resources|envs|profiles)/[\w./-]+)`", text)):
-        assert (ROOT / path.rstrip("/")).exists(), path
-    for script in set(re.findall(r"python (workflow/scripts/\w+\.py)", text)):
-        assert (ROOT / script).exists(), script

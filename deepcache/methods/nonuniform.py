@@ -20,8 +20,8 @@ class Nonuniform(NamedSchedule):
 
     name = "nonuniform"
 
-    center: int = parameter("c", "c of Eq. 7: the step around which full steps are densest", minimum=0)
-    power: float = parameter("p", "p of Eq. 7: the larger, the denser at the centre", exclusiveMinimum=1)
+    center: int = parameter("c", "centre of Eq. 7: the step around which full steps are densest", minimum=0)
+    power: float = parameter("p", "power of Eq. 7: the larger, the denser at the centre", exclusiveMinimum=1)
 
     @property
     def label(self) -> str:  # noqa: D102

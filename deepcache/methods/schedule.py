@@ -55,7 +55,7 @@ class NamedSchedule(Part):
         takes_plan: whether the full steps, and what is reused, stand in a plan.
     """
 
-    interval: int = parameter("n", "N: of N steps one is full, on average", minimum=1)
+    interval: int = parameter("n", "N: one in N steps runs fully, on average", minimum=1)
 
     takes_plan: ClassVar[bool] = False
 

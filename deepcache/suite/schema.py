@@ -19,18 +19,28 @@ def read_schema(path: str | Path) -> dict[str, Any]:
 
 def method_properties() -> dict[str, dict]:
     """JSON schema of each key that names a method or a parameter of one."""
-    parameters = {name: schema for kind in schedules().values() for name, schema in kind.schema().items()}
+    parameters: dict[str, dict] = {}
+    for kind in schedules().values():
+        for name, schema in kind.schema().items():
+            parameters.setdefault(name, {**schema, "description": _sentence(name, schema["description"])})
     reused = "|".join(kind.pattern() for kind in reuses().values())
     return {
-        "schedule": {"enum": list(schedules()), "description": "when the U-Net runs fully; default: uniform"},
+        "schedule": {"enum": list(schedules()), "description": "Which steps run fully; default: `uniform`. `nonuniform` is the paper's Eq. 7, `chosen` a calibrated plan."},
         **parameters,
-        "branch": {"type": "integer", "minimum": 0, "description": "where the U-Net is cut, from 0"},
+        "branch": {"type": "integer", "minimum": 0, "description": "Where the U-Net is cut, counted from 0; default: the table's, or 0."},
         "reuse": {
             "type": "string",
             "pattern": f"^({reused})$",
-            "description": "what takes the place of the skipped feature; default: hold",
+            "description": "What stands in for the skipped feature; default: `hold`. `forecast1` is a line through the last two features.",
         },
     }
+
+
+def _sentence(name: str, help: str) -> str:
+    """What a parameter is, and by which schedules it is needed; an interval is never missing."""
+    needed = [kind.name for kind in schedules().values() if name in kind.schema()]
+    who = "default: 1, which is no caching" if name == "interval" else f"`{'`, `'.join(needed)}` needs it"
+    return f"{help[0].upper()}{help[1:]}; {who}."
 
 
 def _add(schema: Any, properties: dict[str, dict]) -> None:

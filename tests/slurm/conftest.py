@@ -75,7 +75,7 @@ def local(tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="session")
 def project(cluster, tmp_path_factory) -> Project:
-    """A copy whose profile was adapted to the cluster as the README says."""
+    """A copy whose profile was adapted to the cluster as docs/cluster.md says."""
     project = Project(tmp_path_factory.mktemp("project"), cluster.environment)
     path = project.folder / "profiles/slurm/config.yaml"
     profile = yaml.safe_load(path.read_text())

@@ -13,7 +13,7 @@ def fresh(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(fresh) -> Project:
-    """A copy in which Tables 2 and 6 have been made, with the command that the README names."""
+    """A copy in which Tables 2 and 6 have been made, with a command that docs/reproduce.md names."""
     project = fresh()
     done = project.run("table2", "table6", "--cores", "1", "--resources", "gpu=1")
     assert done.returncode == 0, done.stdout

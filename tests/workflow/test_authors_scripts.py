@@ -1,4 +1,4 @@
-"""Every command that the README names for a script of the experiment suite runs, on the digits models."""
+"""Every command that docs/reproduce.md names for one of the authors' scripts runs, on the digits models."""
 
 import re
 import subprocess
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTION = (ROOT / "README.md").read_text().partition("### Coming from the experiment suite")[2].partition("\n### ")[0]
+PAGE = (ROOT / "docs/reproduce.md").read_text()
+SECTION = PAGE.partition("## Coming from the authors' scripts")[2].partition("\n## ")[0]
 SCRIPTS = re.findall(r"^\| `(\S+)` \|", SECTION, flags=re.M)
 # What the commands take from a finished suite, of a few images.
 FEW = {
@@ -26,7 +27,7 @@ MANIFESTS = [f"results/digits/checkpoints/digits-{name}.json" for name in ("ddpm
 
 def commands() -> dict[str, list[str]]:
     """The commands by the script whose work they do."""
-    lines = SECTION.partition("the commands of the experiment suite -->")[2].replace("\\\n", " ").splitlines()
+    lines = SECTION.partition("<!-- the commands -->")[2].replace("\\\n", " ").splitlines()
     found: dict[str, list[str]] = {}
     for line in map(str.strip, filter(None, lines)):
         if line.startswith("# "):
@@ -53,15 +54,16 @@ def test_every_script_of_the_table_has_a_command():
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_its_commands_run(script, project, tmp_path_factory):
     # One folder for all, as some commands take what earlier ones made.
-    place = tmp_path_factory.getbasetemp() / "suite"
+    place = tmp_path_factory.getbasetemp() / "steps"
     place.mkdir(exist_ok=True)
     for command in commands()[script]:
         if command.startswith("snakemake"):
             command += " --dry-run"  # these make whole tables; `make demo` runs them
-        command = command.replace("/tmp/suite", str(place))
+        command = command.replace("/tmp/steps", str(place))
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+        environment = {"PATH": path, "PYTHONPATH": str(project.folder)}  # the copy's modules, not the installed ones
         done = subprocess.run(
-            ["bash", "-c", command], cwd=project.folder, env={"PATH": path}, capture_output=True, text=True, timeout=600
+            ["bash", "-c", command], cwd=project.folder, env=environment, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stderr
         for output in re.findall(r"--output (\S+)", command):
