@@ -7,6 +7,9 @@ import yaml
 
 from deepcache.methods.discovery import reuses, schedules
 
+SCHEDULE = "Which steps run fully; default: `uniform`. `nonuniform` is the paper's Eq. 7, `chosen` a calibrated plan."
+BRANCH = "Where the U-Net is cut, counted from 0; default: the table's, or 0."
+REUSE = "What stands in for the skipped feature; default: `hold`. `forecast1` is a line through the last two features."
 MARK = "x-method"  # where a schema says so, the properties of a method are added
 
 
@@ -25,14 +28,10 @@ def method_properties() -> dict[str, dict]:
             parameters.setdefault(name, {**schema, "description": _sentence(name, schema["description"])})
     reused = "|".join(kind.pattern() for kind in reuses().values())
     return {
-        "schedule": {"enum": list(schedules()), "description": "Which steps run fully; default: `uniform`. `nonuniform` is the paper's Eq. 7, `chosen` a calibrated plan."},
+        "schedule": {"enum": list(schedules()), "description": SCHEDULE},
         **parameters,
-        "branch": {"type": "integer", "minimum": 0, "description": "Where the U-Net is cut, counted from 0; default: the table's, or 0."},
-        "reuse": {
-            "type": "string",
-            "pattern": f"^({reused})$",
-            "description": "What stands in for the skipped feature; default: `hold`. `forecast1` is a line through the last two features.",
-        },
+        "branch": {"type": "integer", "minimum": 0, "description": BRANCH},
+        "reuse": {"type": "string", "pattern": f"^({reused})$", "description": REUSE},
     }
 
 

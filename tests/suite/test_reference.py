@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from deepcache.suite.reference import Reference
+from deepcache.suite.schema import read_schema
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
+SCHEMA = read_schema(ROOT / "config/schema.yaml")
 
 
 def reference(properties: dict, **more) -> str:
