@@ -23,7 +23,7 @@ def extend(config: dict, root: str | Path, above: tuple[Path, ...] = ()) -> dict
     """Merge a config over the one that its key `extends` names, which may itself extend another.
 
     Args:
-        config: may name a file, relative to `root`. Mappings are merged key by key, everything else replaces what was
+        config: may name a file, from the folder of the run or else from `root`. Mappings are merged key by key, everything else replaces what was
             there; a key set to null is removed.
         root: the project's folder.
         above: the files through which this one was reached.
@@ -35,7 +35,8 @@ def extend(config: dict, root: str | Path, above: tuple[Path, ...] = ()) -> dict
         return config
     if not isinstance(config["extends"], str):
         raise DeepCacheError(f"config: extends: {config['extends']!r} is no path of a file")
-    path = Path(root, config["extends"]).resolve()
+    named = Path(config["extends"])
+    path = (named if named.is_file() else Path(root, named)).resolve()
     if path in above:
         raise DeepCacheError(f"config: extends: {path} extends itself, by way of {above[-1]}")
     try:
