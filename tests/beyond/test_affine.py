@@ -8,6 +8,7 @@ from deepcache import DeepCacheError, Hold
 from deepcache.beyond.caching.affine import Affine
 from deepcache.beyond.calibration.affine import ChannelMoments, fit_affine
 from deepcache.caching.branches import find_cut
+from deepcache.caching.layer_outputs import output_watched
 from tests.beyond.tiny import BRANCH, INDICES, SAMPLER, SEED, STEPS, TinyModel
 
 FULL = (0, 4, 9)
@@ -17,11 +18,8 @@ FULL = (0, 4, 9)
 def recorded(unet2d):
     """Moments, and the features that they are of, shape (T, B, C, H, W)."""
     model, moments, features = TinyModel(unet2d), ChannelMoments(BRANCH), []
-    hook = lambda module, arguments, output: features.append(output[0] if isinstance(output, tuple) else output)  # noqa: E731
-    handle = find_cut(unet2d, BRANCH).feeder.register_forward_hook(hook)
-    with moments.recording(unet2d):
+    with output_watched(find_cut(unet2d, BRANCH).feeder, features.append), moments.recording(unet2d):
         model.sample(INDICES, SEED, SAMPLER)
-    handle.remove()
     return moments, torch.stack(features).detach()
 
 
