@@ -56,8 +56,7 @@ def test_an_affine_change_is_predicted(recorded):
     _, features = recorded
     changed = torch.stack([features[0] * (1 + 0.1 * step) - 0.2 * step for step in range(STEPS)])
     moments = ChannelMoments(BRANCH)
-    moments._features = list(changed)
-    moments._finish()
+    moments.add(list(changed))
     assert all(
         torch.allclose(one, changed[step], atol=1e-5)
         for step, one in corrected(fit_affine(moments, FULL), changed).items()
@@ -66,8 +65,7 @@ def test_an_affine_change_is_predicted(recorded):
 
 def test_a_constant_channel_is_shifted():
     moments = ChannelMoments(0)
-    moments._features = [torch.full((2, 1, 4, 4), float(step)) for step in range(3)]
-    moments._finish()
+    moments.add([torch.full((2, 1, 4, 4), float(step)) for step in range(3)])
     affine = fit_affine(moments, (0,))
     affine.observe(0, torch.zeros(1, 1, 4, 4))
     assert affine.predict(2).eq(2.0).all()

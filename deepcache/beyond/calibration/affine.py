@@ -36,7 +36,7 @@ class ChannelMoments:
         """
         with branch_features(unet, self.branch) as features:
             yield
-            self._add(features)
+            self.add(features)
 
     def moments(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean, shape (C, T), and mean product of two steps, shape (C, T, T), float64."""
@@ -44,7 +44,8 @@ class ChannelMoments:
             raise DeepCacheError("no trajectory was recorded")
         return self._sum / self._count, self._products / self._count
 
-    def _add(self, features: list[torch.Tensor]) -> None:
+    def add(self, features: list[torch.Tensor]) -> None:
+        """Add one trajectory, its features by step, shape (B, C, H, W)."""
         check_ran(features)
         for image in range(len(features[0])):  # one by one: in float64 all of them would be twice the memory
             flat = torch.stack([feature[image].flatten(1) for feature in features], 1).double()  # (C, T, H W)

@@ -44,7 +44,7 @@ class FeatureGram:
         """
         with branch_features(unet, self.branch) as features:
             yield
-            self._add(features)
+            self.add(features)
 
     def matrix(self) -> np.ndarray:
         """G, float64, shape (T, T), symmetric."""
@@ -52,7 +52,8 @@ class FeatureGram:
             raise DeepCacheError("no trajectory was recorded")
         return (self._sum / self._elements).cpu().numpy()
 
-    def _add(self, features: list[torch.Tensor]) -> None:
+    def add(self, features: list[torch.Tensor]) -> None:
+        """Add one trajectory, its features by step, shape (B, C, H, W); DeepCacheError as from `recording`."""
         check_ran(features)
         steps = len(features)
         if self._sum is not None and len(self._sum) != steps:
