@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from deepcache.metrics import run_metrics as module
 from PIL import Image
 
 from deepcache import DeepCacheError
@@ -15,6 +14,7 @@ from deepcache.data.digits import load_digits
 from deepcache.data.manifests import write_manifest
 from deepcache.models.checkpoints import write_manifest as write_checkpoint
 from deepcache.models.classifier import DigitsClassifier
+from deepcache.quality import run_metrics as module
 from deepcache.quality.inception_score import InceptionScore
 from deepcache.quality.run_metrics import FEATURES, run_metrics
 from deepcache.quality.statistics import Statistics
