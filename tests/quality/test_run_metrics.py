@@ -19,7 +19,7 @@ from deepcache.quality.inception_score import InceptionScore
 from deepcache.quality.run_metrics import FEATURES, run_metrics
 from deepcache.quality.statistics import Statistics
 from deepcache.sampling.shards import settings_hash, write_shard
-from tests.metrics import test_frechet, test_inception_score, test_precision_recall
+from tests.quality import test_frechet, test_inception_score, test_precision_recall
 
 CLASSIFIER = Path(__file__).resolve().parents[2] / "resources/checkpoints/digits-classifier"
 SIDE, BATCH, SPLIT = 24, 10, 25
