@@ -1,7 +1,5 @@
 """DeepCache: the U-Net runs fully at the steps of a schedule and shallowly at the others."""
 
-import functools
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -15,15 +13,17 @@ from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.execution import Execution
 from deepcache.caching.online import OnlineSchedule
 from deepcache.caching.passes import Tap, full_pass, shallow_pass
+from deepcache.caching.replaced_forward import ReplacedForward, owners
 from deepcache.caching.reuse import Hold, Reuse
+from deepcache.caching.scheduler_watch import SchedulerWatch
 from deepcache.caching.shallow import check_unpatched, shallow_view
+from deepcache.caching.skipped_residuals import SkippedResiduals
+from deepcache.caching.trajectory import Trajectory
+from deepcache.caching.unet_call import sample_of, timestep_of, with_timestep_on_device
 from deepcache.caching.writes import Writes
 from deepcache.errors import DeepCacheError
 
 logger = logging.getLogger(__name__)
-
-# Where the forward of a module instance stands; accelerate keeps it under the second name while its hooks are in place.
-FORWARDS = ("forward", "_old_forward")
 
 
 class DeepCache:
@@ -81,8 +81,7 @@ class DeepCache:
         self._full = frozenset(self.schedule) if decided_before else frozenset()
         self._view: nn.Module | None = None  # present while enabled
         self._passes: list[Callable] = []  # full and shallow, as they run; present while enabled
-        self._dispatch = self._set_timesteps = None  # what takes the place of the U-Net's and the scheduler's methods
-        self._scheduler = None
+        self._watch: SchedulerWatch | None = None  # present while enabled on a pipeline
         self._reset()
 
     # Switching on and off
@@ -94,10 +93,8 @@ class DeepCache:
             DeepCacheError: if caching is enabled on this U-Net already, another tool has patched it, or it cannot run
                 compiled or from CUDA graphs where that is wanted.
         """
-        for slot in FORWARDS:
-            other = getattr(vars(self.unet).get(slot), "deepcache", None)
-            if isinstance(other, DeepCache) and other._view is not None:
-                raise DeepCacheError("DeepCache is enabled on this U-Net already: disable it first")
+        if any(isinstance(owner, DeepCache) and owner._view is not None for owner in owners(self.unet)):
+            raise DeepCacheError("DeepCache is enabled on this U-Net already: disable it first")
         if getattr(self.unet, "_compiled_call_impl", None) is not None:
             raise DeepCacheError("this U-Net was compiled in place: enable DeepCache on the uncompiled U-Net")
         if not self.execution.eager and hasattr(self.unet, "_hf_hook"):
@@ -106,17 +103,12 @@ class DeepCache:
             )
         check_unpatched(self.unet)
         cut = find_cut(self.unet, self.branch)
-        self._mid_is_cut = cut.feeder is not self.unet.mid_block
-        self._adapter_blocks = sum(
-            # diffusers adds an adapter's residual to the last layer of a block with cross-attention, else to its output
-            kept.layers == len(block.resnets) if getattr(block, "has_cross_attention", False) else kept.whole
-            for block, kept in zip(self.unet.down_blocks, cut.down, strict=False)
-        )
         view = shallow_view(self.unet, cut)
         eager = self.execution.eager
         writes = Writes() if eager else None  # else the copies are part of what is compiled or recorded
         tap = Tap(self._observe if eager else None, writes)
-        self._full_forward = getattr(self.unet, self._slot())
+        self._replaced = ReplacedForward(self.unet)
+        self._full_forward = self._replaced.original
         self._passes = self.execution.prepare(
             # Where every step is full, nothing is cached.
             full_pass(self._full_forward, None if self.interval == 1 else tap),
@@ -125,11 +117,11 @@ class DeepCache:
         )
         self._full_pass, self._shallow_pass = self._passes
         self._view = view
-        self._signature = inspect.signature(type(self.unet).forward)
-        self._replace_forward()
+        self._residuals = SkippedResiduals(self.unet, cut)
+        self._replaced.replace(self._forward, owner=self)
         self._hook = cut.feeder.register_forward_hook(tap)
         if self._pipe is not None:
-            self._watch_scheduler()
+            self._watch = SchedulerWatch(self._pipe, on_start=self._reset)
         self._reset()
         return self
 
@@ -138,9 +130,10 @@ class DeepCache:
         if self._view is None:
             return
         self._hook.remove()
-        self._restore_forward()
-        self._unwatch_scheduler()
-        self._view = self._full_pass = self._shallow_pass = None
+        self._replaced.restore()
+        if self._watch is not None:
+            self._watch.stop()
+        self._view = self._full_pass = self._shallow_pass = self._full_forward = self._replaced = self._watch = None
         self._passes = []
         self._reset()
 
@@ -150,42 +143,17 @@ class DeepCache:
     def __exit__(self, *exception) -> None:
         self.disable()
 
-    def _slot(self) -> str:
-        # Below accelerate's hooks: they bring the weights to the device, and pipelines remove and add them at will.
-        return "_old_forward" if "_old_forward" in vars(self.unet) else "forward"
-
-    def _replace_forward(self) -> None:
-        self._had_forward, full_forward = "forward" in vars(self.unet), self._full_forward
-
-        @functools.wraps(full_forward)
-        def dispatch(*args, **kwargs):
-            # Another tool may hold this beyond `disable`.
-            return (self._forward if self._dispatch is dispatch else full_forward)(*args, **kwargs)
-
-        dispatch.deepcache = self
-        self._dispatch = dispatch
-        setattr(self.unet, self._slot(), dispatch)
-
-    def _restore_forward(self) -> None:
-        for slot in FORWARDS:  # accelerate's hooks may have come or gone since
-            if vars(self.unet).get(slot) is self._dispatch:
-                if slot == "forward" and not self._had_forward:
-                    del self.unet.forward
-                else:
-                    setattr(self.unet, slot, self._full_forward)
-        self._dispatch = self._full_forward = None
-
     # What can be asked
 
     @property
     def full_steps(self) -> tuple[int, ...]:
         """Steps of the trajectory so far (or of the last one, once it has ended) that ran fully."""
-        return tuple(self._full_steps)
+        return tuple(self._trajectory.full_steps)
 
     @property
     def steps(self) -> int:
         """Number of steps of the trajectory so far (or of the last one, once it has ended)."""
-        return self._step
+        return self._trajectory.step
 
     @property
     def bytes_cached(self) -> int:
@@ -199,51 +167,46 @@ class DeepCache:
         self._reset()
 
     def _reset(self) -> None:
-        self._step = 0
-        self._full_steps: list[int] = []
-        self._shape: torch.Size | None = None
-        self._expected: int | None = None
+        self._trajectory = Trajectory()
         self.reuse.reset()
         start_trajectory(self._passes)
         if isinstance(self.schedule, OnlineSchedule):
             self.schedule.reset()
 
     def _forward(self, *args, **kwargs):
-        if self._pipe is not None and self._pipe.scheduler is not self._scheduler:
-            self._watch_scheduler()  # replaced since; its set_timesteps has been called unseen
+        if self._watch is not None and self._watch.is_replaced:
+            self._watch.follow()
             self._reset()
-        sample = args[0] if args else kwargs["sample"]
-        if sample.shape != self._shape and not self._is_over():
+        sample = sample_of(args, kwargs)
+        if sample.shape != self._trajectory.shape and not self._trajectory.is_over:
             self._reset()
-            self._shape = sample.shape
-            self._expected = self._calls_expected(args[1] if len(args) > 1 else kwargs.get("timestep"))
-        step, over = self._step, self._is_over()
+            expected = None if self._watch is None else self._watch.calls_expected(timestep_of(args, kwargs))
+            self._trajectory = Trajectory(sample.shape, expected)
+        step, over = self._trajectory.step, self._trajectory.is_over
         if not (over or self.execution.eager):
-            args, kwargs = _with_timestep_on_device(args, kwargs)
+            args, kwargs = with_timestep_on_device(args, kwargs)
         try:
             if over:
                 output = self._full_forward(*args, **kwargs)
-                self._full_steps.append(step)
+                self._trajectory.full_steps.append(step)
             elif self._is_full(step, sample):
                 output, feature = self._full_pass(*args, **kwargs)
-                self._full_steps.append(step)
+                self._trajectory.full_steps.append(step)
                 if feature is not None:
                     self._observe(feature)
             else:
-                args, kwargs = self._without_skipped_residuals(args, kwargs)
+                args, kwargs = self._residuals.left_out(args, kwargs)
                 output = self._shallow_pass(self.reuse.predict(step), *args, **kwargs)
         except BaseException:
             self._reset()
             raise
-        self._step += 1
-        if self._step == self._expected:
+        trajectory = self._trajectory
+        trajectory.step += 1
+        if trajectory.step == trajectory.expected:
             self.reuse.reset()  # the trajectory has ended: nothing is kept beyond it
-        elif over and self._step == self._expected + 1:
+        elif over and trajectory.step == trajectory.expected + 1:
             logger.warning("the U-Net is called more often than the scheduler has timesteps: these calls run fully")
         return output
-
-    def _is_over(self) -> bool:
-        return self._expected is not None and self._step >= self._expected
 
     def _is_full(self, step: int, sample: torch.Tensor) -> bool:
         if isinstance(self.schedule, OnlineSchedule):
@@ -251,93 +214,7 @@ class DeepCache:
         return step % self.interval == 0 if self.interval is not None else step in self._full
 
     def _observe(self, feature: torch.Tensor) -> None:
-        self.reuse.observe(self._step, feature)
-
-    def _without_skipped_residuals(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        """Leave out what ControlNets and adapters add in the skipped depth.
-
-        ControlNet residuals of the kept skip tensors are used as they are: diffusers pairs them up from the outside in.
-        """
-        if not self._mid_is_cut:
-            return args, kwargs  # nothing is skipped but the middle block
-        if len(args) > 3:
-            kwargs = {**dict(zip(list(self._signature.parameters)[1:], args, strict=False)), **kwargs}
-            args = ()
-        changed = {}
-        if kwargs.get("mid_block_additional_residual") is not None:
-            changed["mid_block_additional_residual"] = 0.0
-        for name in self._adapter_arguments(kwargs):
-            changed[name] = list(kwargs[name])[: self._adapter_blocks]
-        return args, {**kwargs, **changed} if changed else kwargs
-
-    def _adapter_arguments(self, kwargs: dict) -> list[str]:
-        names = []
-        if kwargs.get("down_intrablock_additional_residuals") is not None:
-            names.append("down_intrablock_additional_residuals")
-        elif kwargs.get("mid_block_additional_residual") is None and kwargs.get("down_block_additional_residuals"):
-            names.append("down_block_additional_residuals")  # the older way to pass an adapter's residuals
-        return names
-
-    # The pipeline's scheduler
-
-    def _watch_scheduler(self) -> None:
-        self._unwatch_scheduler()
-        self._scheduler = scheduler = self._pipe.scheduler
-        self._own_set_timesteps = vars(scheduler).get("set_timesteps")
-        self._timesteps_set = False
-        set_timesteps = scheduler.set_timesteps
-
-        @functools.wraps(set_timesteps)
-        def set_timesteps_and_start(*args, **kwargs):
-            if self._set_timesteps is set_timesteps_and_start:  # another tool may hold this beyond `disable`
-                self._reset()
-                self._timesteps_set = True
-            return set_timesteps(*args, **kwargs)
-
-        scheduler.set_timesteps = self._set_timesteps = set_timesteps_and_start
-
-    def _unwatch_scheduler(self) -> None:
-        if self._scheduler is not None and vars(self._scheduler).get("set_timesteps") is self._set_timesteps:
-            del self._scheduler.set_timesteps
-            if self._own_set_timesteps is not None:
-                self._scheduler.set_timesteps = self._own_set_timesteps
-        self._scheduler = self._set_timesteps = None
-
-    def _calls_expected(self, first_timestep) -> int | None:
-        """Calls of the U-Net in this trajectory, whose first has this timestep; None where nobody can know."""
-        timesteps = getattr(self._scheduler, "timesteps", None)
-        if timesteps is None:
-            return None
-        if getattr(self._scheduler, "num_inference_steps", None) is None:
-            return None if self._timesteps_set else 0  # 0: it is not this scheduler that drives the U-Net
-        return len(timesteps) - _position(first_timestep, timesteps)
-
-
-def _position(timestep, timesteps: torch.Tensor) -> int:
-    """Where in the scheduler's timesteps a trajectory begins: image-to-image leaves the first ones out.
-
-    Pipelines pass views of the scheduler's timesteps, so the place in memory tells it, which neither waits for the
-    device nor is misled by a timestep that stands there twice (PLMS). What is no such view counts as the first.
-    """
-    if not isinstance(timestep, torch.Tensor) or not isinstance(timesteps, torch.Tensor):
-        return 0
-    if timestep.untyped_storage().data_ptr() != timesteps.untyped_storage().data_ptr():
-        return 0
-    return (timestep.storage_offset() - timesteps.storage_offset()) // timesteps.stride(0)
-
-
-def _with_timestep_on_device(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-    """A number would be compiled or recorded as a constant, and a graph cannot fetch a tensor from elsewhere."""
-    sample = args[0] if args else kwargs["sample"]
-    timestep = args[1] if len(args) > 1 else kwargs["timestep"]
-    if isinstance(timestep, torch.Tensor):
-        timestep = timestep.to(sample.device, non_blocking=True)
-    else:  # filled on the device, for which nothing waits
-        precision = torch.float64 if isinstance(timestep, float) else torch.int64  # as diffusers does
-        timestep = torch.full((), timestep, dtype=precision, device=sample.device)
-    if len(args) > 1:
-        return (args[0], timestep, *args[2:]), kwargs
-    return args, {**kwargs, "timestep": timestep}
+        self.reuse.observe(self._trajectory.step, feature)
 
 
 def _find_unet(pipe_or_unet) -> tuple[object | None, nn.Module]:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
+from deepcache.caching.layer_outputs import first_output
 from deepcache.caching.writes import Writes
 
 
@@ -27,7 +28,7 @@ class Tap:
     def __call__(self, module: nn.Module, args: tuple, output) -> None:
         """Keep what FreeU and the like do not write into afterwards."""
         if self.open:
-            feature = output[0] if isinstance(output, tuple) else output
+            feature = first_output(output)
             feature = feature.clone() if self.writes is None else self.writes.kept(feature)
             if self.deliver is None:
                 self.feature = feature

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from deepcache.caching.branches import find_cut
+from deepcache.caching.layer_outputs import first_output
 from deepcache.caching.shallow import shallow_view
 from deepcache.errors import DeepCacheError
 from deepcache.models.dummy_inputs import dummy_inputs
@@ -275,7 +276,7 @@ def _outputs_kept(layers: list[nn.Module]) -> Iterator[dict[nn.Module, torch.Ten
     outputs = {}
 
     def keep(layer: nn.Module, _, output) -> None:
-        outputs[layer] = torch.zeros_like(output[0] if isinstance(output, tuple) else output)
+        outputs[layer] = torch.zeros_like(first_output(output))
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
     try:

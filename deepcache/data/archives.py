@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from deepcache.data.download import check_space, disk_error
+from deepcache.data.disk import check_space, disk_error
 from deepcache.errors import DeepCacheError, reason
 from deepcache.files import atomic
 from deepcache.progress import progress

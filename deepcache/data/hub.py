@@ -11,7 +11,9 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import filter_repo_objects, logging
 from huggingface_hub.utils import tqdm as hub_tqdm
 
-from deepcache.data.download import BACKOFF, Backoff, check_space, disk_error, shown
+from deepcache.data.backoff import BACKOFF, Backoff
+from deepcache.data.disk import check_space, disk_error
+from deepcache.data.urls import shown
 from deepcache.errors import DeepCacheError
 from deepcache.files import write_json
 from deepcache.progress import stream_options

@@ -3,6 +3,7 @@
 import math
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepcache.errors import DeepCacheError
@@ -39,44 +40,49 @@ def draw_speed(title: str, table: pd.DataFrame) -> Figure:
     for panel in panels.flat[len(places) :]:
         panel.remove()
     for ((model, latent, batch), rows), panel in zip(places, panels.flat, strict=False):
-        far = 1.06 * max(rows["macs_ratio"].max(), rows["speedup_high"].max())
-        panel.plot([1, far], [1, far], color="0.6", linestyle="--", linewidth=0.9, label="what the MACs promise")
-        for way, (label, look) in LOOKS.items():
-            found = rows[(rows["implementation"] == way[0]) & (rows["mode"] == way[1])].sort_values("macs_ratio")
-            if len(found):
-                low, high = found["speedup"] - found["speedup_low"], found["speedup_high"] - found["speedup"]
-                panel.errorbar(
-                    found["macs_ratio"],
-                    found["speedup"],
-                    yerr=[low, high],
-                    label=label,
-                    markersize=5,
-                    linewidth=1,
-                    **look,
-                )
-        for row in rows.drop_duplicates("interval").itertuples():
-            panel.annotate(
-                f"N={row.interval}",
-                (row.macs_ratio, 1),
-                (0, 4),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                rotation=90,
-                fontsize=7,
-                color="0.4",
-            )
-        panel.set(
-            title=f"{model}, {latent}, batch {batch}",
-            xlabel="MACs ratio",
-            ylabel="times faster",
-            xlim=(1, far),
-            ylim=(1, far),
-        )
-        panel.grid(color="0.9")
+        _draw_panel(panel, rows)
+        panel.set_title(f"{model}, {latent}, batch {batch}")
     handles = {}
     for panel in figure.axes:
         handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     set_title(figure, title)
     return figure
+
+
+def _draw_panel(panel: Axes, rows: pd.DataFrame) -> None:
+    """One model, input and batch."""
+    far = 1.06 * max(rows["macs_ratio"].max(), rows["speedup_high"].max())
+    panel.plot([1, far], [1, far], color="0.6", linestyle="--", linewidth=0.9, label="what the MACs promise")
+    for (implementation, mode), (label, look) in LOOKS.items():
+        found = rows[(rows["implementation"] == implementation) & (rows["mode"] == mode)].sort_values("macs_ratio")
+        if len(found):
+            low, high = found["speedup"] - found["speedup_low"], found["speedup_high"] - found["speedup"]
+            panel.errorbar(
+                found["macs_ratio"],
+                found["speedup"],
+                yerr=[low, high],
+                label=label,
+                markersize=5,
+                linewidth=1,
+                **look,
+            )
+    _write_intervals(panel, rows)
+    panel.set(xlabel="MACs ratio", ylabel="times faster", xlim=(1, far), ylim=(1, far))
+    panel.grid(color="0.9")
+
+
+def _write_intervals(panel: Axes, rows: pd.DataFrame) -> None:
+    """N of each interval, upright on the lower axis at its ratio of MACs."""
+    for row in rows.drop_duplicates("interval").itertuples():
+        panel.annotate(
+            f"N={row.interval}",
+            (row.macs_ratio, 1),
+            (0, 4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            rotation=90,
+            fontsize=7,
+            color="0.4",
+        )

@@ -73,3 +73,16 @@ def open_checkpoint(manifest: str | Path) -> tuple[Path, dict]:
                 f"{folder / file} is missing or not the file that {manifest} lists: restore it, or delete the manifest"
             )
     return folder, content
+
+
+def open_weights(place: str | Path) -> tuple[Path, dict]:
+    """Return the folder of some weights, and where they come from: by their manifest, or by the folder alone.
+
+    Args:
+        place: the manifest, see `open_checkpoint`; or the folder, of which nothing is known but its name (`folder`).
+
+    Raises:
+        DeepCacheError: as from `open_checkpoint`.
+    """
+    place = Path(place)
+    return (place, {"folder": str(place)}) if place.is_dir() else open_checkpoint(place)

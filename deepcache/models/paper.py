@@ -125,3 +125,5 @@ ARCHITECTURES = {
     "bk-sdm-small": Architecture(bk_sdm_small, steps=50, tokens=77),
     "bk-sdm-tiny": Architecture(bk_sdm_tiny, steps=50, tokens=77),
 }
+# Those that the paper caches; Bedroom and Churches are one architecture.
+CACHED = {name: one for name, one in ARCHITECTURES.items() if one.branch is not None and name != "ddpm-lsun-churches"}

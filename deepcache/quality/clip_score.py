@@ -4,9 +4,9 @@ The score of an image is max(0, 100 cos), of the angle between the CLIP embeddin
 of a run is the mean over its images. The paper's network is open_clip's ViT-g-14, laion2b_s34b_b88k.
 """
 
-import json
 import pickle
 from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,10 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 
-from deepcache.data import manifests
-from deepcache.data.prompts import read_prompts
+from deepcache.data.datasets import batches
 from deepcache.errors import DeepCacheError, reason
-from deepcache.files import UNREADABLE
+from deepcache.progress import progress
+from deepcache.quality.image_sets import ImageSet
 
 PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}  # as open_clip calls them
 # What open_clip, torch, safetensors and transformers raise over a folder that is not what they expect.
@@ -107,35 +107,22 @@ def load_clip(folder: str | Path, device: torch.device, precision: str = "float3
     return Clip(model, preprocess, tokenizer, device, get_input_dtype(PRECISIONS[precision]))
 
 
-def open_prompts(path: str | Path) -> tuple[list[str], dict]:
-    """Read prompts from a dataset's manifest or straight from a prompt file; COCO's captions are JSON as well.
+def score_images(clip: Clip, images: ImageSet, prompts: Sequence[str], batch_size: int = 32) -> np.ndarray:
+    """CLIP scores of all images: image j against prompt j, counted round the list where there are fewer.
 
     Args:
-        path: what deepcache.data.manifests or deepcache.data.prompts reads.
+        clip: the model.
+        images: gone through once.
+        prompts: in order.
+        batch_size: images at a time.
 
     Returns:
-        The prompts; where they come from: the file that was named, their number, and the fingerprint of the prompt
-        file, the same either way.
-
-    Raises:
-        DeepCacheError: if it is neither, or damaged.
+        0 to 100, float64, shape (n,).
     """
-    path = Path(path)
-    if _is_manifest(path):
-        manifest = manifests.open_manifest(path)
-        found, fingerprint = manifests.prompts_of(manifest), manifest["fingerprint"]
-    else:
-        found, fingerprint = read_prompts(path), manifests.fingerprint(path)
-    return found, {"file": str(path), "prompts": len(found), "fingerprint": fingerprint}
-
-
-def _is_manifest(path: Path) -> bool:
-    if path.suffix.lower() != ".json":
-        return False
-    try:
-        return "fingerprint" in json.loads(path.read_text())
-    except (*UNREADABLE, TypeError):
-        return False  # the reader of captions says what is wrong with it
+    shown, prompt = progress(images.images, "CLIP score", unit="image", total=images.count), cycle(prompts)
+    return np.concatenate(
+        [clip.scores(batch, list(islice(prompt, len(batch)))) for batch in batches(shown, batch_size)]
+    )
 
 
 def _picture(image: np.ndarray) -> Image.Image:

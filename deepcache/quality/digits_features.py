@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch_fidelity import FeatureExtractorBase
 
 from deepcache.models.classifier import INPUT_SIZE, DigitsClassifier
 from deepcache.quality.clean import clean_resize
+from deepcache.quality.feature_extractor import FeatureExtractor
 
 
-class DigitsFeatures(FeatureExtractorBase):
+class DigitsFeatures(FeatureExtractor):
     """The digits classifier behind torch-fidelity's interface.
 
     - `pool`: 48 numbers, see `DigitsClassifier.features`;
@@ -32,16 +32,6 @@ class DigitsFeatures(FeatureExtractorBase):
     def get_provided_features_list() -> tuple[str, ...]:
         """Names of the features."""
         return ("pool", "spatial", "logits", "clean")
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """torch-fidelity's own metrics use the pooled features, its Inception score the logits."""
-        return "logits" if metric == "isc" else "pool"
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """Compiling would cost more than it saves."""
-        return False
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Features of uint8 images, shape (B, C, H, W), as a tuple of tensors, (B, D), in the order asked for."""

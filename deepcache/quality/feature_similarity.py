@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
+from deepcache.caching.layer_outputs import output_watched
 from deepcache.errors import DeepCacheError
 
 
@@ -46,12 +48,11 @@ class FeatureSimilarity:
         except AttributeError as error:
             names = ", ".join(name for name, _ in unet.named_children())
             raise DeepCacheError(f"layer {layer}: the U-Net has none of this name; it has {names}") from error
-        handle = module.register_forward_hook(self._observe)
         try:
-            yield
-            self._finish(layer)
+            with output_watched(module, partial(self._observe, type(module).__name__)):
+                yield
+                self._finish(layer)
         finally:
-            handle.remove()
             for kept in (self._features, self._rows, self._maps):
                 kept.clear()
 
@@ -61,10 +62,9 @@ class FeatureSimilarity:
             raise DeepCacheError("no trajectory was recorded")
         return (self._sum / self._images).cpu().numpy()
 
-    def _observe(self, module, arguments, output) -> None:
-        feature = output[0] if isinstance(output, tuple) else output
+    def _observe(self, kind: str, feature: torch.Tensor) -> None:
         if not isinstance(feature, torch.Tensor) or feature.ndim != 4:
-            raise DeepCacheError(f"{type(module).__name__} gives no feature map of shape (B, C, H, W)")
+            raise DeepCacheError(f"{kind} gives no feature map of shape (B, C, H, W)")
         flat = nn.functional.normalize(feature.detach().float().flatten(1), dim=1)
         self._features.append(flat)
         self._rows.append(torch.stack([(flat * other).sum(1).double() for other in self._features]).sum(1))

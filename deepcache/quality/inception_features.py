@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch_fidelity import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from deepcache.errors import DeepCacheError, reason
 from deepcache.quality.clean import clean_resize
+from deepcache.quality.feature_extractor import FeatureExtractor
 
 SUFFIXES = (".pth", ".safetensors")
 SPATIAL_CHANNELS = 7  # of the 192 that the layer has
@@ -21,7 +21,7 @@ SPATIAL_CHANNELS = 7  # of the 192 that the layer has
 OWN_NAMES = {"pool": "2048", "spatial": "768", "logits": "logits_unbiased", "clean": "2048"}
 
 
-class InceptionADM(FeatureExtractorBase):
+class InceptionADM(FeatureExtractor):
     """Inception as ADM's evaluator runs it (Table 1): TensorFlow 1's bilinear resizing to 299 pixels.
 
     - `pool`: 2,048 numbers, behind the last pooling;
@@ -52,16 +52,6 @@ class InceptionADM(FeatureExtractorBase):
     def get_provided_features_list() -> tuple[str, ...]:
         """Names of the features."""
         return tuple(OWN_NAMES)
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """torch-fidelity's own metrics use the pooled features, its Inception score the logits."""
-        return "logits" if metric == "isc" else "pool"
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """Hooks change from batch to batch what a compiled graph would keep."""
-        return False
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Features of uint8 images, shape (B, 1 or 3, H, W), as a tuple of tensors, (B, D), in the order asked for."""

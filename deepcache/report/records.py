@@ -7,17 +7,9 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 import yaml
 
-from deepcache.errors import DeepCacheError
+from deepcache.report.reading import read_json
 from deepcache.runs.run import Run
 from deepcache.suite.layout import layout_runs
-
-
-def read_json(path: Path) -> dict:
-    """A result file; DeepCacheError where it cannot be read."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
 
 
 def read_runs(results: Path, layouts: dict[str, dict], diversity: pd.DataFrame) -> pd.DataFrame:
@@ -133,11 +125,6 @@ def settings_page(suite: dict) -> str:
     """The config, merged and complete, as Markdown."""
     text = yaml.safe_dump(suite, sort_keys=False, allow_unicode=True, width=110)
     return f"# Settings\n\nThe suite as it was run.\n\n```yaml\n{text}```\n"
-
-
-def read_manifests(folder: Path, names: Iterable[str]) -> list[dict]:
-    """The manifests of those checkpoints or datasets that the suite has opened."""
-    return [read_json(folder / f"{name}.json") for name in names if (folder / f"{name}.json").exists()]
 
 
 def _origin(origin: dict) -> str:

@@ -1,7 +1,7 @@
 """Runs that differ in their seed alone: image j of each is another image of the same prompt."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +51,23 @@ def read_seeds(files: Iterable[tuple[Path, Path]]) -> list[SeedRun]:
         if one.run.seed == before.run.seed:
             raise DeepCacheError(f"{before.path} and {one.path} have the same seed: give each seed once")
     return found
+
+
+def about_seeds(seeds: Sequence[SeedRun]) -> dict:
+    """What the runs of several seeds have in common, and their seeds, files, weights and devices, as plain values."""
+    first = seeds[0]
+    return {
+        "model": first.run.model,
+        "sampler": first.run.sampler.slug,
+        "method": first.run.method.slug,
+        "seeds": [one.run.seed for one in seeds],
+        "images": first.sidecar["images"],
+        "runs": [str(one.path) for one in seeds],
+        "weights": sorted({one.sidecar["weights"] for one in seeds}),
+        "devices": sorted({device for one in seeds for device in one.sidecar["devices"]}),
+        "prompts": first.clip["prompts"],
+        "clip": {"precision": first.clip["precision"], **first.clip["weights"]},
+    }
 
 
 def _read(path: Path, scored: Path) -> SeedRun:

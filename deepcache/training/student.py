@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
+from deepcache.caching.layer_outputs import first_output
 from deepcache.errors import DeepCacheError
 from deepcache.models.digits_sd import digits_sd_unet
 from deepcache.models.paper_pipelines import assemble_stable_diffusion
@@ -47,7 +48,7 @@ class Features:
             block.register_forward_hook(self._append)
 
     def _append(self, block, args, output) -> None:
-        self.last.append(output[0] if isinstance(output, tuple) else output)
+        self.last.append(first_output(output))
 
     def take(self) -> list[torch.Tensor]:
         """Return them and forget them."""

@@ -8,6 +8,7 @@ from deepcache import DeepCacheError, Hold
 from deepcache.beyond.caching.affine import Affine
 from deepcache.beyond.calibration.affine import ChannelMoments, fit_affine
 from deepcache.caching.branches import find_cut
+from deepcache.caching.layer_outputs import output_watched
 from tests.beyond.tiny import BRANCH, INDICES, SAMPLER, SEED, STEPS, TinyModel
 
 FULL = (0, 4, 9)
@@ -17,11 +18,8 @@ FULL = (0, 4, 9)
 def recorded(unet2d):
     """Moments, and the features that they are of, shape (T, B, C, H, W)."""
     model, moments, features = TinyModel(unet2d), ChannelMoments(BRANCH), []
-    hook = lambda module, arguments, output: features.append(output[0] if isinstance(output, tuple) else output)  # noqa: E731
-    handle = find_cut(unet2d, BRANCH).feeder.register_forward_hook(hook)
-    with moments.recording(unet2d):
+    with output_watched(find_cut(unet2d, BRANCH).feeder, features.append), moments.recording(unet2d):
         model.sample(INDICES, SEED, SAMPLER)
-    handle.remove()
     return moments, torch.stack(features).detach()
 
 
@@ -58,8 +56,7 @@ def test_an_affine_change_is_predicted(recorded):
     _, features = recorded
     changed = torch.stack([features[0] * (1 + 0.1 * step) - 0.2 * step for step in range(STEPS)])
     moments = ChannelMoments(BRANCH)
-    moments._features = list(changed)
-    moments._finish()
+    moments.add(list(changed))
     assert all(
         torch.allclose(one, changed[step], atol=1e-5)
         for step, one in corrected(fit_affine(moments, FULL), changed).items()
@@ -68,8 +65,7 @@ def test_an_affine_change_is_predicted(recorded):
 
 def test_a_constant_channel_is_shifted():
     moments = ChannelMoments(0)
-    moments._features = [torch.full((2, 1, 4, 4), float(step)) for step in range(3)]
-    moments._finish()
+    moments.add([torch.full((2, 1, 4, 4), float(step)) for step in range(3)])
     affine = fit_affine(moments, (0,))
     affine.observe(0, torch.zeros(1, 1, 4, 4))
     assert affine.predict(2).eq(2.0).all()

@@ -9,6 +9,7 @@ from deepcache import DeepCacheError, Forecast
 from deepcache.beyond.calibration.gram import FeatureGram
 from deepcache.beyond.calibration.residuals import Predictor, residuals
 from deepcache.caching.branches import find_cut
+from deepcache.caching.layer_outputs import output_watched
 from tests.caching.reference import trajectory
 
 STEPS = 8
@@ -18,12 +19,8 @@ NODES = (0, 2, 3)
 def features(unet, branch: int, scheduler, **options) -> list[torch.Tensor]:
     """The branch's feature at each call of the U-Net."""
     found = []
-    feeder = find_cut(unet, branch).feeder
-    handle = feeder.register_forward_hook(
-        lambda module, inputs, output: found.append(output[0] if isinstance(output, tuple) else output)
-    )
-    trajectory(unet, scheduler, STEPS, **options)
-    handle.remove()
+    with output_watched(find_cut(unet, branch).feeder, found.append):
+        trajectory(unet, scheduler, STEPS, **options)
     return found
 
 

@@ -12,9 +12,10 @@ import torch
 import yaml
 
 from deepcache import DeepCacheError
-from deepcache.cost import latency
+from deepcache.cost import model_speed
 from deepcache.cost.latency import Costs, Variant, compare_speed, make_variants
 from deepcache.cost.macs import branch_macs
+from deepcache.cost.model_speed import SpeedSettings, measure_models
 from deepcache.cost.operations import BETWEEN, KINDS, OTHER, STEP, kind_of, step_operations
 from deepcache.cost.waits import waits_per_step
 from deepcache.figures.latency import draw_speed
@@ -203,7 +204,7 @@ def test_an_architecture_that_is_not_known(tmp_path):
 
 def test_every_architecture_is_known_to_the_schema():
     schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
-    assert schema["properties"]["speed"]["properties"]["models"]["propertyNames"]["enum"] == list(BENCHMARKED)
+    assert schema["properties"]["latency"]["properties"]["models"]["propertyNames"]["enum"] == list(BENCHMARKED)
 
 
 def test_table_words_and_picture(measured, tmp_path):
@@ -245,23 +246,14 @@ def test_nothing_to_draw(measured):
     assert "efficiency" not in to_markdown(table[table["implementation"] == "full"]).split("##")[2].split("|")[-1]
 
 
-def test_memory_that_does_not_suffice_is_said(monkeypatch, tmp_path, capsys):
+def test_memory_that_does_not_suffice_is_said(monkeypatch):
     def full(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(latency, "compare_speed", full)
-    sys.path.insert(0, str(ROOT / "workflow/scripts"))
-    try:
-        import benchmark
-    finally:
-        sys.path.pop(0)
-    from argparse import Namespace
-
-    arguments = Namespace(
-        models=["ddpm-cifar10"], resolution=8, batches=[1], intervals=[2], steps=2, repeats=1, modes=["eager"],
-        no_plugin=True, reuses=["hold"], precision="float32", channels_last=False, seed=0, device="cpu", threads=1,
-        output=tmp_path / "speed.csv", operations=None,
+    monkeypatch.setattr(model_speed, "compare_speed", full)
+    settings = SpeedSettings(
+        batches=(1,), intervals=(2,), modes=("eager",), reuses=("hold",), steps=2, repeats=1, plugin=False,
+        operations=False, resolution=8, precision="float32", channels_last=False, seed=0,
     )  # fmt: skip
     with pytest.raises(DeepCacheError, match="ddpm-cifar10 at batch 1 does not fit into the memory"):
-        benchmark.main(arguments)
-    assert not (tmp_path / "speed.csv").exists()
+        measure_models(["ddpm-cifar10"], settings, torch.device("cpu"))

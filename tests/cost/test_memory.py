@@ -10,6 +10,7 @@ import torch
 from deepcache import DeepCache
 from deepcache.beyond.caching.forecast import Forecast
 from deepcache.caching.branches import find_cut
+from deepcache.caching.layer_outputs import output_watched
 from deepcache.cost.memory import LiveTensors, measure_memory
 from deepcache.models.dummy_inputs import dummy_inputs
 from tests.conftest import make_unet2d, make_unet2d_condition
@@ -33,9 +34,8 @@ def follow(unet, cache=None):
 def feature_bytes(make, branch: int, itemsize: int = 4) -> int:
     """B x C x H x W x itemsize of a branch's feature, from the shapes of a U-Net without weights."""
     unet, shapes = make().to("meta"), []
-    feeder = find_cut(unet, branch).feeder
-    feeder.register_forward_hook(lambda _, args, out: shapes.append((out[0] if isinstance(out, tuple) else out).shape))
-    unet(**dummy_inputs(unet, BATCH, None, "meta", tokens=7))
+    with output_watched(find_cut(unet, branch).feeder, lambda feature: shapes.append(feature.shape)):
+        unet(**dummy_inputs(unet, BATCH, None, "meta", tokens=7))
     [shape] = shapes
     assert len(shape) == 4
     return math.prod(shape) * itemsize

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deepcache.data import download as downloads
-from deepcache.data.download import Backoff, download
+from deepcache.data import transfer
+from deepcache.data.backoff import Backoff
+from deepcache.data.disk import MARGIN
+from deepcache.data.download import download
 from tests.data.reading import failure
 from tests.data.server import CONTENT, DIGEST, OTHER, Break, Handler, Reply, Stall, Usage, is_alone
 
@@ -244,7 +246,7 @@ def test_waits_grow_up_to_a_limit(waits):
 
 
 def test_silence_times_out_and_the_rest_is_asked_for(server, fetch, monkeypatch, capsys):
-    monkeypatch.setattr(downloads, "CHUNK", 10_000)
+    monkeypatch.setattr(transfer, "CHUNK", 10_000)
     server.troubles["/file.bin"] = [Stall(100_000)]
     fetch(timeout=(1, 0.1))
     assert is_alone(fetch.path)
@@ -288,7 +290,7 @@ def test_redirects_without_end_are_refused(server, fetch):
 
 
 def test_a_disk_with_too_little_room_is_refused_before_writing(server, fetch, monkeypatch):
-    free = downloads.MARGIN + len(CONTENT) - 1
+    free = MARGIN + len(CONTENT) - 1
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))
     assert "300kB to download and 100MB to spare, but 100MB are free" in failure(fetch)
     assert list(fetch.path.parent.iterdir()) == []
@@ -299,7 +301,7 @@ def test_a_disk_with_too_little_room_is_refused_before_writing(server, fetch, mo
 
 def test_what_is_here_already_needs_no_room(server, fetch, monkeypatch):
     break_off(server, fetch)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, downloads.MARGIN + 100_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, MARGIN + 100_000))
     fetch()
     assert is_alone(fetch.path)
 

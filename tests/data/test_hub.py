@@ -12,8 +12,8 @@ import pytest
 from huggingface_hub import constants
 
 from deepcache import DeepCacheError
-from deepcache.data import download as downloads
-from deepcache.data.download import Backoff
+from deepcache.data.backoff import Backoff
+from deepcache.data.disk import MARGIN
 from deepcache.data.hub import download_repository, resolve_revision
 from tests.data.reading import failure
 from tests.data.server import (
@@ -191,7 +191,7 @@ def test_a_name_that_is_none_is_refused(clone):
 
 
 def test_a_repository_that_does_not_fit_is_refused(hub, clone, monkeypatch):
-    need = downloads.MARGIN + sum(map(len, FILES.values()))
+    need = MARGIN + sum(map(len, FILES.values()))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, need - 1))
     assert "300kB to download" in failure(clone)
     assert sent(hub) == []

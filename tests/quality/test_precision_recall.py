@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from deepcache.metrics import precision_recall as module
 
 from deepcache import DeepCacheError
+from deepcache.quality import precision_recall as module
 from deepcache.quality.precision_recall import PrecisionRecall, precision_recall
 
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from deepcache.metrics import run_metrics as module
 from PIL import Image
 
 from deepcache import DeepCacheError
@@ -15,11 +14,12 @@ from deepcache.data.digits import load_digits
 from deepcache.data.manifests import write_manifest
 from deepcache.models.checkpoints import write_manifest as write_checkpoint
 from deepcache.models.classifier import DigitsClassifier
+from deepcache.quality import run_metrics as module
 from deepcache.quality.inception_score import InceptionScore
 from deepcache.quality.run_metrics import FEATURES, run_metrics
 from deepcache.quality.statistics import Statistics
 from deepcache.sampling.shards import settings_hash, write_shard
-from tests.metrics import test_frechet, test_inception_score, test_precision_recall
+from tests.quality import test_frechet, test_inception_score, test_precision_recall
 
 CLASSIFIER = Path(__file__).resolve().parents[2] / "resources/checkpoints/digits-classifier"
 SIDE, BATCH, SPLIT = 24, 10, 25

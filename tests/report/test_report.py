@@ -14,7 +14,8 @@ from deepcache import DeepCacheError
 from deepcache.report.captions import caption, compared, macs_caption, main_column, table_caption, timing_caption
 from deepcache.report.contents import contents
 from deepcache.report.pages import page
-from deepcache.report.records import checkpoints_page, read_json, software_page
+from deepcache.report.reading import read_json
+from deepcache.report.records import checkpoints_page, software_page
 from deepcache.report.timing import timing_page
 from deepcache.suite.layout import table_layouts
 from tests.suites import read_suite

@@ -20,14 +20,11 @@ def main(arguments) -> None:
     from deepcache.figures.style import save
     from deepcache.files import atomic
     from deepcache.models.dummy_inputs import dummy_inputs
-    from deepcache.models.paper import ARCHITECTURES
+    from deepcache.models.paper import CACHED
     from deepcache.progress import progress
 
-    # Those that the paper caches; Bedroom and Churches are one architecture.
-    known = {model: one for model, one in ARCHITECTURES.items() if one.branch is not None}
-    known.pop("ddpm-lsun-churches")
     models, rows = [], []
-    for name, one in progress(known.items(), "branches", unit="model"):
+    for name, one in progress(CACHED.items(), "branches", unit="model"):
         unet = one.build()
         branches = list(range(num_branches(unet)))
         full, shallow = branches_macs(unet, branches, dummy_inputs(unet, 1, None, unet.device, tokens=one.tokens))

@@ -11,53 +11,32 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Score each image against its prompt; write the mean and all scores."""
-    from itertools import cycle, islice
-
-    import numpy as np
     import torch
 
-    from deepcache.data.datasets import batches
-    from deepcache.data.formats.folder import Folder
     from deepcache.devices import choose_device
-    from deepcache.errors import DeepCacheError
     from deepcache.files import write_json
-    from deepcache.models.checkpoints import open_checkpoint
-    from deepcache.progress import progress
+    from deepcache.models.checkpoints import open_weights
     from deepcache.provenance import provenance
-    from deepcache.quality.clip_score import load_clip, open_prompts
-    from deepcache.sampling.shards import read_run, read_sidecar
+    from deepcache.quality.clip_score import load_clip, score_images
+    from deepcache.quality.prompted_images import open_prompted_folder, open_prompted_run, open_prompts
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     prompts, about = open_prompts(arguments.prompts)
     if arguments.run is not None:
-        run = read_sidecar(arguments.run)
-        painted = run.get("settings", {}).get("prompts")
-        if painted not in (None, about["fingerprint"]):
-            raise DeepCacheError(f"{arguments.run} was made from other prompts than those of {arguments.prompts}")
-        count, images = run["images"], (image for shard in read_run(arguments.run) for image in shard)
-        origin = {"run": str(arguments.run), "settings_hash": run["settings_hash"]}
+        images = open_prompted_run(arguments.run, about)
+        origin = {"run": str(arguments.run), "settings_hash": images.sidecar["settings_hash"]}
     else:
-        folder = Folder(arguments.images)
-        count, images = len(folder), folder.read()
-        if count != len(prompts):
-            raise DeepCacheError(
-                f"{arguments.images} holds {count} images, but {arguments.prompts} {len(prompts)} prompts: "
-                "there must be one image for each prompt"
-            )
+        images = open_prompted_folder(arguments.images, about)
         origin = {"folder": str(arguments.images)}
-    place = arguments.weights
-    place, weights = (place, {"folder": str(place)}) if place.is_dir() else open_checkpoint(place)
-    clip = load_clip(place, device, arguments.precision)
-    images, prompt = progress(images, "CLIP score", unit="image", total=count), cycle(prompts)
-    found = [clip.scores(batch, list(islice(prompt, len(batch)))) for batch in batches(images, arguments.batch_size)]
-    scores = np.concatenate(found)
+    folder, weights = open_weights(arguments.weights)
+    scores = score_images(load_clip(folder, device, arguments.precision), images, prompts, arguments.batch_size)
     write_json(
         arguments.output,
         {
             "clip_score": float(scores.mean()),
             "scores": scores.round(6).tolist(),
-            "images": count,
+            "images": images.count,
             "prompts": about,
             **origin,
             "weights": weights,

@@ -17,12 +17,12 @@ def main(arguments) -> None:
     from deepcache.devices import choose_device
     from deepcache.errors import DeepCacheError
     from deepcache.files import write_json
-    from deepcache.models.checkpoints import open_checkpoint
+    from deepcache.models.checkpoints import open_weights
     from deepcache.provenance import provenance
     from deepcache.quality.diversity import measure_diversity
+    from deepcache.quality.image_sets import run_images
     from deepcache.quality.perceptual import load_perceptual
-    from deepcache.results.seeds import read_seeds
-    from deepcache.sampling.shards import read_run
+    from deepcache.results.seeds import about_seeds, read_seeds
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
@@ -31,30 +31,15 @@ def main(arguments) -> None:
             f"{len(arguments.runs)} --runs, but {len(arguments.clip_scores)} --clip-scores: give one for each run"
         )
     seeds = read_seeds(zip(arguments.runs, arguments.clip_scores, strict=True))
-    place = arguments.perceptual
-    place, weights = (place, {"folder": str(place)}) if place.is_dir() else open_checkpoint(place)
-    perceptual = load_perceptual(place, device)
-    diversity = measure_diversity(
-        [(image for shard in read_run(one.path) for image in shard) for one in seeds],
-        np.array([one.clip["scores"] for one in seeds]),
-        perceptual.distances,
-        arguments.batch_size,
-    )
-    first = seeds[0]
+    folder, weights = open_weights(arguments.perceptual)
+    perceptual = load_perceptual(folder, device)
+    runs, scores = [run_images(one.path) for one in seeds], np.array([one.clip["scores"] for one in seeds])
+    diversity = measure_diversity(runs, scores, perceptual.distances, arguments.batch_size)
     write_json(
         arguments.output,
         {
             **diversity.summary(),
-            "model": first.run.model,
-            "sampler": first.run.sampler.slug,
-            "method": first.run.method.slug,
-            "seeds": [one.run.seed for one in seeds],
-            "images": first.sidecar["images"],
-            "runs": [str(one.path) for one in seeds],
-            "weights": sorted({one.sidecar["weights"] for one in seeds}),
-            "devices": sorted({device for one in seeds for device in one.sidecar["devices"]}),
-            "prompts": first.clip["prompts"],
-            "clip": {"precision": first.clip["precision"], **first.clip["weights"]},
+            **about_seeds(seeds),
             "perceptual": {"kind": perceptual.kind, **weights},
             **provenance(device),
             "per_prompt": diversity.per_prompt(),

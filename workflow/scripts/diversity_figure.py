@@ -17,12 +17,12 @@ def main(arguments) -> None:
 
     from deepcache.figures.diversity import Compared, draw_diversity
     from deepcache.figures.style import save
-    from deepcache.quality.clip_score import open_prompts
+    from deepcache.quality.image_sets import run_images
+    from deepcache.quality.prompted_images import open_prompts
     from deepcache.results.diversity import build_diversity_table
-    from deepcache.sampling.shards import read_run
 
     def first_images(run: str) -> np.ndarray:
-        return np.stack(list(islice((image for shard in read_run(run) for image in shard), arguments.prompts)))
+        return np.stack(list(islice(run_images(run), arguments.prompts)))
 
     table = build_diversity_table(arguments.diversity)
     models = []

@@ -19,15 +19,13 @@ def main(arguments) -> None:
     from deepcache.devices import choose_device
     from deepcache.files import atomic
     from deepcache.models.dummy_inputs import dummy_inputs
-    from deepcache.models.paper import ARCHITECTURES
+    from deepcache.models.paper import CACHED
     from deepcache.progress import progress
     from deepcache.provenance import device_name
 
     torch.set_num_threads(arguments.threads)
     device, rows = choose_device(arguments.device), []
-    known = {name: one for name, one in ARCHITECTURES.items() if one.branch is not None}
-    known.pop("ddpm-lsun-churches")  # the same architecture as Bedroom
-    for name, one in progress(known.items(), "forecasts", unit="model"):
+    for name, one in progress(CACHED.items(), "forecasts", unit="model"):
         unet, batch = one.build(), 2 if name in GUIDED else 1
         cost = measure_forecast_cost(
             unet,

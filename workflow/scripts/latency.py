@@ -14,104 +14,33 @@ def main(arguments) -> None:
     import pandas as pd
     import torch
 
+    from deepcache.cost.model_speed import SpeedSettings, measure_models
     from deepcache.devices import choose_device
-    from deepcache.errors import DeepCacheError
     from deepcache.files import atomic
-    from deepcache.models.benchmarked import BENCHMARKED
-    from deepcache.provenance import device_name, git_commit
     from deepcache.results.latency import COLUMNS, OPERATION_COLUMNS
 
-    for name in arguments.models:
-        if name not in BENCHMARKED:
-            raise DeepCacheError(f"--models: {name} is none of {', '.join(BENCHMARKED)}")
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
-    made = {
-        "device": device_name(device),
-        "threads": torch.get_num_threads(),
-        "precision": arguments.precision,
-        "channels_last": arguments.channels_last,
-        "torch": torch.__version__,
-        "commit": git_commit(),
-    }
-    rows, operations = [], []
-    for name in arguments.models:
-        for found in measure_model(arguments, name, device):
-            rows += [{**made, **row} for row in found[0]]
-            operations += [{**made, **row} for row in found[1]]
+    settings = SpeedSettings(
+        batches=tuple(arguments.batches),
+        intervals=tuple(arguments.intervals),
+        modes=tuple(arguments.modes),
+        reuses=tuple(arguments.reuses),
+        steps=arguments.steps,
+        repeats=arguments.repeats,
+        resolution=arguments.resolution,
+        precision=arguments.precision,
+        channels_last=arguments.channels_last,
+        seed=arguments.seed,
+        plugin=not arguments.no_plugin,
+        operations=arguments.operations is not None,
+    )
+    rows, operations = measure_models(arguments.models, settings, device)
     with atomic(arguments.output) as temporary:
         pd.DataFrame(rows)[COLUMNS].to_csv(temporary, index=False)
     if arguments.operations is not None:
         with atomic(arguments.operations) as temporary:
             pd.DataFrame(operations)[OPERATION_COLUMNS].to_csv(temporary, index=False)
-
-
-def measure_model(arguments, name, device):
-    """Yield for each batch the rows of all ways to run one model, and of its operations where they are wanted."""
-    import torch
-
-    from deepcache.cost.latency import Costs, compare_speed, make_variants
-    from deepcache.cost.macs import branch_macs
-    from deepcache.cost.operations import step_operations
-    from deepcache.errors import DeepCacheError
-    from deepcache.models.benchmarked import BENCHMARKED, random_inputs, random_unet
-    from deepcache.models.dummy_inputs import dummy_inputs
-    from deepcache.progress import progress
-    from deepcache.provenance import device_name
-    from deepcache.sampling.families import PRECISIONS
-
-    one = BENCHMARKED[name]
-    bare = one.build()
-    # A batch of one: the ratio does not depend on it.
-    single = dummy_inputs(bare, 1, arguments.resolution, "meta", tokens=one.tokens)
-    costs = Costs(*branch_macs(bare, one.branch, single))
-    with_attention = Costs(*branch_macs(bare, one.branch, single, attention=True))
-    left = {"macs_left": costs.shallow / costs.full, "with_attention": with_attention.shallow / with_attention.full}
-    unet = random_unet(bare, arguments.seed, device, PRECISIONS[arguments.precision], arguments.channels_last)
-    for batch in arguments.batches:
-        inputs = random_inputs(unet, batch, one, arguments.resolution, arguments.seed, arguments.channels_last)
-        latent = "x".join(map(str, inputs["sample"].shape[1:]))
-        place = {"model": name, "batch": batch, "branch": one.branch, "latent": latent, "guided": one.guided}
-        try:
-            variants = make_variants(
-                unet,
-                one.branch,
-                inputs,
-                arguments.steps,
-                arguments.intervals,
-                arguments.modes,
-                arguments.reuses,
-                plugin=not arguments.no_plugin,
-            )
-            total = len(variants) * (arguments.repeats + 1)
-            with progress(None, f"{name} batch {batch}", unit="run", total=total) as bar:
-                rows = compare_speed(
-                    variants, costs, arguments.steps, arguments.repeats, device, lambda _, bar=bar: bar.update()
-                )
-            operations = []
-            if arguments.operations is not None:
-                operations = step_operations(unet, one.branch, inputs, arguments.repeats, device)
-        except torch.OutOfMemoryError as error:
-            raise DeepCacheError(
-                f"{name} at batch {batch} does not fit into the memory of {device_name(device)}: lower its batches"
-            ) from error
-        times = {"steps": arguments.steps, "repeats": arguments.repeats}
-        yield (
-            [{**place, **times, **_for_an_image(row, batch)} for row in rows],
-            [{**place, **row, **left} for row in operations],
-        )
-
-
-def _for_an_image(row: dict, batch: int) -> dict:
-    from statistics import median
-
-    seconds = [one / batch for one in row["seconds"]]
-    return {
-        **row,
-        "seconds_per_image": median(seconds),
-        "seconds_low": min(seconds),
-        "seconds_high": max(seconds),
-    }
 
 
 if __name__ == "__main__":

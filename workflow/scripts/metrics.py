@@ -19,15 +19,16 @@ def main(arguments) -> None:
     from deepcache.progress import progress
     from deepcache.provenance import provenance
     from deepcache.quality.extractors import extract
+    from deepcache.quality.image_sets import run_images
     from deepcache.quality.references import open_reference
     from deepcache.quality.run_metrics import FEATURES, run_metrics
-    from deepcache.sampling.shards import read_run, read_sidecar
+    from deepcache.sampling.shards import read_sidecar
 
     torch.set_num_threads(arguments.threads)
     run = read_sidecar(arguments.run)
     reference, folder = open_reference(arguments.reference, arguments.extractor, arguments.weights)
     device = choose_device(arguments.device)
-    images = (image for shard in read_run(arguments.run, reference.about["image_size"]) for image in shard)
+    images = run_images(arguments.run, reference.about["image_size"])
     images = progress(images, "features", unit="image", total=run["images"])
     features = extract(batches(images, arguments.batch_size), arguments.extractor, folder, device, FEATURES)
     metrics, undefined = run_metrics(features, reference, device)

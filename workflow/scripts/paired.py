@@ -18,17 +18,17 @@ def main(arguments) -> None:
     from deepcache.files import write_json
     from deepcache.quality.extractors import load_extractor
     from deepcache.quality.fidelity import fid
+    from deepcache.quality.image_sets import run_images
     from deepcache.quality.intervals import paired_bootstrap
     from deepcache.quality.references import open_reference
     from deepcache.quality.statistics import Statistics
-    from deepcache.sampling.shards import read_run
 
     torch.set_num_threads(arguments.threads)
     reference, folder = open_reference(arguments.reference, arguments.extractor, arguments.weights)
     extract = load_extractor(arguments.extractor, folder, choose_device(arguments.device))
 
     def features(run: Path) -> np.ndarray:
-        images = (image for shard in read_run(run, reference.about["image_size"]) for image in shard)
+        images = run_images(run, reference.about["image_size"])
         return np.concatenate([extract(batch)["pool"] for batch in batches(images, arguments.batch_size)])
 
     change = paired_bootstrap(

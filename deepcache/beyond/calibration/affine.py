@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from deepcache.beyond.caching.affine import Affine
-from deepcache.caching.branches import find_cut
+from deepcache.beyond.calibration.branch_features import branch_features, check_ran
 from deepcache.errors import DeepCacheError
 
 
@@ -20,7 +20,6 @@ class ChannelMoments:
 
     def __init__(self, branch: int):
         self.branch = branch
-        self._features: list[torch.Tensor] = []
         self._sum: torch.Tensor | None = None  # (C, T)
         self._products: torch.Tensor | None = None  # (C, T, T)
         self._count = 0
@@ -33,15 +32,11 @@ class ChannelMoments:
             unet: called once a step.
 
         Raises:
-            DeepCacheError: if the U-Net has no such branch, or did not run.
+            DeepCacheError: if the U-Net has no such branch, did not run, or changed the size of the feature.
         """
-        handle = find_cut(unet, self.branch).feeder.register_forward_hook(self._observe)
-        try:
+        with branch_features(unet, self.branch) as features:
             yield
-            self._finish()
-        finally:
-            handle.remove()
-            self._features.clear()
+            self.add(features)
 
     def moments(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean, shape (C, T), and mean product of two steps, shape (C, T, T), float64."""
@@ -49,15 +44,11 @@ class ChannelMoments:
             raise DeepCacheError("no trajectory was recorded")
         return self._sum / self._count, self._products / self._count
 
-    def _observe(self, module, arguments, output) -> None:
-        feature = output[0] if isinstance(output, tuple) else output
-        self._features.append(feature.detach().clone())  # FreeU and adapters write into it afterwards
-
-    def _finish(self) -> None:
-        if not self._features:
-            raise DeepCacheError("the U-Net did not run while it was recorded")
-        for image in range(len(self._features[0])):  # one by one: in float64 all of them would be twice the memory
-            flat = torch.stack([feature[image].flatten(1) for feature in self._features], 1).double()  # (C, T, H W)
+    def add(self, features: list[torch.Tensor]) -> None:
+        """Add one trajectory, its features by step, shape (B, C, H, W)."""
+        check_ran(features)
+        for image in range(len(features[0])):  # one by one: in float64 all of them would be twice the memory
+            flat = torch.stack([feature[image].flatten(1) for feature in features], 1).double()  # (C, T, H W)
             total, products = flat.sum(2), flat @ flat.transpose(1, 2)
             self._sum = total if self._sum is None else self._sum + total
             self._products = products if self._products is None else self._products + products

@@ -6,13 +6,13 @@ the mean square of such a combination is a quadratic form in this matrix: it is 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from deepcache.caching.branches import find_cut
+from deepcache.beyond.calibration.branch_features import branch_features, check_ran
 from deepcache.errors import DeepCacheError
 
 
@@ -28,7 +28,6 @@ class FeatureGram:
     """
 
     branch: int
-    _features: list[torch.Tensor] = field(default_factory=list)
     _sum: torch.Tensor | None = None
     _elements: int = 0
 
@@ -43,13 +42,9 @@ class FeatureGram:
             DeepCacheError: if the U-Net has no such branch, did not run, or ran another number of times, or with
                 another size of the feature within the trajectory, than before.
         """
-        handle = find_cut(unet, self.branch).feeder.register_forward_hook(self._observe)
-        try:
+        with branch_features(unet, self.branch) as features:
             yield
-            self._finish()
-        finally:
-            handle.remove()
-            self._features.clear()
+            self.add(features)
 
     def matrix(self) -> np.ndarray:
         """G, float64, shape (T, T), symmetric."""
@@ -57,20 +52,14 @@ class FeatureGram:
             raise DeepCacheError("no trajectory was recorded")
         return (self._sum / self._elements).cpu().numpy()
 
-    def _observe(self, module, arguments, output) -> None:
-        feature = output[0] if isinstance(output, tuple) else output
-        if self._features and feature.shape != self._features[0].shape:
-            raise DeepCacheError("a trajectory must keep its batch size and resolution while it is recorded")
-        self._features.append(feature.detach().clone())  # FreeU and adapters write into it afterwards
-
-    def _finish(self) -> None:
-        steps = len(self._features)
-        if steps == 0:
-            raise DeepCacheError("the U-Net did not run while it was recorded")
+    def add(self, features: list[torch.Tensor]) -> None:
+        """Add one trajectory, its features by step, shape (B, C, H, W); DeepCacheError as from `recording`."""
+        check_ran(features)
+        steps = len(features)
         if self._sum is not None and len(self._sum) != steps:
             raise DeepCacheError(f"a trajectory of {steps} steps was recorded, but one of {len(self._sum)} before")
-        for image in range(len(self._features[0])):  # one by one: in float64 all of them would be twice the memory
-            flat = torch.stack([feature[image].flatten() for feature in self._features]).double()
+        for image in range(len(features[0])):  # one by one: in float64 all of them would be twice the memory
+            flat = torch.stack([feature[image].flatten() for feature in features]).double()
             product = flat @ flat.T
             self._sum = product if self._sum is None else self._sum + product
             self._elements += flat.shape[1]

@@ -8,6 +8,7 @@ from torch import nn
 
 from deepcache.beyond.caching.forecast import Forecast
 from deepcache.caching.branches import find_cut
+from deepcache.caching.layer_outputs import output_watched
 from deepcache.caching.shallow import shallow_view
 from deepcache.cost.timing import Timing, measure
 
@@ -54,12 +55,8 @@ def measure_forecast_cost(
         on_run: called after each run.
     """
     cut, features = find_cut(unet, branch), []
-    handle = cut.feeder.register_forward_hook(
-        lambda module, arguments, output: features.append(output[0] if isinstance(output, tuple) else output)
-    )
-    with torch.no_grad():
+    with output_watched(cut.feeder, features.append), torch.no_grad():
         unet(**make_inputs("meta"))
-    handle.remove()
     shape = tuple(features[0].shape)
     view = shallow_view(unet, cut).to_empty(device=device)
     for parameter in view.parameters():

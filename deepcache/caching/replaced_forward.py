@@ -1,0 +1,61 @@
+"""Replacing the forward of a module instance for a while, beside accelerate's hooks."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+from torch import nn
+
+# Where the forward of a module instance stands; accelerate keeps it under the second name while its hooks are in place.
+SLOTS = ("forward", "_old_forward")
+
+
+class ReplacedForward:
+    """Leads the calls of a module elsewhere, from `replace` to `restore`.
+
+    It stands below accelerate's hooks: they bring the weights to the device, and pipelines remove and add them at will.
+
+    Args:
+        module: nothing of it changes yet.
+
+    Attributes:
+        original: the forward that the module has without this.
+    """
+
+    def __init__(self, module: nn.Module):
+        self._module = module
+        self.original: Callable = getattr(module, self._slot())
+        self._dispatch: Callable | None = None  # what takes its place
+
+    def replace(self, forward: Callable, owner: object) -> None:
+        """Lead calls to another forward, and mark the module as the owner's."""
+        self._had_forward, original = "forward" in vars(self._module), self.original
+
+        @functools.wraps(original)
+        def dispatch(*args, **kwargs):
+            # Another tool may hold this beyond `restore`.
+            return (forward if self._dispatch is dispatch else original)(*args, **kwargs)
+
+        dispatch.deepcache = owner
+        self._dispatch = dispatch
+        setattr(self._module, self._slot(), dispatch)
+
+    def restore(self) -> None:
+        """Leave the module as it was."""
+        for slot in SLOTS:  # accelerate's hooks may have come or gone since
+            if vars(self._module).get(slot) is self._dispatch:
+                if slot == "forward" and not self._had_forward:
+                    del self._module.forward
+                else:
+                    setattr(self._module, slot, self.original)
+        self._dispatch = None
+
+    def _slot(self) -> str:
+        return "_old_forward" if "_old_forward" in vars(self._module) else "forward"
+
+
+def owners(module: nn.Module) -> Iterator[object]:
+    """Those for whom the forward of a module is replaced, or was when another tool took it up."""
+    for slot in SLOTS:
+        forward = vars(module).get(slot)
+        if hasattr(forward, "deepcache"):
+            yield forward.deepcache
