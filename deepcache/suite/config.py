@@ -23,8 +23,8 @@ def extend(config: dict, root: str | Path, above: tuple[Path, ...] = ()) -> dict
     """Merge a config over the one that its key `extends` names, which may itself extend another.
 
     Args:
-        config: may name a file, from the folder of the run or else from `root`. Mappings are merged key by key, everything else replaces what was
-            there; a key set to null is removed.
+        config: may name a file, from the folder of the run or else from `root`. Mappings are merged key by key,
+            everything else replaces what was there; a key set to null is removed.
         root: the project's folder.
         above: the files through which this one was reached.
 

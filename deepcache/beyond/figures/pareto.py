@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -111,27 +111,28 @@ def pareto_points(
             }
         )
     for found in peers:
-        uncached = timed.get(f"{found['model']}/{samplers[found['model']]}/{Method().slug}")
-        for one in found["peers"]:
-            error = psnr(np.mean(one["squared_error"]))
-            # Timed in one job with the uncached model, where it says so.
-            slow = uncached and 1 / uncached["throughput"] / one["seconds_per_image"]
-            rows.append(
-                {
-                    "model": found["model"],
-                    "series": one["group"],
-                    "branch": -1,
-                    "interval": one["interval"],
-                    "macs_g": one["macs_g"],
-                    "psnr_db": math.inf if error is None else error,
-                    "speed": one.get("speed", slow),
-                    "fid": one["fid"],
-                    "clip_score": None if one["clip_score"] is None else np.mean(one["clip_score"]),
-                }
-            )
+        rows += _peers(found, timed.get(f"{found['model']}/{samplers[found['model']]}/{Method().slug}"))
     points = pd.DataFrame(rows)
     numbers = ["macs_g", "psnr_db", "speed", "fid", "clip_score"]
     return points.astype(dict.fromkeys(numbers, float))
+
+
+def _peers(found: Mapping, uncached: Mapping | None) -> Iterator[dict]:
+    """The points of one model's peers; where they were timed together with the uncached model, their own speeds."""
+    for one in found["peers"]:
+        error = psnr(np.mean(one["squared_error"]))
+        slow = uncached and 1 / uncached["throughput"] / one["seconds_per_image"]
+        yield {
+            "model": found["model"],
+            "series": one["group"],
+            "branch": -1,
+            "interval": one["interval"],
+            "macs_g": one["macs_g"],
+            "psnr_db": math.inf if error is None else error,
+            "speed": one.get("speed", slow),
+            "fid": one["fid"],
+            "clip_score": None if one["clip_score"] is None else np.mean(one["clip_score"]),
+        }
 
 
 def _speed(timed: Mapping[str, Mapping], uncached: str, variant: str) -> float | None:
