@@ -1,6 +1,7 @@
 """The server that forks for each job behaves as plain Python does."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,6 +63,23 @@ def test_without_a_server_the_program_runs_the_ordinary_way(tmp_path):
         done = run(tmp_path, PROGRAM, {**environment, "MARK": "here"}, "5")
         assert done.stdout.strip().endswith("here __main__ False")
         assert done.returncode == 5
+
+
+LOUD = "import os, sys; os.write(1, b'from below'); print('out'); print('to stderr', file=sys.stderr); sys.exit(3)"
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_program_with_a_log_prints_there_alone(server, tmp_path, served):
+    environment = server if served else {**server, "DEEPCACHE_PRELOADED": ""}
+    done = run(tmp_path, LOUD, environment, "--log", "logs/of it.log")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+    printed = (tmp_path / "logs/of it.log").read_text()
+    assert sorted(re.findall("from below|out|to stderr", printed)) == ["from below", "out", "to stderr"]
+
+
+def test_why_a_job_was_killed_is_in_its_log(server, tmp_path):
+    run(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", server, "--log", "log")
+    assert "its process was killed" in (tmp_path / "log").read_text()
 
 
 def test_an_exception_is_shown_and_fails(server, tmp_path):
