@@ -1,9 +1,8 @@
 """Snakemake's logger `live`: one view of what is done, running and left, in place of a message for each job.
 
-It is chosen by `logger: live` in profiles/default; `snakemake --logger` with another name, or without the profile, goes
-without it. Errors, warnings and Snakemake's other messages are shown as always, and so is everything where nothing runs
-(`--dry-run`) or where more is asked for (`--verbose`, `--printshellcmds`) or less (`--quiet`). What goes into
-`.snakemake/log` stays the same.
+It is chosen by `logger: live` in profiles/default, which `snakemake --logger` with another name overrides. Errors,
+warnings and Snakemake's other messages are shown as always, and so is everything where nothing runs (`--dry-run`) or
+where more is asked for (`--verbose`, `--printshellcmds`) or less (`--quiet`). `.snakemake/log` stays the same.
 """
 
 import sys

@@ -174,7 +174,10 @@ def main() -> None:
     _print_to_log(arguments)
     prefix, _, path = os.environ.get(VARIABLE, "").rpartition(os.pathsep)
     # Another prefix is another environment, with other versions of the libraries.
-    status = ask(path, arguments) if prefix == sys.prefix else None
+    try:
+        status = ask(path, arguments) if prefix == sys.prefix else None
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
     if status is None:
         # A conda environment of Snakemake's has the libraries but not this project.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))

@@ -113,6 +113,19 @@ def test_a_worker_dies_with_its_client(server, tmp_path):
         time.sleep(0.05)
 
 
+def test_an_interrupted_job_says_so_in_a_line(server, tmp_path):
+    (tmp_path / "program.py").write_text("import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)\n")
+    command = [sys.executable, PRELOADED, "program.py", "--log", "log"]
+    client = subprocess.Popen(command, cwd=tmp_path, env=server)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    client.send_signal(signal.SIGINT)
+    assert client.wait(timeout=30) == 1
+    assert (tmp_path / "log").read_text() == "interrupted\n"
+
+
 def test_numbers_are_those_of_plain_python(server, tmp_path):
     program = "import torch; torch.manual_seed(0); x = torch.randn(64, 64); print((x @ x).sum().item())"
     plain = {name: value for name, value in os.environ.items() if name != "DEEPCACHE_PRELOADED"}
