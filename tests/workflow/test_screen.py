@@ -30,7 +30,7 @@ def test_what_comes_first_is_made_before_anything_else(finished: Project):
 
 
 def test_a_job_prints_to_its_log(finished: Project):
-    log = finished.results / "digits-ddpm/ddim-10/full/seed-0/logs/shard-00000.log"
+    log = finished.results / "logs/sample_shard/digits-ddpm/ddim-10/full/0/00000.log"
     lines = log.read_text().splitlines()
     assert "10/10" in "".join(lines) and "4 images in" in lines[-1]
     assert len(lines) == len(set(lines)), "once"
