@@ -1,4 +1,4 @@
-# make demo         set up .venv and run the digits suite to the end
+# make demo         set up .venv and run the digits suite to the end, Table 2 first
 # make test         set up .venv and run the tests
 # make test-slurm   set up .venv and test the Slurm profile on a real Slurm of one node
 # make lint         style of Python, Snakemake and the rules
@@ -10,9 +10,7 @@ READY := .venv/.ready
 .PHONY: demo test test-slurm lint lock clean
 
 demo: $(READY)
-	$(BIN)/snakemake all --cores $(CORES)
-	@echo
-	@cat results/digits/tables/table02.md
+	$(BIN)/snakemake all --cores $(CORES) --prioritize table2
 	@echo
 	@echo "Tables:  results/digits/tables/   Figures: results/digits/figures/   MACs: results/macs/paper_models.md"
 

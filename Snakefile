@@ -61,6 +61,7 @@ record_every_job()
 
 onstart:
     submit_without_limit()
+    start_by_priority()
     start_preloaded()
 
 

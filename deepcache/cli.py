@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -36,6 +37,11 @@ class _Tee:
         return getattr(self._terminal, name)
 
 
+def _is_stderr(log: Path) -> bool:
+    """Whether stderr goes to that file already, as in a job of the workflow: a tee would write all of it twice."""
+    return log.exists() and os.path.samestat(os.fstat(2), log.stat())
+
+
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser that shows defaults and has the option `--log`, which `run` obeys."""
     parser = argparse.ArgumentParser(
@@ -65,7 +71,7 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
     keep_memory()
     terminal = sys.stderr
     try:
-        if arguments.log is not None:
+        if arguments.log is not None and not _is_stderr(arguments.log):
             arguments.log.parent.mkdir(parents=True, exist_ok=True)
             sys.stderr = _Tee(terminal, arguments.log.open("w"))
         main(arguments)

@@ -47,6 +47,17 @@ def test_a_defect_shows_its_traceback_on_the_terminal_and_in_the_log(monkeypatch
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_a_log_that_stderr_goes_to_already_is_written_once(tmp_path):
+    program = (
+        "import sys; from deepcache import cli\n"
+        "cli.run(lambda arguments: print('once', file=sys.stderr), cli.argument_parser('A program.'))"
+    )
+    log = tmp_path / "log"
+    with log.open("w") as stream:
+        subprocess.run([sys.executable, "-c", program, "--log", log], stderr=stream, check=True, cwd=ROOT)
+    assert log.read_text() == "once\n"
+
+
 class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 

@@ -1,10 +1,13 @@
 """Run a program of the workflow in a process that has imported torch and diffusers already.
 
 `preloaded.py SCRIPT ARGUMENTS...` behaves as `python SCRIPT ARGUMENTS...` does: same files, same output, same exit
-status, a process of its own. Importing torch, diffusers and torch-fidelity takes some ten seconds on a small machine,
-and the digits suite has a hundred short jobs; so while the workflow runs, a server (`preloaded.py --serve SOCKET`,
-started by the Snakefile) imports them once and forks for each job. Without a server (another machine, a script run by
-hand) the program is run the ordinary way.
+status, a process of its own. Only with `--log FILE` among the arguments all that it prints goes to that file and not to
+the screen, which belongs to Snakemake's view of all jobs.
+
+Importing torch, diffusers and torch-fidelity takes some ten seconds on a small machine, and the digits suite has a
+hundred short jobs; so while the workflow runs, a server (`preloaded.py --serve SOCKET`, started by the Snakefile)
+imports them once and forks for each job. Without a server (another machine, a script run by hand) the program is run
+the ordinary way.
 """
 
 import array
@@ -151,15 +154,30 @@ def ask(path: str, arguments: list[str]) -> int | None:
     return answer[0]
 
 
+def _print_to_log(arguments: list[str]) -> None:
+    """From here on print to the program's `--log`, if it has one; what its process inherits included."""
+    if "--log" not in arguments[:-1]:
+        return
+    path = Path(arguments[arguments.index("--log") + 1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
+
+
 def main() -> None:
     """Serve, or run one program."""
     if sys.argv[1:2] == ["--serve"]:
         serve(sys.argv[2])
         return
     arguments = sys.argv[1:]
+    _print_to_log(arguments)
     prefix, _, path = os.environ.get(VARIABLE, "").rpartition(os.pathsep)
     # Another prefix is another environment, with other versions of the libraries.
-    status = ask(path, arguments) if prefix == sys.prefix else None
+    try:
+        status = ask(path, arguments) if prefix == sys.prefix else None
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
     if status is None:
         # A conda environment of Snakemake's has the libraries but not this project.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))

@@ -23,7 +23,10 @@ def start_preloaded():
     address = Path(tempfile.mkdtemp(prefix="deepcache-"), "socket")
     os.environ.update(DEEPCACHE_PRELOADED=f"{sys.prefix}{os.pathsep}{address}")
     command = [sys.executable, str(ROOT / "workflow/preloaded.py"), "--serve", str(address)]
-    subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    log = Path(RESULTS, "logs/preloaded.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as messages:
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages)
 
 
 def name_failed_jobs():
@@ -31,4 +34,4 @@ def name_failed_jobs():
     for job in sorted(workflow.scheduler.failed, key=lambda job: str(job.output)):
         slurm_logs = Path(f".snakemake/slurm_logs/rule_{job.rule.name}")
         logs = [*job.log, *([slurm_logs] if not workflow.local_exec and slurm_logs.is_dir() else [])]
-        print(f"error: {job.rule.name}: {job.output} not made; see {', '.join(map(str, logs))}", file=sys.stderr)
+        logger.error(f"error: {job.rule.name}: {job.output} not made; see {', '.join(map(str, logs))}")

@@ -58,7 +58,7 @@ def test_the_table_is_that_of_a_local_run(project, finished, local):
 
 def test_slurm_ran_every_job_with_what_its_rule_asks_for(cancelled, finished):
     jobs = cancelled.run.jobs + finished.jobs
-    steps = re.findall(r"^total +(\d+)$", finished.output, flags=re.M)[0]
+    steps = re.findall(r"^(\d+) of \1 jobs done", finished.output, flags=re.M)[-1]
     # The target itself is no job; one was cancelled and tried again.
     assert len(finished.jobs) == int(steps) - 1 + 1
     assert {job["Partition"] for job in jobs} == {PARTITION}

@@ -48,6 +48,7 @@ class Project:
                 shutil.copy2(source, folder / part)
         (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
         self.results = folder / "results/tiny"
+        self.screen = ""
 
     def command(self, *arguments: str, overlay: dict | None = None, suite: str | None = None) -> list[str]:
         """Snakemake's command line; `overlay` is merged over the tiny config, or over another suite's."""

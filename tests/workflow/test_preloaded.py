@@ -1,6 +1,7 @@
 """The server that forks for each job behaves as plain Python does."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -64,6 +65,23 @@ def test_without_a_server_the_program_runs_the_ordinary_way(tmp_path):
         assert done.returncode == 5
 
 
+LOUD = "import os, sys; os.write(1, b'from below'); print('out'); print('to stderr', file=sys.stderr); sys.exit(3)"
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_program_with_a_log_prints_there_alone(server, tmp_path, served):
+    environment = server if served else {**server, "DEEPCACHE_PRELOADED": ""}
+    done = run(tmp_path, LOUD, environment, "--log", "logs/of it.log")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+    printed = (tmp_path / "logs/of it.log").read_text()
+    assert sorted(re.findall("from below|out|to stderr", printed)) == ["from below", "out", "to stderr"]
+
+
+def test_why_a_job_was_killed_is_in_its_log(server, tmp_path):
+    run(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", server, "--log", "log")
+    assert "its process was killed" in (tmp_path / "log").read_text()
+
+
 def test_an_exception_is_shown_and_fails(server, tmp_path):
     done = run(tmp_path, "raise ValueError('broken')", server)
     assert "ValueError: broken" in done.stderr
@@ -93,6 +111,19 @@ def test_a_worker_dies_with_its_client(server, tmp_path):
     while worker.exists():
         assert time.monotonic() < deadline, "the worker outlives its client"
         time.sleep(0.05)
+
+
+def test_an_interrupted_job_says_so_in_a_line(server, tmp_path):
+    (tmp_path / "program.py").write_text("import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)\n")
+    command = [sys.executable, PRELOADED, "program.py", "--log", "log"]
+    client = subprocess.Popen(command, cwd=tmp_path, env=server)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    client.send_signal(signal.SIGINT)
+    assert client.wait(timeout=30) == 1
+    assert (tmp_path / "log").read_text() == "interrupted\n"
 
 
 def test_numbers_are_those_of_plain_python(server, tmp_path):

@@ -189,6 +189,9 @@ def test_a_spoilt_checkpoint_stops_the_workflow(fresh):
     assert re.findall(named, done.stdout, re.M) == [
         ("checkpoint_in_place", "results/tiny/logs/checkpoint_in_place/digits-classifier.log")
     ]
+    assert "checkpoint_in_place failed: results/tiny/checkpoints/digits-classifier.json\n" in done.stdout
+    assert "1 failed in" in done.stdout.splitlines()[-1]
+    assert "--sha256" not in done.stdout, "the command is not for the screen"
 
 
 @pytest.mark.parametrize(
