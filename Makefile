@@ -1,13 +1,15 @@
 # make demo         set up .venv and run the digits suite to the end, Table 2 first
-# make test         set up .venv and run the tests
-# make test-slurm   set up .venv and test the Slurm profile on a real Slurm of one node
+# make test         set up .venv and run the tests that every change must pass
+# make quick        every program, table and figure on a tenth of the demo's images, in a few minutes
+# make nightly      all else that is tested: the whole demo, the paper's suite with random weights, Slurm, slow tests
+# make test-slurm   the Slurm profile on a real Slurm of one node (Debian: slurmctld slurmd slurm-client munge)
 # make lint         style of Python, Snakemake and the rules
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-slurm lint lock clean
+.PHONY: demo test quick complete nightly smoke test-slow test-slurm lint lock clean
 
 demo: $(READY)
 	$(BIN)/snakemake all --cores $(CORES) --prioritize table2
@@ -15,10 +17,39 @@ demo: $(READY)
 	@echo "Tables:  results/digits/tables/   Figures: results/digits/figures/   MACs: results/macs/paper_models.md"
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slurm" --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not slurm" --numprocesses auto --dist loadfile
+
+quick: $(READY)
+	$(MAKE) complete SUITE=quick
+
+nightly: $(READY)
+	$(MAKE) demo
+	$(MAKE) complete SUITE=config NAME=digits
+	$(MAKE) smoke
+	$(MAKE) test-slow
+	$(MAKE) test-slurm
+
+smoke: $(READY)
+	$(BIN)/snakemake all --cores $(CORES) --configfile config/smoke.yaml
+	! grep -L "The weights are random" results/smoke/tables/table*.md results/smoke/tables/ablation_*.md | grep .
+	$(BIN)/snakemake $(addprefix results/smoke/latency/,ddpm-cifar10/speed.csv ldm4g-imagenet/speed.csv) \
+	  --cores $(CORES) --configfile config/smoke.yaml
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m "slow and not slurm" --numprocesses auto --dist loadfile
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest tests/slurm
+
+# A suite with all that belongs to it, a second run that does nothing, and the report.
+SUITE := quick
+NAME := $(SUITE)
+SNAKEMAKE = $(BIN)/snakemake --configfile config/$(SUITE).yaml --cores $(CORES)
+complete: $(READY)
+	$(SNAKEMAKE) all --prioritize table2
+	$(SNAKEMAKE) all 2>&1 | grep "Nothing to be done"
+	$(SNAKEMAKE) report
+	$(BIN)/python tests/complete.py results/$(NAME)
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -71,7 +71,7 @@ class LogHandler(LogHandlerBase):
         self._messages.stream.write(text)
 
     def _start_screen(self) -> None:
-        # A lone job may print what was asked for, as `plan` does, which a moving view would overwrite.
+        # A lone job may print what was asked for, as `estimate` does, which a moving view would overwrite.
         moving = self._console.is_terminal and not self._console.is_dumb_terminal and self._progress.total > 1
         if moving:
             self._screen = LiveScreen(self._console, lambda: frame(self._progress, time.time()))

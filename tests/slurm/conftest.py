@@ -138,7 +138,9 @@ def find_program(project: Project, argument: str) -> psutil.Process | None:
     """The program that samples with a method; None where there is none at the moment."""
     for process in psutil.process_iter(["cmdline", "cwd"]):
         line = process.info["cmdline"] or []
-        here = "workflow/scripts/sample.py" in line[:3] and process.info["cwd"] == str(project.folder)
+        here = any(word.endswith("/scripts/sample.py") for word in line[:3]) and process.info["cwd"] == str(
+            project.folder
+        )
         if here and any(argument in word for word in line):
             return process
     return None

@@ -127,7 +127,7 @@ def kill_a_sampling_job(project) -> bool:
     """SIGKILL a process that Snakemake started for sampling; False where there is none at the moment."""
     for process in psutil.process_iter(["cmdline", "cwd"]):
         line = process.info["cmdline"] or []
-        if "workflow/scripts/sample.py" in line and process.info["cwd"] == str(project.folder):
+        if any(word.endswith("/scripts/sample.py") for word in line) and process.info["cwd"] == str(project.folder):
             process.kill()
             return True
     return False
