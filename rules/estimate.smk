@@ -6,5 +6,4 @@ rule estimate:
     params:
         suite=whole_config,
     shell:
-        # On its own, since what it prints is what was asked for.
-        "printf '%s' {params.suite:q} | python \"$DEEPCACHE_ROOT\"/workflow/scripts/estimate.py --suite - --log {log}"
+        f"printf '%s' {{params.suite:q}} | {asked_for('estimate', '--suite -')}"

@@ -12,12 +12,13 @@ from deepcache.errors import DeepCacheError
 from deepcache.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = sorted(path.name for path in (ROOT / "workflow/scripts").glob("*.py"))
+FOLDER = ROOT / "workflow/scripts"
+SCRIPTS = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_script_answers_help_at_once(script):
-    command = [sys.executable, "-X", "importtime", ROOT / "workflow/scripts" / script, "--help"]
+    command = [sys.executable, "-X", "importtime", FOLDER / script, "--help"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
     assert "usage:" in done.stdout

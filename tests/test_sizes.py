@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE, FUNCTION, MAIN, RULE = 300, 59, 40, 20  # lines at most; of a rule, those that are not blank
 PYTHON = [path for folder in ("deepcache", "workflow") for path in sorted((ROOT / folder).rglob("*.py"))]
 SNAKEMAKE = [ROOT / "Snakefile", *sorted((ROOT / "rules").rglob("*.smk"))]
-PROGRAMS = sorted((ROOT / "workflow/scripts").glob("*.py"))
+PROGRAMS = sorted((ROOT / "workflow/scripts").rglob("*.py"))
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:

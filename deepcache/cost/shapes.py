@@ -46,7 +46,7 @@ def checkpoint_shape(name: str, entry: dict, branches: set[int]) -> Shape:
         first_stage = next((json.loads(path.read_text()) for path in configs if path.is_file()), None)
     else:
         raise DeepCacheError(
-            f"checkpoints.{name}.architecture: needed to plan, one of {', '.join(RANDOM)}: the checkpoint is not here"
+            f"checkpoints.{name}.architecture: needed for the estimate, one of {', '.join(RANDOM)}: the checkpoint is not here"
         )
     full, shallow = branches_macs(unet, sorted(branches), dummy_inputs(unet, 1, None, unet.device, tokens=tokens))
     return Shape(full, shallow, _image_bytes(unet.config, first_stage), size * FP32 / GIGA)

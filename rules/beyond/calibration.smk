@@ -3,7 +3,7 @@
 
 rule record_features:
     input:
-        code=code("record_features"),
+        code=code("beyond/record_features"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
     output:
@@ -16,12 +16,12 @@ rule record_features:
         model=model_options,
         recorded=recording_options,
     shell:
-        on_device("record_features", "{params.model} {params.recorded} --output {output}")
+        on_device("beyond/record_features", "{params.model} {params.recorded} --output {output}")
 
 
 rule calibrate:
     input:
-        code=code("calibrate"),
+        code=code("beyond/calibrate"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
         recorded=rules.record_features.output,
@@ -35,4 +35,4 @@ rule calibrate:
         model=model_options,
         method=calibration_options,
     shell:
-        on_device("calibrate", "--recorded {input.recorded} {params.model} {params.method} --output {output}")
+        on_device("beyond/calibrate", "--recorded {input.recorded} {params.model} {params.method} --output {output}")

@@ -3,7 +3,7 @@
 
 rule sweep:
     input:
-        code=code("sweep"),
+        code=code("beyond/sweep"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
         recorded=lambda w: recorded_features(w.model, w.branch),
@@ -18,7 +18,7 @@ rule sweep:
     params:
         options=sweep_options,
     shell:
-        on_device("sweep", "--recorded {input.recorded} {params.options} --output {output}")
+        on_device("beyond/sweep", "--recorded {input.recorded} {params.options} --output {output}")
 
 
 use rule time_models as time_beyond with:
@@ -35,7 +35,7 @@ use rule time_models as time_beyond with:
 
 rule peers:
     input:
-        code=code("peers"),
+        code=code("beyond/peers"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
         timing=rules.time_beyond.output,
@@ -52,12 +52,12 @@ rule peers:
     params:
         options=peers_options,
     shell:
-        program("peers", "--timing {input.timing} --macs {input.macs} {params.options} --output {output}")
+        program("beyond/peers", "--timing {input.timing} --macs {input.macs} {params.options} --output {output}")
 
 
 rule write_beyond:
     input:
-        code=code("beyond_table"),
+        code=code("beyond/beyond_table"),
         sweeps=BEYOND_FILES["sweeps"],
         macs=BEYOND_FILES["macs"],
         peers=BEYOND_FILES["peers"],
@@ -78,7 +78,7 @@ rule write_beyond:
 
 rule draw_pareto:
     input:
-        code=code("pareto"),
+        code=code("beyond/pareto"),
         sweeps=BEYOND_FILES["sweeps"],
         macs=BEYOND_FILES["macs"],
         timing=BEYOND_FILES["timing"],
@@ -97,19 +97,19 @@ rule draw_pareto:
 
 rule draw_forecast:
     input:
-        code=code("forecast_figure"),
+        code=code("beyond/forecast_figure"),
         recorded=list(first_recordings().values()),
     output:
         f"{RESULTS}/figures/fig_forecast.png",
     params:
         recorded=[f"{model}={path}" for model, path in first_recordings().items()],
     shell:
-        program("forecast_figure", "--recorded {params.recorded} --output {output}")
+        program("beyond/forecast_figure", "--recorded {params.recorded} --output {output}")
 
 
 rule forecast_cost:
     input:
-        code=code("forecast_cost"),
+        code=code("beyond/forecast_cost"),
     output:
         f"{RESULTS}/tables/forecast_cost.csv",
     threads: whole_machine(config["timing"]["threads"])
@@ -120,7 +120,7 @@ rule forecast_cost:
     params:
         options=f"--device {config['device']} --threads {config['timing']['threads']}",
     shell:
-        program("forecast_cost", "{params.options} --output {output}")
+        program("beyond/forecast_cost", "{params.options} --output {output}")
 
 
 if BEYOND["models"]:

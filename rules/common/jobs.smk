@@ -6,11 +6,18 @@ from snakemake.path_modifier import PathModifier
 
 from deepcache.imports import import_closure
 
+# A variable, so that a command stays the same where the project is moved.
+WORKFLOW = '"$DEEPCACHE_ROOT"/workflow'
+
 
 def program(name, options):
     """A job's command: a program of workflow/scripts with these options; what it says goes to the rule's log."""
-    folder = '"$DEEPCACHE_ROOT"/workflow'
-    return f"python {folder}/preloaded.py {folder}/scripts/{name}.py {options} --log {{log}}"
+    return f"python {WORKFLOW}/preloaded.py {WORKFLOW}/scripts/{name}.py {options} --log {{log}}"
+
+
+def asked_for(name, options):
+    """As `program`, of one that prints on the screen what was asked for."""
+    return f"python {WORKFLOW}/scripts/{name}.py {options} --log {{log}}"
 
 
 def on_device(name, options):

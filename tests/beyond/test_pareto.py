@@ -197,7 +197,7 @@ def test_the_program_draws_the_same_bytes_as_the_function(files, tmp_path):
     output = tmp_path / "fig_pareto.png"
     command = [
         sys.executable,
-        "workflow/scripts/pareto.py",
+        "workflow/scripts/beyond/pareto.py",
         "--sweeps",
         *files["sweeps"],
         "--timing",

@@ -154,7 +154,7 @@ def compare(call, tmp_path):
         output = tmp_path / "peers.json"
         variants = [f"{name}/{sampler}/{variant}" for variant in variants]
         status = call(
-            "peers.py",
+            "beyond/peers.py",
             *("--checkpoint", tmp_path / "model.json", "--name", name, "--sampler", sampler),
             *("--timing", times, "--variants", *variants, "--macs", tmp_path / "macs.json"),
             *("--seeds", 3, 4, "--images", 2, "--batch-size", 1, "--repeats", 2, "--device", "cpu"),
@@ -256,5 +256,5 @@ def test_token_merging_where_it_is_not(compare, text_to_image, tmp_path, monkeyp
 
 
 def test_help(call, capsys):
-    assert call("peers.py", "--help") == 0
+    assert call("beyond/peers.py", "--help") == 0
     assert "same measured time" in capsys.readouterr().out

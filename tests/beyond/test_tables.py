@@ -312,7 +312,7 @@ def test_random_weights_are_called_so(tmp_path, macs):
 
 
 def run(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "workflow/scripts/beyond_table.py"), *map(str, arguments)]
+    command = [sys.executable, str(ROOT / "workflow/scripts/beyond/beyond_table.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 

@@ -13,6 +13,7 @@ from tests.suites import read_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "deepcache", "config", "resources", "envs", "profiles")
+SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 # Columns that a clock decides.
 TIMED = {"throughput", "speed", "throughput_delta", "speed_delta"}
 BASE = read_suite()
@@ -56,20 +57,28 @@ class Project:
         if overlay:
             (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
             files.append("overlay.yaml")
-        return [str(Path(sys.executable).with_name("snakemake")), *arguments, "--configfile", *files]
+        return [SNAKEMAKE, *arguments, "--configfile", *files]
 
     def run(self, *arguments: str, **options) -> subprocess.CompletedProcess:
         """Run Snakemake (see `command`) to its end; stdout and stderr come back together as stdout."""
-        command = self.command(*arguments, **options)
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-        )
+        return _run(self.command(*arguments, **options), self.folder, self.environment)
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake in a folder that is no project."""
+    return _run([SNAKEMAKE, "--cores", "1", *arguments], folder, None)
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str] | None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+    )
 
 
 def jobs(output: str) -> dict[str, int]:

@@ -21,7 +21,7 @@ KEYS = ("model", "branch", "interval", "methods", *COMPARED)
 
 @dataclass(frozen=True)
 class Sweep:
-    """One file of workflow/scripts/sweep.py: all methods of a model, branch and interval.
+    """One file of workflow/scripts/beyond/sweep.py: all methods of a model, branch and interval.
 
     Attributes:
         path: the file.
@@ -67,7 +67,7 @@ def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
 
 
 def read_peers(path: Path, sweeps: Sequence[Sweep]) -> dict:
-    """What workflow/scripts/peers.py wrote of one model.
+    """What workflow/scripts/beyond/peers.py wrote of one model.
 
     Raises:
         DeepCacheError: if the file is damaged, or other seeds or images than the model's sweeps were measured.
