@@ -46,7 +46,8 @@ def checkpoint_shape(name: str, entry: dict, branches: set[int]) -> Shape:
         first_stage = next((json.loads(path.read_text()) for path in configs if path.is_file()), None)
     else:
         raise DeepCacheError(
-            f"checkpoints.{name}.architecture: needed for the estimate, one of {', '.join(RANDOM)}: the checkpoint is not here"
+            f"checkpoints.{name}.architecture: needed for the estimate, as the checkpoint is not here; one of "
+            f"{', '.join(RANDOM)}"
         )
     full, shallow = branches_macs(unet, sorted(branches), dummy_inputs(unet, 1, None, unet.device, tokens=tokens))
     return Shape(full, shallow, _image_bytes(unet.config, first_stage), size * FP32 / GIGA)
