@@ -2,13 +2,15 @@
 
 import ast
 import functools
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "deepcache"
 
 
-def import_closure(program: Path, root: Path) -> list[Path]:
+@functools.cache
+def import_closure(program: Path, root: Path) -> tuple[Path, ...]:
     """The project's modules without which a program cannot run, sorted; imports within functions count, too.
 
     Args:
@@ -24,7 +26,20 @@ def import_closure(program: Path, root: Path) -> list[Path]:
         new = _imported_by(waiting.pop(), root) - found
         found |= new
         waiting += new
-    return sorted(found)
+    return tuple(sorted(found))
+
+
+@functools.cache
+def code_digest(program: Path, root: Path) -> str:
+    """Of the contents and places of a program and its import closure, 16 hexadecimal digits."""
+    files = (program, *import_closure(program, root))
+    contents = [f"{file.relative_to(root)} {_sha256(file)}" for file in files]
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @functools.cache

@@ -2,8 +2,6 @@
 
 
 rule train_checkpoint:
-    input:
-        code=code("train"),
     output:
         directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
     wildcard_constraints:
@@ -13,6 +11,7 @@ rule train_checkpoint:
         mem_mb=3000,
         runtime=120,
     params:
+        code=code("train"),
         options=lambda w: train_options(w.checkpoint),
     shell:
         program("train", "{params.options} --threads {threads} --output {output}")
@@ -20,8 +19,6 @@ rule train_checkpoint:
 
 # The paper's architectures without their weights, for the smoke suite.
 rule random_checkpoint:
-    input:
-        code=code("random_checkpoint"),
     output:
         directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
     wildcard_constraints:
@@ -30,6 +27,7 @@ rule random_checkpoint:
         mem_mb=8000,
         runtime=60,
     params:
+        code=code("random_checkpoint"),
         options=lambda w: random_options(w.checkpoint),
     shell:
         program("random_checkpoint", "{params.options} --threads {threads} --output {output}")
@@ -37,7 +35,6 @@ rule random_checkpoint:
 
 rule checkpoint_in_place:
     input:
-        code=code("checkpoint"),
         files=checkpoint_files,
     output:
         f"{RESULTS}/checkpoints/{{checkpoint}}.json",
@@ -47,6 +44,7 @@ rule checkpoint_in_place:
         mem_mb=1000,
         runtime=30,
     params:
+        code=code("checkpoint"),
         options=lambda w: checkpoint_options(w.checkpoint),
     shell:
         program("checkpoint", "{params.options} --output {output}")
@@ -54,8 +52,6 @@ rule checkpoint_in_place:
 
 # What arrives stays in results/downloads, where an interrupted download goes on.
 use rule checkpoint_in_place as checkpoint_from_hub with:
-    input:
-        code=code("checkpoint"),
     wildcard_constraints:
         checkpoint=from_sources("hub"),
     retries: 2

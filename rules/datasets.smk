@@ -3,8 +3,6 @@
 
 # What arrives stays in results/downloads, where an interrupted download goes on.
 rule dataset:
-    input:
-        code=code("dataset"),
     output:
         f"{RESULTS}/datasets/{{dataset}}.json",
     retries: 2
@@ -12,6 +10,7 @@ rule dataset:
         mem_mb=2000,
         runtime=1440,
     params:
+        code=code("dataset"),
         options=lambda w: dataset_options(w.dataset),
     shell:
         program("dataset", "{params.options} --output {output}")

@@ -12,7 +12,6 @@ DIVERSITY = [
 
 rule measure_diversity:
     input:
-        code=code("diversity"),
         runs=expand(f"{RUN}/run.json", seed=DIVERSITY_SEEDS, allow_missing=True),
         clip_scores=expand(f"{RUN}/clip_score.json", seed=DIVERSITY_SEEDS, allow_missing=True),
         perceptual=rules.paired_fidelity.input.perceptual,
@@ -22,6 +21,8 @@ rule measure_diversity:
         gpu=GPUS,
         mem_mb=6000,
         runtime=240,
+    params:
+        code=code("diversity"),
     shell:
         on_device(
             "diversity",
@@ -32,12 +33,12 @@ rule measure_diversity:
 
 rule write_diversity:
     input:
-        code=code("diversity_table"),
         diversity=[f"{RESULTS}/{variant}/diversity.json" for variant in DIVERSITY_VARIANTS],
     output:
         csv=f"{RESULTS}/tables/diversity.csv",
         markdown=f"{RESULTS}/tables/diversity.md",
     params:
+        code=code("diversity_table"),
         title=config["diversity"]["title"],
     shell:
         program("diversity_table", "--diversity {input.diversity} --title {params.title:q} --output {output.csv}")
@@ -45,7 +46,6 @@ rule write_diversity:
 
 rule draw_diversity:
     input:
-        code=code("diversity_figure"),
         diversity=rules.write_diversity.input.diversity,
     output:
         f"{RESULTS}/figures/diversity.png",
@@ -53,6 +53,7 @@ rule draw_diversity:
         mem_mb=2000,
         runtime=10,
     params:
+        code=code("diversity_figure"),
         title=config["diversity"]["title"],
         prompts=config["diversity"]["prompts"],
     shell:

@@ -3,7 +3,6 @@
 
 rule feature_similarity:
     input:
-        code=code("feature_similarity"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
     output:
@@ -15,6 +14,7 @@ rule feature_similarity:
         mem_mb=8000,
         runtime=240,
     params:
+        code=code("feature_similarity"),
         model=model_options,
         sampled=similarity_options,
     shell:
@@ -23,11 +23,11 @@ rule feature_similarity:
 
 rule draw_fig2:
     input:
-        code=code("fig2"),
         recorded=[f"{RESULTS}/features/{model}.npz" for model in config["similarity"]["layers"]],
     output:
         f"{RESULTS}/figures/fig2.png",
     params:
+        code=code("fig2"),
         title=config["similarity"]["title"],
         threshold=config["similarity"]["threshold"],
     shell:

@@ -4,7 +4,6 @@ FIGURES = [f"{RESULTS}/figures/{name}.png" for name in ("fig2", "fig4", *config[
 
 rule sample_grid:
     input:
-        code=code("sample_grid"),
         shards=lambda w: [f"{RESULTS}/{run.path}/shards/00000.npz" for _, run in grid_runs(w.grid)],
         prompts=grid_prompts,
         timing=grid_timing,
@@ -13,6 +12,7 @@ rule sample_grid:
     wildcard_constraints:
         grid="|".join(config["sample_grids"]),
     params:
+        code=code("sample_grid"),
         options=grid_options,
     shell:
         program("sample_grid", "--shards {input.shards} {params.options} --output {output}")
@@ -20,13 +20,13 @@ rule sample_grid:
 
 rule curves:
     input:
-        code=code("curves"),
         tables=lambda w: [table_file(panel["table"]) for panel in config["curves"][w.curves]["panels"]],
     output:
         f"{RESULTS}/figures/{{curves}}.png",
     wildcard_constraints:
         curves="|".join(config["curves"]) or "$^",
     params:
+        code=code("curves"),
         layout=lambda w: json.dumps(config["curves"][w.curves]),
     shell:
         program("curves", "--tables {input.tables} --layout {params.layout:q} --output {output}")

@@ -3,8 +3,6 @@ LATENCY_TABLE = "results/benchmark/speed.csv"
 
 
 rule time_architecture:
-    input:
-        code=code("latency"),
     output:
         speed=f"{RESULTS}/latency/{{architecture}}/speed.csv",
         operations=f"{RESULTS}/latency/{{architecture}}/operations.csv",
@@ -15,6 +13,7 @@ rule time_architecture:
         mem_mb=16000,
         runtime=240,
     params:
+        code=code("latency"),
         options=latency_options,
     shell:
         program("latency", "{params.options} --output {output.speed} --operations {output.operations}")
@@ -22,13 +21,14 @@ rule time_architecture:
 
 rule write_latency:
     input:
-        code=code("latency_table"),
         measured=[f"{RESULTS}/latency/{architecture}/speed.csv" for architecture in LATENCY["models"]],
         operations=[f"{RESULTS}/latency/{architecture}/operations.csv" for architecture in LATENCY["models"]],
     output:
         csv=LATENCY_TABLE,
         markdown=LATENCY_TABLE.replace(".csv", ".md"),
         figure=LATENCY_TABLE.replace(".csv", ".png"),
+    params:
+        code=code("latency_table"),
     shell:
         program("latency_table", "--measured {input.measured} --operations {input.operations} --output {output.csv}")
 

@@ -4,7 +4,6 @@ MACS = "results/macs/paper_models.csv"
 
 rule model_macs:
     input:
-        code=code("model_macs"),
         checkpoint=model_manifest,
     output:
         f"{RESULTS}/macs/{{model}}.json",
@@ -12,6 +11,7 @@ rule model_macs:
         mem_mb=3000,
         runtime=30,
     params:
+        code=code("model_macs"),
         branches=lambda w: branches_of(w.model),
     shell:
         program("model_macs", "--checkpoint {input.checkpoint} --branches {params.branches} --output {output}")
@@ -19,7 +19,6 @@ rule model_macs:
 
 rule macs:
     input:
-        code=code("macs"),
         published=published_tables(),
     output:
         csv=MACS,
@@ -28,20 +27,21 @@ rule macs:
         mem_mb=3000,
         runtime=30,
     params:
+        code=code("macs"),
         published=lambda w, input: Path(input.published[0]).parent,
     shell:
         program("macs", "--published {params.published} --output {output.csv}")
 
 
 rule draw_fig4:
-    input:
-        code=code("branch_macs"),
     output:
         csv=f"{RESULTS}/macs/branches.csv",
         figure=f"{RESULTS}/figures/fig4.png",
     resources:
         mem_mb=3000,
         runtime=30,
+    params:
+        code=code("branch_macs"),
     shell:
         program("branch_macs", "--output {output.csv} --figure {output.figure}")
 

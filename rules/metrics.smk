@@ -5,7 +5,6 @@ COMPARED = "--run {input.run} --baseline {input.baseline}"
 
 rule metrics:
     input:
-        code=code("metrics"),
         run=rules.collect_run.output,
         reference=lambda w: f"{RESULTS}/references/{reference_of(w.model)}.npz",
         weights=lambda w: manifest(config["references"][reference_of(w.model)]["weights"]),
@@ -16,6 +15,7 @@ rule metrics:
         mem_mb=6000,
         runtime=240,
     params:
+        code=code("metrics"),
         extractor=extractor_of,
     shell:
         on_device("metrics", f"--run {{input.run}} {REFERENCE} --output {{output}}")
@@ -23,7 +23,6 @@ rule metrics:
 
 rule paired:
     input:
-        code=code("paired"),
         run=rules.collect_run.output,
         baseline=f"{RESULTS}/{{model}}/{{sampler}}/full/seed-{{seed}}/run.json",
         reference=rules.metrics.input.reference,
@@ -35,6 +34,7 @@ rule paired:
         mem_mb=8000,
         runtime=480,
     params:
+        code=code("paired"),
         extractor=extractor_of,
         resamples=config["paired_resamples"],
     shell:
@@ -43,7 +43,6 @@ rule paired:
 
 rule clip_score:
     input:
-        code=code("clip_score"),
         run=rules.collect_run.output,
         prompts=prompts_manifest,
         weights=lambda w: manifest(config["models"][w.model]["clip"]),
@@ -53,6 +52,8 @@ rule clip_score:
         gpu=GPUS,
         mem_mb=12000,
         runtime=240,
+    params:
+        code=code("clip_score"),
     shell:
         on_device(
             "clip_score", "--run {input.run} --prompts {input.prompts} --weights {input.weights} --output {output}"
@@ -61,7 +62,6 @@ rule clip_score:
 
 rule paired_fidelity:
     input:
-        code=code("paired_fidelity"),
         run=rules.collect_run.output,
         baseline=rules.paired.input.baseline,
         perceptual=lambda w: manifest(config["models"][w.model]["perceptual"]),
@@ -71,6 +71,8 @@ rule paired_fidelity:
         gpu=GPUS,
         mem_mb=6000,
         runtime=240,
+    params:
+        code=code("paired_fidelity"),
     shell:
         on_device(
             "paired_fidelity",

@@ -3,7 +3,6 @@
 
 rule reference_statistics:
     input:
-        code=code("reference_statistics"),
         dataset=lambda w: dataset_manifest(config["references"][w.reference]["dataset"]),
         weights=lambda w: manifest(config["references"][w.reference]["weights"]),
     output:
@@ -13,6 +12,7 @@ rule reference_statistics:
         mem_mb=6000,
         runtime=1440,
     params:
+        code=code("reference_statistics"),
         options=lambda w: reference_options(w.reference),
     shell:
         on_device(

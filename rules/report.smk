@@ -19,7 +19,6 @@ rule suite_settings:
 
 rule report_pages:
     input:
-        code=code("report_pages"),
         suite=rules.suite_settings.output,
         features=rules.draw_fig2.input.recorded,
         figures=[
@@ -30,6 +29,7 @@ rule report_pages:
         pages=[in_report(item, f"{REPORT}/pages/{item.name}.html") for item in CONTENTS if item.category != PICTURES],
         captions=sorted({f"{REPORT}/captions/{item.name}.rst" for item in CONTENTS}),
     params:
+        code=code("report_pages"),
         options=report_options,
     shell:
         unloaded("report_pages", "--suite {input.suite} {params.options}")
@@ -37,12 +37,13 @@ rule report_pages:
 
 rule report:
     input:
-        code=code("report"),
         looks=[in_project(f"workflow/report/{name}") for name in ("description.rst", "style.css")],
         suite=rules.suite_settings.output,
         pages=rules.report_pages.output,
     output:
         f"{RESULTS}/report.html",
     localrule: True
+    params:
+        code=code("report"),
     shell:
         unloaded("report", "--suite {input.suite} --output {output}")

@@ -3,7 +3,6 @@
 
 rule sample_shard:
     input:
-        code=lambda w: code_with("sample", w.method),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
         plan=lambda w: plan_file(w.model, w.sampler, w.method),
@@ -14,6 +13,7 @@ rule sample_shard:
         mem_mb=8000,
         runtime=1440,
     params:
+        code=lambda w: code_with("sample", w.method),
         model=model_options,
         shard=shard_options,
     shell:
@@ -22,7 +22,6 @@ rule sample_shard:
 
 rule collect_run:
     input:
-        code=code("collect_run"),
         shards=lambda w: shard_paths(RUN.format(**w), w.model),
     output:
         f"{RUN}/run.json",
@@ -30,6 +29,7 @@ rule collect_run:
         mem_mb=2000,
         runtime=30,
     params:
+        code=code("collect_run"),
         images=lambda w: config["models"][w.model]["samples"],
     shell:
         program("collect_run", "--shards {input.shards} --images {params.images} --output {output}")

@@ -4,7 +4,6 @@ SUMMARY = [f"{RESULTS}/{name}{end}" for name in ("summary", "paper_against_ours"
 
 rule summary:
     input:
-        code=code("summary"),
         published=published_tables(),
         tables=[table["path"] for table in summary_tables().values()],
         results=[path for layout in LAYOUTS.values() for path in table_inputs(layout)],
@@ -14,6 +13,7 @@ rule summary:
     output:
         SUMMARY,
     params:
+        code=code("summary"),
         suite=summary_of_suite,
         root=lambda w, output: Path(output[0]).parent,
         published=lambda w, input: Path(input.published[0]).parent,

@@ -8,13 +8,13 @@ for name, layout in LAYOUTS.items():
         name:
             f"write_{name}"
         input:
-            code=code("table"),
             published=published_table(layout),
             results=table_inputs(layout),
         output:
             csv=table_file(name),
             markdown=table_file(name).replace(".csv", ".md"),
         params:
+            code=code("table"),
             layout=json.dumps(layout),
             root=lambda w, output: Path(output.csv).parents[1],
             published=lambda w: PUBLISHED,

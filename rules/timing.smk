@@ -3,7 +3,6 @@
 
 rule time_models:
     input:
-        code=lambda w: code_with("time_models", *map(method_in, timed_together(w.group))),
         checkpoints=lambda w: [manifest(config["models"][model]["checkpoint"]) for model in timed_models(w)],
         prompts=lambda w: [dataset_manifest(name) for name in timed_prompts(w).values()],
         plans=lambda w: list(timed_plans(w).values()),
@@ -18,6 +17,7 @@ rule time_models:
         mem_mb=16000,
         runtime=240,
     params:
+        code=lambda w: code_with("time_models", *map(method_in, timed_together(w.group))),
         options=timing_options,
     shell:
         program("time_models", "{params.options} --output {output}")
@@ -25,7 +25,6 @@ rule time_models:
 
 rule memory:
     input:
-        code=code("memory"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
     output:
@@ -35,6 +34,7 @@ rule memory:
         mem_mb=16000,
         runtime=60,
     params:
+        code=code("memory"),
         model=model_options,
         measured=memory_options,
     shell:

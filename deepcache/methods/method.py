@@ -78,7 +78,7 @@ class Method:
         """The inverse of `slug`; DeepCacheError where it is none."""
         if slug == UNCACHED:
             return cls()
-        found = re.fullmatch("(?P<schedule>.+)-b(?P<branch>[0-9]+)(?:-(?P<reuse>[a-z]+[0-9]*))?", slug)
+        found = re.fullmatch("(?P<schedule>.+)-b(?P<branch>[0-9]+)(?:-(?P<reuse>.+))?", slug)
         schedule = found and _parsed(found["schedule"], schedules())
         given = found and found["reuse"]
         reuse = _parsed(given, reuses()) if given else HELD

@@ -34,14 +34,12 @@ class Part:
     def slug(self) -> str:
         """The part in a path, such as `nonuniform-n10-c15-p1.4` or `forecast1`."""
         shown = ((one.metadata["code"], getattr(self, one.name)) for one in fields(self))
-        return self.name + "".join(f"{_lead(code)}{value:g}" for code, value in shown)
+        return self.name + "".join(f"{_lead(code)}{_text(value)}" for code, value in shown)
 
     @property
     def label(self) -> str:
         """The part in a picture, such as `nonuniform, N = 10, c = 15, p = 1.4`."""
-        return ", ".join(
-            [self.name, *(f"{one.metadata['code'].upper()} = {getattr(self, one.name):g}" for one in fields(self))]
-        )
+        return ", ".join([self.name, *(f"{_symbol(one)} = {_text(getattr(self, one.name))}" for one in fields(self))])
 
     @classmethod
     def pattern(cls) -> str:
@@ -87,6 +85,14 @@ def _check(name: str, value: float, bounds: Mapping[str, float]) -> None:
 
 def _lead(code: str) -> str:
     return f"-{code}" if code else ""
+
+
+def _symbol(one) -> str:
+    return one.metadata["code"].upper() or one.name
+
+
+def _text(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _pattern(one) -> str:

@@ -3,7 +3,6 @@
 
 rule record_features:
     input:
-        code=code("beyond/record_features"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
     output:
@@ -13,6 +12,7 @@ rule record_features:
         mem_mb=16000,
         runtime=240,
     params:
+        code=code("beyond/record_features"),
         model=model_options,
         recorded=recording_options,
     shell:
@@ -21,7 +21,6 @@ rule record_features:
 
 rule calibrate:
     input:
-        code=code("beyond/calibrate"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
         recorded=rules.record_features.output,
@@ -32,6 +31,7 @@ rule calibrate:
         mem_mb=8000,
         runtime=480,
     params:
+        code=code("beyond/calibrate"),
         model=model_options,
         method=calibration_options,
     shell:

@@ -3,7 +3,6 @@
 
 rule sweep:
     input:
-        code=code("beyond/sweep"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
         recorded=lambda w: recorded_features(w.model, w.branch),
@@ -16,6 +15,7 @@ rule sweep:
         mem_mb=8000,
         runtime=480,
     params:
+        code=code("beyond/sweep"),
         options=sweep_options,
     shell:
         on_device("beyond/sweep", "--recorded {input.recorded} {params.options} --output {output}")
@@ -23,19 +23,18 @@ rule sweep:
 
 use rule time_models as time_beyond with:
     input:
-        code=lambda w: code_with("time_models", *map(method_in, beyond_variants(w.model))),
         checkpoints=model_manifest,
         prompts=prompts_manifest,
         plans=lambda w: list(beyond_plans(w.model).values()),
     output:
         f"{RESULTS}/beyond/timing/{{model}}.json",
     params:
+        code=lambda w: code_with("time_models", *map(method_in, beyond_variants(w.model))),
         options=beyond_timing_options,
 
 
 rule peers:
     input:
-        code=code("beyond/peers"),
         checkpoint=model_manifest,
         prompts=prompts_manifest,
         timing=rules.time_beyond.output,
@@ -50,6 +49,7 @@ rule peers:
         mem_mb=16000,
         runtime=480,
     params:
+        code=code("beyond/peers"),
         options=peers_options,
     shell:
         program("beyond/peers", "--timing {input.timing} --macs {input.macs} {params.options} --output {output}")
@@ -57,7 +57,6 @@ rule peers:
 
 rule write_beyond:
     input:
-        code=code("beyond/beyond_table"),
         sweeps=BEYOND_FILES["sweeps"],
         macs=BEYOND_FILES["macs"],
         peers=BEYOND_FILES["peers"],
@@ -66,6 +65,7 @@ rule write_beyond:
         gains=f"{RESULTS}/tables/beyond_gains.csv",
         markdown=f"{RESULTS}/tables/beyond.md",
     params:
+        code=code("beyond/beyond_table"),
         macs=[f"{model}={RESULTS}/macs/{model}.json" for model in BEYOND["models"]],
         goals=[f"{interval}={goal}" for interval, goal in BEYOND["goals"].items()],
     shell:
@@ -78,7 +78,6 @@ rule write_beyond:
 
 rule draw_pareto:
     input:
-        code=code("beyond/pareto"),
         sweeps=BEYOND_FILES["sweeps"],
         macs=BEYOND_FILES["macs"],
         timing=BEYOND_FILES["timing"],
@@ -86,6 +85,7 @@ rule draw_pareto:
     output:
         f"{RESULTS}/figures/fig_pareto.png",
     params:
+        code=code("beyond/pareto"),
         macs=rules.write_beyond.params.macs,
     shell:
         program(
@@ -97,19 +97,17 @@ rule draw_pareto:
 
 rule draw_forecast:
     input:
-        code=code("beyond/forecast_figure"),
         recorded=list(first_recordings().values()),
     output:
         f"{RESULTS}/figures/fig_forecast.png",
     params:
+        code=code("beyond/forecast_figure"),
         recorded=[f"{model}={path}" for model, path in first_recordings().items()],
     shell:
         program("beyond/forecast_figure", "--recorded {params.recorded} --output {output}")
 
 
 rule forecast_cost:
-    input:
-        code=code("beyond/forecast_cost"),
     output:
         f"{RESULTS}/tables/forecast_cost.csv",
     threads: whole_machine(config["timing"]["threads"])
@@ -118,6 +116,7 @@ rule forecast_cost:
         mem_mb=8000,
         runtime=30,
     params:
+        code=code("beyond/forecast_cost"),
         options=f"--device {config['device']} --threads {config['timing']['threads']}",
     shell:
         program("beyond/forecast_cost", "{params.options} --output {output}")

@@ -14,7 +14,9 @@ def checkpoint_folder(name):
 
 
 def checkpoint_files(wildcards):
-    """The files of a checkpoint that lies in its folder already."""
+    """The files of a checkpoint that lies in its folder already; none of one that is downloaded."""
+    if config["checkpoints"][wildcards.checkpoint]["source"] in ("hub", "url"):
+        return []
     folder = checkpoint_folder(wildcards.checkpoint)
     files = config["checkpoints"][wildcards.checkpoint].get("sha256", {})
     return [folder] if wildcards.checkpoint in MADE or not files else [f"{folder}/{file}" for file in files]

@@ -4,7 +4,7 @@ import re
 
 from snakemake.path_modifier import PathModifier
 
-from deepcache.imports import import_closure
+from deepcache.imports import code_digest
 
 # A variable, so that a command stays the same where the project is moved.
 WORKFLOW = '"$DEEPCACHE_ROOT"/workflow'
@@ -32,20 +32,18 @@ def unloaded(name, options):
 
 @functools.cache
 def code(name):
-    """A program and the modules that it imports, directly or through others: editing them redoes what they made."""
-    script = ROOT / f"workflow/scripts/{name}.py"
-    return [in_project(path.relative_to(ROOT)) for path in (script, *import_closure(script, ROOT))]
+    """What a program and the modules that it imports, directly or through others, hold: editing them redoes its jobs.
+
+    A parameter, not input files: their times change where nothing else does, as when the project is cloned anew.
+    """
+    return code_digest(ROOT / f"workflow/scripts/{name}.py", ROOT)
 
 
+@functools.cache
 def code_with(name, *methods):
     """As `code`, with the files that define these methods and what they import: those of other methods redo nothing."""
-    files = {file for method in methods for file in Method.parse(method).source_files()}
-    files |= {module for file in files for module in import_closure(file, ROOT)}
-    own = set(code(name))
-    return [
-        *code(name),
-        *(path for path in (in_project(file.relative_to(ROOT)) for file in sorted(files)) if path not in own),
-    ]
+    files = sorted({file for method in methods for file in Method.parse(method).source_files()})
+    return " ".join([code(name), *(code_digest(file, ROOT) for file in files)])
 
 
 def record_every_job():
