@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from deepcache.caching.schedules import is_integer
 from deepcache.errors import DeepCacheError
 
 # The lists that hold a block's layers side by side, in the order in which they run within one layer.
@@ -58,7 +59,7 @@ def find_cut(unet: nn.Module, branch: int) -> Cut:
         DeepCacheError: if the module is no such U-Net (see `num_branches`) or has no such branch.
     """
     count = num_branches(unet)
-    if isinstance(branch, bool) or not isinstance(branch, int) or not 0 <= branch < count:
+    if not is_integer(branch) or not 0 <= branch < count:
         raise DeepCacheError(
             f"branch must be an integer from 0 to {count - 1} for this {type(unet).__name__}, not {branch!r}"
         )

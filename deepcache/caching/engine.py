@@ -66,7 +66,7 @@ class DeepCache:
     ):
         if (interval is None) == (schedule is None):
             raise DeepCacheError("give DeepCache either an interval or a schedule")
-        if interval is not None and (isinstance(interval, bool) or not isinstance(interval, int) or interval < 1):
+        if interval is not None and (not schedules.is_integer(interval) or interval < 1):
             raise DeepCacheError(f"interval must be an integer of at least 1, not {interval!r}")
         if reuse is not None and not isinstance(reuse, Reuse):
             raise DeepCacheError(f"reuse must be an object such as Hold() or Forecast(order=1), not {reuse!r}")
@@ -78,6 +78,7 @@ class DeepCache:
         self.execution = Execution(compile, graph)
         self._pipe, self.unet = _find_unet(pipe_or_unet)
         find_cut(self.unet, branch)
+        self._lost = False  # whether the pipeline was told that its U-Net is another by now
         self._full = frozenset(self.schedule) if decided_before else frozenset()
         self._view: nn.Module | None = None  # present while enabled
         self._passes: list[Callable] = []  # full and shallow, as they run; present while enabled
@@ -93,8 +94,8 @@ class DeepCache:
             DeepCacheError: if caching is enabled on this U-Net already, another tool has patched it, or it cannot run
                 compiled or from CUDA graphs where that is wanted.
         """
-        if any(isinstance(owner, DeepCache) and owner._view is not None for owner in owners(self.unet)):
-            raise DeepCacheError("DeepCache is enabled on this U-Net already: disable it first")
+        if DeepCache.of(self.unet) is not None:
+            raise DeepCacheError("DeepCache is enabled on this U-Net already: DeepCache.of(unet).disable() ends it")
         if getattr(self.unet, "_compiled_call_impl", None) is not None:
             raise DeepCacheError("this U-Net was compiled in place: enable DeepCache on the uncompiled U-Net")
         if not self.execution.eager and hasattr(self.unet, "_hf_hook"):
@@ -102,6 +103,7 @@ class DeepCache:
                 "accelerate moves this U-Net's weights, compile and graph need them to stay: choose one"
             )
         check_unpatched(self.unet)
+        self.reuse.serve(self)
         cut = find_cut(self.unet, self.branch)
         view = shallow_view(self.unet, cut)
         eager = self.execution.eager
@@ -121,7 +123,7 @@ class DeepCache:
         self._replaced.replace(self._forward, owner=self)
         self._hook = cut.feeder.register_forward_hook(tap)
         if self._pipe is not None:
-            self._watch = SchedulerWatch(self._pipe, on_start=self._reset)
+            self._watch = SchedulerWatch(self._pipe, on_start=self._start)
         self._reset()
         return self
 
@@ -133,6 +135,7 @@ class DeepCache:
         self._replaced.restore()
         if self._watch is not None:
             self._watch.stop()
+        self.reuse.serve(None)
         self._view = self._full_pass = self._shallow_pass = self._full_forward = self._replaced = self._watch = None
         self._passes = []
         self._reset()
@@ -144,6 +147,13 @@ class DeepCache:
         self.disable()
 
     # What can be asked
+
+    @staticmethod
+    def of(pipe_or_unet) -> "DeepCache | None":
+        """The cache that is enabled on a U-Net, or on a pipeline's; None where there is none."""
+        _, unet = _find_unet(pipe_or_unet)
+        enabled = (owner for owner in owners(unet) if isinstance(owner, DeepCache) and owner._view is not None)
+        return next(enabled, None)
 
     @property
     def full_steps(self) -> tuple[int, ...]:
@@ -166,6 +176,13 @@ class DeepCache:
         """Forget the last trajectory: the next call of the U-Net is step 0."""
         self._reset()
 
+    def _start(self) -> None:
+        """The pipeline begins a trajectory."""
+        self._reset()
+        if not self._lost and unwrapped(self._pipe.unet) is not self.unet:
+            self._lost = True
+            logger.warning("the pipeline's U-Net was replaced: it runs uncached; disable, and enable on the new one")
+
     def _reset(self) -> None:
         self._trajectory = Trajectory()
         self.reuse.reset()
@@ -177,6 +194,7 @@ class DeepCache:
         if self._watch is not None and self._watch.is_replaced:
             self._watch.follow()
             self._reset()
+        self._trajectory.check_thread()
         sample = sample_of(args, kwargs)
         if sample.shape != self._trajectory.shape and not self._trajectory.is_over:
             self._reset()
@@ -229,4 +247,9 @@ def _find_unet(pipe_or_unet) -> tuple[object | None, nn.Module]:
             raise DeepCacheError(f"{type(pipe_or_unet).__name__} has no scheduler: give DeepCache its U-Net instead")
     if hasattr(unet, "_orig_mod"):
         raise DeepCacheError("this U-Net was compiled: enable DeepCache on the uncompiled U-Net")
-    return pipe, unet
+    return pipe, unwrapped(unet)
+
+
+def unwrapped(unet: nn.Module) -> nn.Module:
+    """The U-Net itself where peft has put a model of its own around it, whose forward calls the U-Net's."""
+    return unet.get_base_model() if hasattr(unet, "get_base_model") else unet

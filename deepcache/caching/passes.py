@@ -25,6 +25,13 @@ class Tap:
         self.open = False  # somebody may call the layer alone, outside of a pass
         self.feature: torch.Tensor | None = None
 
+    def __deepcopy__(self, memo: dict) -> "Tap":
+        """A copy of the layer is nobody's: its hook is never open."""
+        return Tap()
+
+    def __reduce__(self):
+        return Tap, ()
+
     def __call__(self, module: nn.Module, args: tuple, output) -> None:
         """Keep what FreeU and the like do not write into afterwards."""
         if self.open:

@@ -1,9 +1,10 @@
 """Replacing the forward of a module instance for a while, beside accelerate's hooks."""
 
-import functools
 from collections.abc import Callable, Iterator
 
 from torch import nn
+
+from deepcache.caching.instance_method import InstanceMethod
 
 # Where the forward of a module instance stands; accelerate keeps it under the second name while its hooks are in place.
 SLOTS = ("forward", "_old_forward")
@@ -30,13 +31,11 @@ class ReplacedForward:
         """Lead calls to another forward, and mark the module as the owner's."""
         self._had_forward, original = "forward" in vars(self._module), self.original
 
-        @functools.wraps(original)
-        def dispatch(*args, **kwargs):
+        def call(*args, **kwargs):
             # Another tool may hold this beyond `restore`.
             return (forward if self._dispatch is dispatch else original)(*args, **kwargs)
 
-        dispatch.deepcache = owner
-        self._dispatch = dispatch
+        self._dispatch = dispatch = InstanceMethod(self._module, "forward", call, original, owner)
         setattr(self._module, self._slot(), dispatch)
 
     def restore(self) -> None:
@@ -57,5 +56,5 @@ def owners(module: nn.Module) -> Iterator[object]:
     """Those for whom the forward of a module is replaced, or was when another tool took it up."""
     for slot in SLOTS:
         forward = vars(module).get(slot)
-        if hasattr(forward, "deepcache"):
-            yield forward.deepcache
+        if isinstance(forward, InstanceMethod):
+            yield forward.owner

@@ -4,9 +4,19 @@ from abc import ABC, abstractmethod
 
 import torch
 
+from deepcache.errors import DeepCacheError
+
 
 class Reuse(ABC):
     """Sees the feature at every full step of a trajectory and supplies one at every other step."""
+
+    _served: object | None = None  # the cache that uses it now
+
+    def serve(self, cache: object | None) -> None:
+        """Be the enabled cache's alone; None lets it go. DeepCacheError where another has it: two would mix it up."""
+        if None not in (cache, self._served) and cache is not self._served:
+            raise DeepCacheError("this reuse serves another cache, which is enabled: give each cache its own")
+        self._served = cache
 
     @abstractmethod
     def reset(self) -> None:

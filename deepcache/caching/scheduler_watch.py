@@ -1,9 +1,10 @@
 """Watching a pipeline's scheduler: when a trajectory starts, where, and how many calls of the U-Net it has."""
 
-import functools
 from collections.abc import Callable
 
 import torch
+
+from deepcache.caching.instance_method import InstanceMethod
 
 
 class SchedulerWatch:
@@ -32,14 +33,14 @@ class SchedulerWatch:
         self._timesteps_set = False
         set_timesteps = scheduler.set_timesteps
 
-        @functools.wraps(set_timesteps)
         def set_timesteps_and_start(*args, **kwargs):
-            if self._set_timesteps is set_timesteps_and_start:  # another tool may hold this beyond `stop`
+            if self._set_timesteps is mine:  # another tool may hold this beyond `stop`
                 self._on_start()
                 self._timesteps_set = True
             return set_timesteps(*args, **kwargs)
 
-        scheduler.set_timesteps = self._set_timesteps = set_timesteps_and_start
+        mine = InstanceMethod(scheduler, "set_timesteps", set_timesteps_and_start, set_timesteps)
+        scheduler.set_timesteps = self._set_timesteps = mine
 
     def stop(self) -> None:
         """Leave the scheduler as it was."""

@@ -86,7 +86,7 @@ def explicit(steps: Sequence[int]) -> tuple[int, ...]:
         DeepCacheError: unless the steps are integers that start with 0 and increase strictly.
     """
     schedule = tuple(steps) if np.iterable(steps) else ()
-    if not schedule or not all(_is_integer(step) for step in schedule):
+    if not schedule or not all(is_integer(step) for step in schedule):
         raise DeepCacheError(f"schedule must be a non-empty list of integers, not {steps!r}")
     if schedule[0] != 0:
         raise DeepCacheError(
@@ -106,11 +106,12 @@ def check_budget(num_steps: int, num_full: int) -> None:
 
 def _check_integers(**values: int) -> None:
     for name, value in values.items():
-        if not _is_integer(value):
+        if not is_integer(value):
             raise DeepCacheError(f"{name} must be an integer, not {value!r}")
 
 
-def _is_integer(value: object) -> bool:
+def is_integer(value: object) -> bool:
+    """Whether a value counts as one: numpy's do, True and False do not."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 

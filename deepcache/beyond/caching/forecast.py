@@ -3,6 +3,7 @@
 import torch
 
 from deepcache.caching.reuse import Reuse
+from deepcache.caching.schedules import is_integer
 from deepcache.errors import DeepCacheError
 
 
@@ -21,7 +22,7 @@ class Forecast(Reuse):
     """
 
     def __init__(self, order: int = 1):
-        if isinstance(order, bool) or not isinstance(order, int) or order < 0:
+        if not is_integer(order) or order < 0:
             raise DeepCacheError(f"order of a forecast must be an integer of at least 0, not {order!r}")
         self.order = order
         self._points: list[tuple[int, torch.Tensor]] = []
