@@ -8,7 +8,7 @@ import pandas as pd
 
 # What a clock or the allocator decides, and where and from which commit a number came.
 VOLATILE = re.compile(
-    r"(throughput|speed|seconds|peak|time|sampling_seconds|commit|versions|device|settings_hash|spread)"
+    r"(?:throughput|speed|seconds|peak|time|sampling_seconds|commit|versions|device|settings_hash|spread)"
 )
 PICKED = {"summary", "paper_against_ours"}  # made from the tables, with times among their rows
 
@@ -16,8 +16,8 @@ PICKED = {"summary", "paper_against_ours"}  # made from the tables, with times a
 def stable(path: Path) -> pd.DataFrame:
     """A table without its volatile columns; of the pages made from all tables, without volatile rows."""
     table = pd.read_csv(path)
-    if "metric" in table:
-        table = table[~table["metric"].str.contains(VOLATILE)]
+    if "verdict" in table:
+        table = table[~table["column"].str.contains(VOLATILE)]
     return table[[column for column in table if not VOLATILE.search(column)]].reset_index(drop=True)
 
 

@@ -268,7 +268,7 @@ def test_the_picture_shows_each_seed_of_each_prompt_and_the_change(images):
     assert len(drawn) == 2 * 2 * SEEDS
     assert np.array_equal(drawn[SEEDS], images[0, 1].squeeze())
     assert [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")] == ["a zero", "a one"]
-    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["uncached", "N = 5"]
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["no caching", "N = 5"]
     panels = [axes for axes in figure.axes if axes.containers]
     assert len(panels) == len(METRICS)
     (bars,) = panels[0].containers[0][2]
