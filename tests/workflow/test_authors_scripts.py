@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reproduce.md").read_text()
 SECTION = PAGE.partition("## Coming from the authors' scripts")[2].partition("\n## ")[0]

@@ -111,6 +111,7 @@ TEXT = {
 }
 
 
+@pytest.mark.slow
 def test_text_to_image_from_prompts_to_figures(fresh):
     project = fresh()
     done = project.run("table10", "table13", "fig2", "fig6", "fig7", "--cores", "1", overlay=TEXT)
@@ -176,6 +177,7 @@ ABLATIONS = {
 }
 
 
+@pytest.mark.slow
 def test_ablations_from_prompts_to_the_figure(fresh):
     project = fresh()
     done = project.run("ablations", "--cores", "1", overlay=ABLATIONS)
