@@ -108,7 +108,7 @@ def test_enabling_twice_is_refused_and_the_first_goes_on(unet2d_condition):
     expected = cached(unet2d_condition)
     with DeepCache(unet2d_condition, 3, 2) as cache:
         for second in (cache, DeepCache(unet2d_condition, 5, 0)):
-            with pytest.raises(DeepCacheError, match="DeepCache is enabled on this U-Net already: DeepCache.of"):
+            with pytest.raises(DeepCacheError, match=r"on this U-Net already: DeepCache\.of"):
                 second.enable()
         assert torch.equal(sampled(unet2d_condition), expected)
     with cache:

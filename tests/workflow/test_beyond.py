@@ -1,9 +1,12 @@
 """Target beyond on a handful of images: from recordings to the tables and the pictures."""
 
 import pandas as pd
+import pytest
 import yaml
 
 from tests.workflow.project import jobs, rows_up_to
+
+pytestmark = pytest.mark.slow
 
 SUITE = {
     "extends": "config/config.yaml",
