@@ -6,7 +6,8 @@ import shlex
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
-from deepcache.suite.config import complete, validate
+from deepcache.suite.config import validate
+from deepcache.suite.reading import complete
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
 from deepcache.suite.timing import timed_as
 

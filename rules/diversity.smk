@@ -39,7 +39,7 @@ rule write_diversity:
         markdown=f"{RESULTS}/tables/diversity.md",
     params:
         code=code("diversity_table"),
-        title=config["diversity"]["title"],
+        title=as_function(config["diversity"]["title"]),
     shell:
         program("diversity_table", "--diversity {input.diversity} --title {params.title:q} --output {output.csv}")
 
@@ -54,7 +54,7 @@ rule draw_diversity:
         runtime=10,
     params:
         code=code("diversity_figure"),
-        title=config["diversity"]["title"],
+        title=as_function(config["diversity"]["title"]),
         prompts=config["diversity"]["prompts"],
     shell:
         program(

@@ -28,7 +28,7 @@ rule draw_fig2:
         f"{RESULTS}/figures/fig2.png",
     params:
         code=code("fig2"),
-        title=config["similarity"]["title"],
+        title=as_function(config["similarity"]["title"]),
         threshold=config["similarity"]["threshold"],
     shell:
         program(

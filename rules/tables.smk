@@ -15,7 +15,7 @@ for name, layout in LAYOUTS.items():
             markdown=table_file(name).replace(".csv", ".md"),
         params:
             code=code("table"),
-            layout=json.dumps(layout),
+            layout=as_function(json.dumps(layout)),
             root=lambda w, output: Path(output.csv).parents[1],
             published=lambda w: PUBLISHED,
         shell:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from deepcache.suite.config import complete
+from deepcache.suite.reading import complete
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -97,3 +97,10 @@ def test_the_public_names():
 def test_every_package_has_a_line():
     named = re.findall(r"^ {4}([\w/]+)/ ", text_of("docs/extend.md"), flags=re.M)
     assert [name for name in named if name in LAYERS] == list(LAYERS)
+
+
+@pytest.mark.parametrize("page", PRESENT)
+def test_targets_come_before_options_that_take_all_that_follows(page):
+    for command in re.findall(r"snakemake [^`#\n]*", text_of(page)):
+        values = re.search(r"--(?:configfile|resources)((?: [^-\s]\S*)*)", command)
+        assert values is None or all("." in word or "=" in word for word in values[1].split()), command

@@ -103,7 +103,7 @@ class DeepCache:
                 "accelerate moves this U-Net's weights, compile and graph need them to stay: choose one"
             )
         check_unpatched(self.unet)
-        self.reuse.serve(self)
+        self.reuse.check_free(self)
         cut = find_cut(self.unet, self.branch)
         view = shallow_view(self.unet, cut)
         eager = self.execution.eager
@@ -119,6 +119,7 @@ class DeepCache:
         )
         self._full_pass, self._shallow_pass = self._passes
         self._view = view
+        self.reuse.serve(self)
         self._residuals = SkippedResiduals(self.unet, cut)
         self._replaced.replace(self._forward, owner=self)
         self._hook = cut.feeder.register_forward_hook(tap)

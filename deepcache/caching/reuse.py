@@ -12,10 +12,13 @@ class Reuse(ABC):
 
     _served: object | None = None  # the cache that uses it now
 
-    def serve(self, cache: object | None) -> None:
-        """Be the enabled cache's alone; None lets it go. DeepCacheError where another has it: two would mix it up."""
-        if None not in (cache, self._served) and cache is not self._served:
+    def check_free(self, cache: object) -> None:
+        """DeepCacheError where another cache that is enabled has it: two would mix it up."""
+        if self._served not in (None, cache):
             raise DeepCacheError("this reuse serves another cache, which is enabled: give each cache its own")
+
+    def serve(self, cache: object | None) -> None:
+        """Be an enabled cache's alone; None lets it go."""
         self._served = cache
 
     @abstractmethod

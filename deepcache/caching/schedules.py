@@ -54,8 +54,9 @@ def nonuniform(num_steps: int, num_full: int, center: int, power: float, *, root
     _check_integers(center=center)
     if not 0 <= center < num_steps:
         raise DeepCacheError(f"center must be between 0 and the last step ({num_steps - 1}), not {center}")
-    if not (isinstance(power, (int, float)) and 1 < power < math.inf):
+    if not (isinstance(power, (int, float, np.number)) and 1 < power < math.inf):
         raise DeepCacheError(f"power must be a number greater than 1, not {power!r}")
+    power = float(power)  # numpy's has no root of a negative number
     if roots not in ("complex", "signed"):
         raise DeepCacheError(f"roots must be 'complex' or 'signed', not {roots!r}")
     raise_to = operator.pow if roots == "complex" else _signed_power

@@ -50,7 +50,9 @@ def generate(
     settings = {"checkpoint": checksums, **generation.settings(), "method": method.slug}
     settings |= {"batch_size": batch_size, "precision": precision}
     about = {"prompts": list(request.prompts), "unet_calls": generation.unet_calls}
-    about["full_steps"] = list(caching.full_steps)
+    # PLMS repeats a call that no schedule counts; without caching it is full, too.
+    full_steps = list(caching.full_steps if method.caches else range(generation.unet_calls))
+    about["full_steps"] = full_steps
     with caching.applied(pipeline):
         images = ImageFolder(output, settings, about, len(request))
         missing = set(images.missing())
@@ -60,7 +62,7 @@ def generate(
         if missing:
             images.begin(provenance(device))
             made, seconds = _make(generation, images, _batches(len(request), batch_size, missing), method)
-            calls, full = generation.unet_calls, len(caching.full_steps)
+            calls, full = generation.unet_calls, len(full_steps)
             print(
                 f"{made} images in {seconds:.1f} s, {made / seconds:.3g} images/s, "
                 f"{full} of {calls} steps full ({full / calls:.0%})",

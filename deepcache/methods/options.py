@@ -32,6 +32,11 @@ def method_of(arguments: argparse.Namespace) -> Method:
     """
     values = {name: getattr(arguments, _option(name)[2:].replace("-", "_")) for name in (*_parameters(), "branch")}
     values |= {"schedule": arguments.schedule, "reuse": arguments.reuse}
+    given = {**values, "schedule": None if arguments.schedule == "uniform" else arguments.schedule}
+    given["reuse"] = None if arguments.reuse == "hold" else arguments.reuse
+    named = [name for name, value in given.items() if value is not None]
+    if values["interval"] is None and named:
+        raise DeepCacheError(f"{_option(named[0])}: nothing is cached without {_option('interval')}: give it, too")
     if values["interval"] is None:
         values["interval"] = 1
     try:

@@ -1,6 +1,7 @@
 """What schedules and reuses have in common: a name, parameters, and all the texts that follow from the two."""
 
 import re
+from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
@@ -21,7 +22,7 @@ def parameter(code: str, help: str, *, pattern: str | None = None, **bounds: flo
 
 
 @dataclass(frozen=True)
-class Part:
+class Part(ABC):
     """One of the choices that make a method. A subclass is a frozen dataclass whose fields are its parameters.
 
     Attributes:

@@ -1,80 +1,21 @@
 """Checking a config before anything runs: every complaint is one line that names the key."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
-import yaml
 
-from deepcache.errors import DeepCacheError, KeyedError, reason
+from deepcache.errors import DeepCacheError, KeyedError
 from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, candidates, resolve_method
 from deepcache.suite.schema import read_schema
-from deepcache.suite.sweeps import spell_out
 
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
 PROMPTS = ("partiprompts", "coco", "text")
 RENAMED = {"plan": "estimate", "speed": "latency"}
-
-
-def extend(config: dict, root: str | Path, above: tuple[Path, ...] = ()) -> dict:
-    """Merge a config over the one that its key `extends` names, which may itself extend another.
-
-    Args:
-        config: may name a file, from the folder of the run or else from `root`. Mappings are merged key by key,
-            everything else replaces what was there; a key set to null is removed.
-        root: the project's folder.
-        above: the files through which this one was reached.
-
-    Raises:
-        DeepCacheError: if the file cannot be read, is no mapping, or extends itself.
-    """
-    if "extends" not in config:
-        return config
-    if not isinstance(config["extends"], str):
-        raise DeepCacheError(f"config: extends: {config['extends']!r} is no path of a file")
-    named = Path(config["extends"])
-    path = (named if named.is_file() else Path(root, named)).resolve()
-    if path in above:
-        raise DeepCacheError(f"config: extends: {path} extends itself, by way of {above[-1]}")
-    try:
-        base = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DeepCacheError(f"config: extends: {path} cannot be read ({reason(error)})") from error
-    if not isinstance(base, dict):
-        raise DeepCacheError(f"config: extends: {path} holds no keys")
-    own = {key: value for key, value in config.items() if key != "extends"}
-    return _merged(extend(base, root, (*above, path)), own)
-
-
-def _merged(base: dict, over: dict) -> dict:
-    merged = dict(base)
-    for key, value in over.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict) and isinstance(base.get(key), dict):
-            merged[key] = _merged(base[key], value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def complete(config: dict, root: str | Path) -> dict:
-    """A config with what it extends, and every row of its tables spelt out.
-
-    Args:
-        config: as a file or the command line has it.
-        root: the project's folder.
-
-    Raises:
-        DeepCacheError: as from `extend` and `spell_out`.
-    """
-    try:
-        return spell_out(extend(config, root))
-    except KeyedError as error:
-        raise DeepCacheError(f"config: {error}") from error
 
 
 def validate(config: dict, schema_path: str | Path, published: str | Path) -> None:
@@ -139,6 +80,7 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
             yield from _reference(f"{key}.model", grid["model"], config["models"])
         model = grid.get("model", config["tables"][grid["table"]]["model"])
         samples = config["models"][model]["samples"]
+        yield from _grid_problems(key, grid, config["tables"][grid["table"]])
         if grid["images"] > samples:
             yield f"{key}.images", f"{grid['images']} is more than the {samples} samples of a run"
 
@@ -166,6 +108,17 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
             ):
                 if wanted not in known:
                     yield key, f"{panel['table']} has no column {wanted}; it has {', '.join(sorted(known))}"
+
+
+def _grid_problems(key: str, grid: dict, table: dict) -> Iterator[tuple[str, str]]:
+    labels = [row["labels"] for row in table["rows"] if "runs" in row]
+    known = {"method", *(name for one in labels for name in one)}
+    for name in re.findall(r"\{(\w*)\}", grid.get("label", "")):
+        if name not in known:
+            yield f"{key}.label", f"no row of {grid['table']} is labelled with {name or 'nothing'}"
+    where = grid.get("where", {})
+    if not any(all(one.get(column) in values for column, values in where.items()) for one in labels):
+        yield f"{key}.where", f"selects no row of {grid['table']} that has runs"
 
 
 def _table_problems(config: dict, key: str, table: dict, published: Path) -> Iterator[tuple[str, str]]:

@@ -36,9 +36,14 @@ def _rows(key: str, row: Any) -> list:
     if not isinstance(swept, dict) or not swept or not all(isinstance(values, list) for values in swept.values()):
         raise KeyedError(f"{key}.for", "must list the values of each name, such as {interval: [2, 3, 5]}")
     lengths = {len(values) for values in swept.values()}
-    if len(lengths) != 1 or 0 in lengths:
+    if 0 in lengths:
+        raise KeyedError(f"{key}.for", "lists no value")
+    if len(lengths) != 1:
         raise KeyedError(f"{key}.for", "must list as many values of one name as of another")
     template = {name: value for name, value in row.items() if name != "for"}
+    foreign = sorted(set(re.findall(r"\{(\w+)\}", str(template))) - set(swept))
+    if foreign:
+        raise KeyedError(f"{key}.for", f"lists no values of {{{foreign[0]}}}, which stands in the row")
     unused = [name for name in swept if f"{{{name}}}" not in str(template)]
     if unused:
         raise KeyedError(f"{key}.for", f"{{{unused[0]}}} stands nowhere in the row")

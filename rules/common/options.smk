@@ -18,9 +18,12 @@ def as_options(values):
     return words
 
 
-def whole_config(wildcards):
-    """The config as JSON. A function, since labels in it may hold braces, which are no wildcards."""
-    return json.dumps(config)
+def as_function(text):
+    """A text of the config as a parameter: braces in it are no wildcards."""
+    return lambda wildcards: text
+
+
+whole_config = as_function(json.dumps(config))
 
 
 def model_options(wildcards, input):

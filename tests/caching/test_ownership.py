@@ -50,6 +50,16 @@ def test_a_reuse_that_serves_another_cache_is_refused():
         assert second.reuse is reuse
 
 
+def test_a_cache_that_could_not_be_enabled_holds_no_reuse(unet2d):
+    reuse = Forecast()
+    with pytest.raises(DeepCacheError):
+        DeepCache(unet2d, interval=2, reuse=reuse, graph=True).enable()  # needs a GPU's tensors
+    with DeepCache(make_unet2d(), interval=2, reuse=reuse):
+        pass
+    with DeepCache(unet2d, interval=2):
+        pass
+
+
 @pytest.mark.parametrize("interval", [np.int64(3), np.int32(3)])
 def test_numpy_integers_are_integers(unet2d, interval):
     call = KINDS["UNet2DModel"][1]

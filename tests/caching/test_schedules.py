@@ -242,3 +242,8 @@ def test_explicit_refuses_another_first_step(steps):
 def test_explicit_refuses_steps_that_do_not_increase(steps):
     with pytest.raises(DeepCacheError, match="schedule must increase strictly"):
         explicit(steps)
+
+
+@pytest.mark.parametrize("power", [np.float64(1.4), np.float32(1.5)])
+def test_a_power_of_numpy_is_a_number(power):
+    assert nonuniform(50, 10, center=15, power=power) == nonuniform(50, 10, center=15, power=float(power))

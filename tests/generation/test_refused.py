@@ -22,12 +22,16 @@ from tests.generation.checkpoints import FIRST_STAGE, PROMPTS, SCRIPT, full, sav
     ("options", "message"),
     [
         (("--sampler", "heun"), "sampler must be one of ddim, plms, pndm, dpmpp, euler, lms, not 'heun'"),
-        (("--schedule", "eq7"), "--schedule: must be one of nonuniform, uniform, not 'eq7'"),
-        (("--reuse", "forecast0"), "--reuse: must look like hold, zeros, forecast1, not 'forecast0'"),
-        (("--schedule", "nonuniform", "--power", 1.2), "--center: nonuniform needs it"),
-        (("--power", 1.2), "--power: uniform takes none: leave it out"),
+        (("--schedule", "eq7", "--cache-interval", 2), "--schedule: must be one of nonuniform, uniform, not 'eq7'"),
+        (
+            ("--reuse", "forecast0", "--cache-interval", 2),
+            "--reuse: must look like hold, zeros, forecast1, not",
+        ),
+        (("--schedule", "nonuniform", "--power", 1.2, "--cache-interval", 2), "--center: nonuniform needs it"),
+        (("--power", 1.2, "--cache-interval", 2), "--power: uniform takes none: leave it out"),
         (("--sampler", "dpm++"), "sampler dpm++ is called dpmpp"),
         (("--schedule", "chosen", "--cache-interval", 3), "--schedule: must be one of nonuniform, uniform, not"),
+        (("--reuse", "zeros"), "--reuse: nothing is cached without --cache-interval: give it, too"),
         (("--cache-interval", 0), "--cache-interval: must be at least 1, not 0"),
         (("--cache-interval", 8), "interval must be between 1 and the number of steps (6), not 8"),
         (

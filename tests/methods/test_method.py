@@ -1,6 +1,7 @@
 """A method by its name: in paths, in configs, in pictures."""
 
 import re
+import sys
 
 import pytest
 
@@ -8,10 +9,11 @@ from deepcache import DeepCacheError
 from deepcache.beyond.methods.chosen import Chosen
 from deepcache.beyond.methods.forecast import ForecastFeature
 from deepcache.errors import KeyedError
+from deepcache.methods import discovery
 from deepcache.methods.discovery import reuses, schedules
 from deepcache.methods.method import Method, parse_reuse
 from deepcache.methods.nonuniform import Nonuniform
-from deepcache.methods.schedule import Place
+from deepcache.methods.schedule import NamedSchedule, Place
 from deepcache.methods.uniform import Uniform
 from deepcache.methods.zeros import ZeroFeature
 
@@ -133,3 +135,29 @@ def test_reuses_by_their_names():
 def test_what_there_is_is_found_by_itself():
     assert list(schedules()) == ["nonuniform", "uniform", "chosen"]
     assert list(reuses()) == ["hold", "zeros", "forecast"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "needs a `name` of small letters and digits, not None"),
+        ("    name = 'a b'\n", "needs a `name` of small letters and digits, not 'a b'"),
+        ("    name = 'uniform'\n", "has the name uniform, as Uniform in .*uniform.py"),
+        ("    name = 'mine'\n", "does not define full_steps"),
+        ("    name = 'mine'\n    twice: int = parameter('n', '')\n    def full_steps(self, t): pass\n", "same letter"),
+    ],
+)
+def test_a_file_that_does_not_define_a_schedule_is_named(tmp_path, monkeypatch, text, problem):
+    package = tmp_path / "more_methods"
+    package.mkdir()
+    head = "from dataclasses import dataclass\nfrom deepcache.methods.parts import parameter\n"
+    head += "from deepcache.methods.schedule import NamedSchedule\n\n\n"
+    (package / "__init__.py").touch()
+    body = text or "    pass\n"
+    (package / "mine.py").write_text(f"{head}@dataclass(frozen=True)\nclass Mine(NamedSchedule):\n{body}")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.startswith("more_methods")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(discovery, "PACKAGES", (*discovery.PACKAGES, "more_methods"))
+    with pytest.raises(DeepCacheError, match=rf"more_methods/mine\.py: Mine .*{problem}"):
+        discovery._named(NamedSchedule)

@@ -7,8 +7,9 @@ import yaml
 
 from deepcache import DeepCacheError
 from deepcache.runs.run import Run
-from deepcache.suite.config import extend, validate
+from deepcache.suite.config import validate
 from deepcache.suite.layout import baseline, layout_runs, table_layout, timed_variants
+from deepcache.suite.reading import extend
 from tests.suites import read_suite
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,12 @@ def change(path: str, value) -> dict:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        (
+            "sample_grids/fig7/label",
+            "N = {intrval}",
+            "fig7.label: no row of table13 is labelled with intrval",
+        ),
+        ("sample_grids/fig7/where", {"steps": [7]}, "sample_grids.fig7.where: selects no row of table13 that has runs"),
         ("plan", {}, "config: plan: this key is called estimate now"),
         ("speed", {}, "config: speed: this key is called latency now"),
         ("modells", {}, "config: modells: unknown key; did you mean models?"),

@@ -29,8 +29,8 @@ def test_values_keep_their_types_and_texts_take_them_in():
     ]
 
 
-def test_braces_of_other_names_stay():
-    assert rows({"for": {"n": [1]}, "labels": {"a": "{n} {m}", "b": ["{n}"]}}) == [{"labels": {"a": "1 {m}", "b": [1]}}]
+def test_values_stand_within_lists_too():
+    assert rows({"for": {"n": [1]}, "labels": {"a": "{n} {", "b": ["{n}"]}}) == [{"labels": {"a": "1 {", "b": [1]}}]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,8 @@ def test_braces_of_other_names_stay():
         ([2, 3], "must list the values of each name, such as {interval: [2, 3, 5]}"),
         ({}, "must list the values of each name"),
         ({"n": 2}, "must list the values of each name"),
-        ({"n": []}, "must list as many values of one name as of another"),
+        ({"n": []}, "lists no value"),
+        ({"m": [1]}, "lists no values of {n}, which stands in the row"),
         ({"n": [1, 2], "m": [1]}, "must list as many values of one name as of another"),
         ({"n": [1], "m": [1]}, "{m} stands nowhere in the row"),
     ],

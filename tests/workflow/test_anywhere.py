@@ -78,6 +78,11 @@ def test_the_default_suite_is_the_projects(elsewhere):
     assert "write_table2" in planned.stdout
 
 
+def test_the_estimate_finds_the_projects_checkpoints(elsewhere):
+    done = snakemake(elsewhere, "-s", str(ROOT / "Snakefile"), "estimate", "--configfile", "suite.yaml")
+    assert done.returncode == 0 and "| table6 " in done.stdout, done.stdout
+
+
 def test_the_catalogue_finds_what_it_expects():
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
     assert usage["software-stack-deployment"]["conda"] and usage["report"]

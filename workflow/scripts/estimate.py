@@ -13,18 +13,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main(arguments) -> None:
     """Read the suite, look at its architectures, print the table."""
-    import yaml
-
     from deepcache.cost.shapes import checkpoint_shape
-    from deepcache.suite.config import complete, validate
+    from deepcache.suite.config import validate
     from deepcache.suite.estimate import estimate
+    from deepcache.suite.reading import complete, located, read_config
 
-    text = sys.stdin.read() if arguments.suite == "-" else Path(arguments.suite).read_text()
-    config = complete(yaml.safe_load(text), ROOT)
+    config = complete(read_config(sys.stdin if arguments.suite == "-" else arguments.suite), ROOT)
     validate(config, ROOT / "config/schema.yaml", ROOT / "config/published")
     if arguments.tflops is not None:
         config["estimate"]["tflops"] = arguments.tflops
-    table = estimate(config, lambda name, branches: checkpoint_shape(name, config["checkpoints"][name], branches))
+    table = estimate(
+        config, lambda name, branches: checkpoint_shape(name, located(config["checkpoints"][name], ROOT), branches)
+    )
     print(table.to_markdown(index=False, floatfmt=".3g", intfmt=","))
     print(
         f"\nSuite {config['suite']}. Hours: U-Net passes of the samples at {config['estimate']['tflops']:g} TFLOP/s "
@@ -41,7 +41,7 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--suite", default="config/config.yaml", metavar="YAML", help="the config; - for stdin")
+    parser.add_argument("--suite", default=ROOT / "config/config.yaml", metavar="YAML", help="the config; - for stdin")
     parser.add_argument("--tflops", type=float, help="what the device sustains, for estimate.tflops")
     parser.add_argument("--output", type=Path, metavar="CSV", help="also write the table there")
     cli.run(main, parser)
