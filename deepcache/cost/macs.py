@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 
 from deepcache.caching.branches import find_cut
 from deepcache.caching.layer_outputs import first_output
+from deepcache.caching.replaced_forward import owners
 from deepcache.caching.shallow import shallow_view
 from deepcache.errors import DeepCacheError
 from deepcache.models.dummy_inputs import dummy_inputs
@@ -146,7 +147,7 @@ def _check_device(unet: nn.Module, device: torch.device) -> None:
 
 
 def _check_not_caching(model: nn.Module) -> None:
-    if any(hasattr(vars(module).get("forward"), "deepcache") for module in model.modules()):
+    if any(next(owners(module), None) is not None for module in model.modules()):
         raise DeepCacheError("DeepCache is enabled on this model: disable it before counting")
 
 

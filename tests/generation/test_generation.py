@@ -49,7 +49,10 @@ def test_text_to_image_is_what_the_workflow_samples(sd, generate, name, options,
                 cache.start_trajectory()
             assert np.array_equal(ours[batch], model.sample(batch, 4, sampler))
     assert (record["settings"]["method"], record["settings"]["precision"]) == (method, precision)
-    assert record["full_steps"] == list(Method.parse(method).resolve(Place(6)).full_steps)
+    calls = range(record["unet_calls"])  # without caching all are full, the one that PLMS repeats, too
+    assert record["full_steps"] == list(
+        calls if method == "full" else Method.parse(method).resolve(Place(6)).full_steps
+    )
     assert np.ptp(ours, axis=(1, 2, 3)).min() > 0
 
 

@@ -1,5 +1,6 @@
 """The server that forks for each job behaves as plain Python does."""
 
+import functools
 import os
 import re
 import signal
@@ -116,7 +117,9 @@ def test_a_worker_dies_with_its_client(server, tmp_path):
 def test_an_interrupted_job_says_so_in_a_line(server, tmp_path):
     (tmp_path / "program.py").write_text("import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)\n")
     command = [sys.executable, PRELOADED, "program.py", "--log", "log"]
-    client = subprocess.Popen(command, cwd=tmp_path, env=server)
+    # A shell's background jobs ignore the signal, and what they start does, too.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    client = subprocess.Popen(command, cwd=tmp_path, env=server, preexec_fn=heed)
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists():
         assert time.monotonic() < deadline

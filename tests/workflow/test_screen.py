@@ -25,8 +25,8 @@ def test_what_comes_first_is_made_before_anything_else(finished: Project):
     picture = finished.results / "figures/table2_samples.png"
     others = list(finished.results.glob("digits-ddpm/ddim-[25]0/**/*.npz"))
     assert len(others) == 4, "what Table 6 alone needs"
-    ready = max(table.stat().st_mtime_ns, picture.stat().st_mtime_ns)
-    assert all(path.stat().st_mtime_ns > ready for path in others)
+    ready = max(finished.stamps[table], finished.stamps[picture])
+    assert all(finished.stamps[path] > ready for path in others)
 
 
 def test_a_job_prints_to_its_log(finished: Project):
