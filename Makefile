@@ -1,7 +1,8 @@
 # make demo         set up .venv and run the digits suite to the end, Table 2 first
 # make test         set up .venv and run the tests that every change must pass
 # make quick        every program, table and figure on a tenth of the demo's images, in a few minutes
-# make nightly      all else that is tested: the whole demo, the paper's suite with random weights, Slurm, slow tests
+# make nightly      all else that is tested: the whole demo, the paper's suite with random weights, Slurm, slow tests;
+#                   Chromium, if it is there, looks at the report
 # make test-slurm   the Slurm profile on a real Slurm of one node (Debian: slurmctld slurmd slurm-client munge)
 # make lint         style of Python, Snakemake and the rules
 PYTHON ?= python3

@@ -7,6 +7,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import pandas as pd
+import pytest
 import yaml
 
 from tests.suites import read_suite
@@ -57,6 +58,7 @@ def variable(html: str, name: str) -> dict:
     return json.loads(re.search(rf'<script id="{name}">\s*var {name} = (.*);\n', html)[1])
 
 
+@pytest.mark.slow
 def test_a_report_is_one_file_made_again_when_a_table_has_changed(fresh):
     project = fresh()
     (project.folder / "config/small.yaml").write_text(yaml.safe_dump(small_suite(project.folder)))

@@ -49,6 +49,7 @@ def test_the_papers_suite_is_planned_from_download_to_tables(finished):
     assert {name for name in planned if name.startswith("write_")} == {f"write_{name}" for name in tables}
 
 
+@pytest.mark.slow
 def test_the_smoke_suite_says_that_weights_are_random(fresh):
     project = fresh()
     done = project.run("table2", "--cores", "1", suite="smoke", overlay=SMALL)
