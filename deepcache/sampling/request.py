@@ -94,11 +94,12 @@ def open_request(arguments: argparse.Namespace, method: Method | None = None) ->
     from deepcache.sampling.families import load_model
 
     sampler = Sampler.parse(arguments.sampler)
+    plan = None if method else getattr(arguments, "plan", None)  # a given method's plan is its program's affair
     method = method or Method.parse(getattr(arguments, "method", "full"))
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     folder, manifest = open_checkpoint(arguments.checkpoint)
-    caching = _in_place(method, sampler, manifest, getattr(arguments, "plan", None))
+    caching = _in_place(method, sampler, manifest, plan)
     prompts = None
     if arguments.prompts:
         opened = open_manifest(arguments.prompts)
