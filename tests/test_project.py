@@ -95,3 +95,13 @@ def test_no_cycles_between_modules():
             for module, thing in imported
         }
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph) > 20
+
+
+def test_rules_run_programs_that_exist():
+    named = {
+        name
+        for file in (ROOT / "rules").rglob("*.smk")
+        for name in re.findall(r"""\w+\(\s*["']((?:beyond/)?[a-z_0-9]+)["'],\s*f?["'].*--output""", file.read_text())
+    }
+    assert len(named) > 25
+    assert {name for name in named if not (ROOT / f"workflow/scripts/{name}.py").is_file()} == set()

@@ -70,7 +70,7 @@ rule write_beyond:
         goals=[f"{interval}={goal}" for interval, goal in BEYOND["goals"].items()],
     shell:
         program(
-            "beyond_table",
+            "beyond/beyond_table",
             "--sweeps {input.sweeps} --macs {params.macs} --peers {input.peers}"
             " --goals {params.goals} --output {output.csv}",
         )
@@ -89,7 +89,7 @@ rule draw_pareto:
         macs=rules.write_beyond.params.macs,
     shell:
         program(
-            "pareto",
+            "beyond/pareto",
             "--sweeps {input.sweeps} --macs {params.macs} --timing {input.timing} --peers {input.peers}"
             " --output {output}",
         )
