@@ -33,7 +33,7 @@ rule draw_fig2:
     shell:
         program(
             "fig2",
-            "--recorded {input.recorded} --title {params.title:q} --threshold {params.threshold}" " --output {output}",
+            "--recorded {input.recorded} --title {params.title:q} --threshold {params.threshold} --output {output}",
         )
 
 

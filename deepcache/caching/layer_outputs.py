@@ -1,10 +1,12 @@
-"""Watching what a layer of a U-Net returns."""
+"""Watching what a layer of a U-Net returns, and what the U-Net is called with."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+
+from deepcache.caching.unet_call import sample_of
 
 
 def first_output(output: torch.Tensor | tuple) -> torch.Tensor:
@@ -21,6 +23,25 @@ def output_watched(layer: nn.Module, observe: Callable[[torch.Tensor], None]) ->
         observe: gets the hidden states themselves, which later layers may write into.
     """
     handle = layer.register_forward_hook(lambda module, args, output: observe(first_output(output)))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def input_watched(unet: nn.Module, observe: Callable[[torch.Tensor], None]) -> Iterator[None]:
+    """Show every latent that a diffusers U-Net is called with to `observe`, inside the block.
+
+    Args:
+        unet: left as it was afterwards.
+        observe: gets a copy.
+    """
+
+    def show(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        observe(sample_of(args, kwargs).detach().clone())
+
+    handle = unet.register_forward_pre_hook(show, with_kwargs=True)
     try:
         yield
     finally:

@@ -215,7 +215,7 @@ def compare_speed(
     for one in variants:
         seconds = found[one.name].seconds
         ratios = speed_ups(uncached[one.mode], seconds)
-        ratio = costs.ratio(steps, one.interval)
+        speedup, ratio = statistics.median(ratios), costs.ratio(steps, one.interval)
         one.run(steps)  # the last one may have had another interval
         rows.append(
             {
@@ -224,11 +224,11 @@ def compare_speed(
                 "interval": one.interval,
                 "reuse": one.reuse,
                 "seconds": seconds,
-                "speedup": statistics.median(ratios),
+                "speedup": speedup,
                 "speedup_low": min(ratios),
                 "speedup_high": max(ratios),
                 "macs_ratio": ratio,
-                "efficiency": statistics.median(ratios) / ratio,
+                "efficiency": speedup / ratio,
                 "bytes_cached": one.bytes_cached(),
                 "peak_bytes": _peak(one, device),
                 "waits_per_step": waits_per_step(one.run, min(max(2, one.interval), steps // 2), device),

@@ -39,7 +39,7 @@ class Variants:
     ):
         self._manifests, self._precisions, self._prompts, self._plans = manifests, precisions, prompts, plans
         self._batch_size, self._device = batch_size, device
-        self._models: dict[tuple, ImageModel] = {}
+        self._models: dict[tuple, tuple[ImageModel, dict]] = {}
 
     def trajectory(self, variant: str) -> Callable[[], None]:
         """What samples a batch as the variant says.
@@ -51,7 +51,7 @@ class Variants:
         if name not in self._manifests or len(slugs) != 2:
             raise DeepCacheError(f"--variants {variant}: no --checkpoints {name}=...")
         sampler, method = Sampler.parse(slugs[0]), Method.parse(slugs[1])
-        model, manifest = self._load(name), open_checkpoint(self._manifests[name])[1]
+        model, manifest = self._load(name)
         plan = self._plans.get(variant)
         caching = method.resolve(Place(sampler.schedule_length, method.branch, sampler.slug, manifest, plan))
 
@@ -61,12 +61,13 @@ class Variants:
 
         return run
 
-    def _load(self, name: str) -> ImageModel:
+    def _load(self, name: str) -> tuple[ImageModel, dict]:
         # Models that differ in their prompts alone share the weights: every prompt takes as long.
         key = self._manifests[name], self._precisions.get(name, "float32")
         if key not in self._models:
             texts = read_prompts(self._prompts[name]) if name in self._prompts else None
-            self._models[key] = load_model(open_checkpoint(key[0])[0], self._device, key[1], texts)
+            checkpoint, manifest = open_checkpoint(key[0])
+            self._models[key] = load_model(checkpoint, self._device, key[1], texts), manifest
         return self._models[key]
 
 

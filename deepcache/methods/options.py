@@ -7,8 +7,8 @@ from deepcache.methods.discovery import schedules
 from deepcache.methods.method import Method, examples
 from deepcache.methods.schedule import NamedSchedule
 
-# Where a name alone would not tell what it is the interval or the branch of.
 TYPES = {"integer": int, "number": float}
+# Where a name alone would not tell what it is the interval or the branch of.
 NAMES = {"interval": "cache-interval", "branch": "cache-branch"}
 
 

@@ -70,6 +70,6 @@ def dataset_options(name):
 def reference_options(name):
     """A reference's entry in the config as options of reference_statistics.py."""
     entry = config["references"][name]
-    options = {key: entry[key] for key in ("extractor", "image_size", "crop", "images", "features") if key in entry}
+    options = options_of(entry, "extractor", "image_size", "crop", "images", "features")
     # Where the statistics of a large dataset go on after an interruption.
-    return shlex.join(as_options({**options, "partial": f"{RESULTS}/references/{name}.partial.npz"}))
+    return shlex.join([*options, "--partial", f"{RESULTS}/references/{name}.partial.npz"])

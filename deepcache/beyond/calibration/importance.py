@@ -1,13 +1,14 @@
 """How much an error of the feature at one step weighs in the sample."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from deepcache.beyond.calibration.residuals import residuals
 from deepcache.caching.engine import DeepCache
+from deepcache.caching.layer_outputs import input_watched
 from deepcache.caching.reuse import Hold
 from deepcache.errors import DeepCacheError
 from deepcache.runs.sampler import Sampler
@@ -47,7 +48,8 @@ def measure_importance(
     if points < 2 or num_steps < 3:
         raise DeepCacheError("importance needs at least 2 points and a trajectory of 3 steps")
     measured = np.unique(np.linspace(1, num_steps - 2, points).round().astype(int))
-    with _last_input(model.unet) as last:
+    last: deque[torch.Tensor] = deque(maxlen=1)
+    with input_watched(model.unet, last.append):
         model.sample(indices, seed, sampler, on_step)
         uncached, found = last[0], []
         for step in measured:
@@ -60,18 +62,3 @@ def measure_importance(
             found.append(error / residual if residual > 0 else 0.0)
     floor = max(max(found) * 1e-9, np.finfo(float).tiny)  # a step that leaves no trace still has a logarithm
     return np.exp(np.interp(np.arange(num_steps), measured, np.log(np.maximum(found, floor))))
-
-
-@contextmanager
-def _last_input(unet: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
-    """A list whose only element is the sample that the U-Net was last called with."""
-    last: list[torch.Tensor] = []
-
-    def observe(module, arguments, options) -> None:
-        last[:] = [(arguments[0] if arguments else options["sample"]).detach().clone()]
-
-    handle = unet.register_forward_pre_hook(observe, with_kwargs=True)
-    try:
-        yield last
-    finally:
-        handle.remove()

@@ -18,6 +18,7 @@ from deepcache.beyond.calibration.drift import drift_steps
 from deepcache.beyond.calibration.optimise import best_steps
 from deepcache.beyond.calibration.residuals import Predictor
 from deepcache.caching import schedules
+from deepcache.caching.layer_outputs import input_watched
 from deepcache.caching.online import OnlineSchedule
 from deepcache.caching.reuse import Hold, Reuse
 from deepcache.errors import DeepCacheError
@@ -73,16 +74,8 @@ def watch(model: ImageModel, sampler: Sampler, branch: int, indices: Sequence[in
         seed: of their noise; apart from the seeds of an evaluation.
     """
     moments, inputs = ChannelMoments(branch), []
-
-    def observe(module, arguments, options) -> None:
-        inputs.append((arguments[0] if arguments else options["sample"]).detach().clone())
-
-    handle = model.unet.register_forward_pre_hook(observe, with_kwargs=True)
-    try:
-        with moments.recording(model.unet):
-            model.sample(indices, seed, sampler)
-    finally:
-        handle.remove()
+    with input_watched(model.unet, inputs.append), moments.recording(model.unet):
+        model.sample(indices, seed, sampler)
     return Watched(moments, inputs)
 
 
