@@ -82,8 +82,16 @@ def _feeder(unet: nn.Module, up_block: int, up_layer: int) -> nn.Module:
     if up_layer > 0:
         block = unet.up_blocks[up_block]
         last_part = [name for name in LAYER_PARTS if _has(block, name)][-1]
-        return getattr(block, last_part)[up_layer - 1]
+        return part_of_layers(block, last_part, slice(up_layer))[-1]
     return unet.up_blocks[up_block - 1] if up_block > 0 else unet.mid_block
+
+
+def part_of_layers(block: nn.Module, part: str, layers: slice) -> list[nn.Module]:
+    """What some of a block's layers have in one of its LAYER_PARTS; each may have several (AudioLDM2's attentions)."""
+    modules = list(getattr(block, part))
+    each = len(modules) // len(block.resnets)
+    start, stop, _ = layers.indices(len(block.resnets))
+    return modules[start * each : stop * each]
 
 
 def _has(block: nn.Module, name: str) -> bool:
@@ -120,5 +128,6 @@ def _check_is_unet(unet: nn.Module) -> int:
 
 
 def _channels(resnet: nn.Module) -> tuple[int, int]:
-    spatial = getattr(resnet, "spatial_res_block", resnet)  # the spatio-temporal resnet holds a spatial one
+    whole = getattr(resnet, "module", resnet)  # what FreeNoise runs in parts
+    spatial = getattr(whole, "spatial_res_block", whole)  # the spatio-temporal resnet holds a spatial one
     return spatial.in_channels, spatial.out_channels

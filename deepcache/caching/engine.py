@@ -1,7 +1,6 @@
 """DeepCache: the U-Net runs fully at the steps of a schedule and shallowly at the others."""
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,18 +8,19 @@ from torch import nn
 
 from deepcache.caching import schedules
 from deepcache.caching.branches import find_cut
+from deepcache.caching.clock import Call, Clock, SchedulerClock
 from deepcache.caching.compiled import start_trajectory
+from deepcache.caching.cut_unet import CutUNet
 from deepcache.caching.execution import Execution
 from deepcache.caching.online import OnlineSchedule
-from deepcache.caching.passes import Tap, full_pass, shallow_pass
 from deepcache.caching.replaced_forward import ReplacedForward, owners
 from deepcache.caching.reuse import Hold, Reuse
 from deepcache.caching.scheduler_watch import SchedulerWatch
-from deepcache.caching.shallow import check_unpatched, shallow_view
-from deepcache.caching.skipped_residuals import SkippedResiduals
+from deepcache.caching.shallow import check_unpatched
+from deepcache.caching.streams import Streams
+from deepcache.caching.thread_guard import ThreadGuard
 from deepcache.caching.trajectory import Trajectory
-from deepcache.caching.unet_call import sample_of, timestep_of, with_timestep_on_device
-from deepcache.caching.writes import Writes
+from deepcache.caching.unet_call import context_of, sample_of, timestep_of, with_timestep_on_device
 from deepcache.errors import DeepCacheError
 
 logger = logging.getLogger(__name__)
@@ -29,14 +29,15 @@ logger = logging.getLogger(__name__)
 class DeepCache:
     """Caching on a pipeline or a bare U-Net (paper, Section 3.2).
 
-    Use it as a context manager, or call `enable` and `disable`. With a pipeline, a trajectory starts when the pipeline
-    calls `scheduler.set_timesteps`; with a bare U-Net, call `start_trajectory` before each one. Steps are counted by
-    calls of the U-Net, so a sampler that repeats a timestep (PLMS) is counted right. A call with another batch size or
-    resolution than the one before runs fully and starts the count anew. Calls that do not belong to a trajectory of the
-    pipeline (another pipeline shares the U-Net but not the scheduler) run fully, with a warning.
+    Use it as a context manager, or call `enable` and `disable`. With a pipeline, its scheduler says what a step is:
+    `set_timesteps` begins a trajectory, `step` ends a step. With a U-Net by itself say so, by `start_trajectory` and
+    `next_step`; where nobody does, it is seen from the timesteps (see `Clock`), and what cannot be told runs fully,
+    with a warning. Calls within a step are streams, each with a feature of its own. A stream that is new, such as after
+    a change of the batch, runs fully until it has one; the schedule goes on. Calls that are not the pipeline's (another
+    pipeline shares the U-Net but not the scheduler) run fully, with a warning.
 
-    What changes the U-Net's structure or blocks (adapters, FreeU) comes before `enable`; accelerate's offloading may
-    come before or after, but not together with `compile` or `graph`.
+    What changes the U-Net's layers (adapters, LoRA) may come between trajectories, FreeU before `enable`; accelerate's
+    offloading may come before or after, but not together with `compile` or `graph`.
 
     Passes are compiled or recorded when they first see a shape, which takes time: enable once and sample often.
 
@@ -80,9 +81,12 @@ class DeepCache:
         find_cut(self.unet, branch)
         self._lost = False  # whether the pipeline was told that its U-Net is another by now
         self._full = frozenset(self.schedule) if decided_before else frozenset()
-        self._view: nn.Module | None = None  # present while enabled
-        self._passes: list[Callable] = []  # full and shallow, as they run; present while enabled
-        self._watch: SchedulerWatch | None = None  # present while enabled on a pipeline
+        self._streams = Streams(self.reuse, self)
+        self._threads = ThreadGuard()
+        self._clock = Clock()
+        self._replaced: ReplacedForward | None = None  # present while enabled, as what follows
+        self._cut: CutUNet | None = None
+        self._watch: SchedulerWatch | None = None  # on a pipeline
         self._reset()
 
     # Switching on and off
@@ -104,41 +108,35 @@ class DeepCache:
             )
         check_unpatched(self.unet)
         self.reuse.check_free(self)
-        cut = find_cut(self.unet, self.branch)
-        view = shallow_view(self.unet, cut)
-        eager = self.execution.eager
-        writes = Writes() if eager else None  # else the copies are part of what is compiled or recorded
-        tap = Tap(self._observe if eager else None, writes)
-        self._replaced = ReplacedForward(self.unet)
-        self._full_forward = self._replaced.original
-        self._passes = self.execution.prepare(
-            # Where every step is full, nothing is cached.
-            full_pass(self._full_forward, None if self.interval == 1 else tap),
-            shallow_pass(view, writes),
-            device=next(self.unet.parameters()).device,
-        )
-        self._full_pass, self._shallow_pass = self._passes
-        self._view = view
+        replaced = ReplacedForward(self.unet)
+        self._full_forward = replaced.original
+        self._cut = self._build()
+        self._replaced = replaced
+        replaced.replace(self._forward, owner=self)
         self.reuse.serve(self)
-        self._residuals = SkippedResiduals(self.unet, cut)
-        self._replaced.replace(self._forward, owner=self)
-        self._hook = cut.feeder.register_forward_hook(tap)
+        self._clock = Clock()
         if self._pipe is not None:
-            self._watch = SchedulerWatch(self._pipe, on_start=self._start)
-        self._reset()
+            self._watch = SchedulerWatch(self._pipe, on_start=self._start, on_step=self._end_step)
+            self._clock = SchedulerClock(self._watch)
+        self.start_trajectory()
         return self
+
+    def _build(self) -> CutUNet:
+        """Where every step is full, nothing is taken."""
+        taps = self.interval != 1
+        return CutUNet(self.unet, self.branch, self._full_forward, self.execution, self._observe, taps)
 
     def disable(self) -> None:
         """Stop caching and leave the model as it was; harmless where caching is not enabled."""
-        if self._view is None:
+        if self._replaced is None:
             return
-        self._hook.remove()
+        self._cut.remove()
         self._replaced.restore()
         if self._watch is not None:
             self._watch.stop()
         self.reuse.serve(None)
-        self._view = self._full_pass = self._shallow_pass = self._full_forward = self._replaced = self._watch = None
-        self._passes = []
+        self._cut = self._full_forward = self._replaced = self._watch = None
+        self._clock = Clock()
         self._reset()
 
     def __enter__(self) -> "DeepCache":
@@ -153,78 +151,107 @@ class DeepCache:
     def of(pipe_or_unet) -> "DeepCache | None":
         """The cache that is enabled on a U-Net, or on a pipeline's; None where there is none."""
         _, unet = _find_unet(pipe_or_unet)
-        enabled = (owner for owner in owners(unet) if isinstance(owner, DeepCache) and owner._view is not None)
+        enabled = (owner for owner in owners(unet) if isinstance(owner, DeepCache) and owner._replaced is not None)
         return next(enabled, None)
 
     @property
     def full_steps(self) -> tuple[int, ...]:
-        """Steps of the trajectory so far (or of the last one, once it has ended) that ran fully."""
+        """Steps of the trajectory so far (or of the last one, once it has ended) of which every call ran fully."""
         return tuple(self._trajectory.full_steps)
 
     @property
     def steps(self) -> int:
         """Number of steps of the trajectory so far (or of the last one, once it has ended)."""
-        return self._trajectory.step
+        return self._trajectory.steps
 
     @property
     def bytes_cached(self) -> int:
         """Bytes held between the steps."""
-        return self.reuse.nbytes
+        return self._streams.nbytes
 
     # One trajectory
 
     def start_trajectory(self) -> None:
-        """Forget the last trajectory: the next call of the U-Net is step 0."""
+        """Forget the last trajectory: the next call of the U-Net is in step 0."""
+        self._clock.start()
+        self._threads.release()
         self._reset()
+
+    def next_step(self) -> None:
+        """The calls of the U-Net from here on are those of the next step; after `start_trajectory`, of the first one.
+
+        Raises:
+            DeepCacheError: if the trajectory has had calls, and no `next_step` before them.
+        """
+        self._clock.next_step()
 
     def _start(self) -> None:
         """The pipeline begins a trajectory."""
-        self._reset()
+        self.start_trajectory()
         if not self._lost and unwrapped(self._pipe.unet) is not self.unet:
             self._lost = True
             logger.warning("the pipeline's U-Net was replaced: it runs uncached; disable, and enable on the new one")
 
+    def _end_step(self) -> None:
+        """The pipeline's scheduler has made a step."""
+        self._clock.end_step()
+        if self._watch.is_over and self._streams.all_called:
+            self._streams.reset()  # nothing is kept beyond the trajectory
+            self._threads.release()
+
     def _reset(self) -> None:
         self._trajectory = Trajectory()
-        self.reuse.reset()
-        start_trajectory(self._passes)
+        self._streams.reset()
+        self._foreign = False  # whether a call was none of the pipeline's
+        if self._cut is not None:
+            start_trajectory(self._cut.passes)
         if isinstance(self.schedule, OnlineSchedule):
             self.schedule.reset()
 
     def _forward(self, *args, **kwargs):
         if self._watch is not None and self._watch.is_replaced:
             self._watch.follow()
-            self._reset()
-        self._trajectory.check_thread()
-        sample = sample_of(args, kwargs)
-        if sample.shape != self._trajectory.shape and not self._trajectory.is_over:
-            self._reset()
-            expected = None if self._watch is None else self._watch.calls_expected(timestep_of(args, kwargs))
-            self._trajectory = Trajectory(sample.shape, expected)
-        step, over = self._trajectory.step, self._trajectory.is_over
-        if not (over or self.execution.eager):
+            self.start_trajectory()
+        timestep = timestep_of(args, kwargs)
+        call = self._clock.read(timestep)
+        with self._threads.call(begins=call is Call.TRAJECTORY):
+            if call is Call.FOREIGN:
+                return self._run_foreign(args, kwargs)
+            if call is Call.TRAJECTORY:
+                self._reset()
+                if self._cut.is_stale:
+                    self._cut.remove()
+                    self._cut = self._build()
+            elif call is Call.STEP:
+                self._trajectory.next_step()
+                self._streams.next_step()
+            self._clock.take(timestep, call)
+            try:
+                return self._run(args, kwargs)
+            except BaseException:
+                self.start_trajectory()
+                raise
+
+    def _run_foreign(self, args: tuple, kwargs: dict):
+        if not self._foreign:
+            self._foreign = True
+            logger.warning(
+                "the U-Net is called outside of its pipeline's trajectory, as another pipeline with a scheduler of its "
+                "own does: these calls run fully"
+            )
+        return self._full_forward(*args, **kwargs)
+
+    def _run(self, args: tuple, kwargs: dict):
+        sample, trajectory = sample_of(args, kwargs), self._trajectory
+        stream = self._stream = self._streams.of((sample.shape, sample.dtype, sample.device), context_of(args, kwargs))
+        full = trajectory.planned(lambda step: self._is_full(step, sample)) or not stream.can_predict(trajectory.step)
+        if not self.execution.eager:
             args, kwargs = with_timestep_on_device(args, kwargs)
-        try:
-            if over:
-                output = self._full_forward(*args, **kwargs)
-                self._trajectory.full_steps.append(step)
-            elif self._is_full(step, sample):
-                output, feature = self._full_pass(*args, **kwargs)
-                self._trajectory.full_steps.append(step)
-                if feature is not None:
-                    self._observe(feature)
-            else:
-                args, kwargs = self._residuals.left_out(args, kwargs)
-                output = self._shallow_pass(self.reuse.predict(step), *args, **kwargs)
-        except BaseException:
-            self._reset()
-            raise
-        trajectory = self._trajectory
-        trajectory.step += 1
-        if trajectory.step == trajectory.expected:
-            self.reuse.reset()  # the trajectory has ended: nothing is kept beyond it
-        elif over and trajectory.step == trajectory.expected + 1:
-            logger.warning("the U-Net is called more often than the scheduler has timesteps: these calls run fully")
+        if full:
+            output = self._cut.full(args, kwargs)
+        else:
+            output = self._cut.shallow(stream.reuse.predict(trajectory.step), args, kwargs)
+        trajectory.count(full)
         return output
 
     def _is_full(self, step: int, sample: torch.Tensor) -> bool:
@@ -233,7 +260,7 @@ class DeepCache:
         return step % self.interval == 0 if self.interval is not None else step in self._full
 
     def _observe(self, feature: torch.Tensor) -> None:
-        self.reuse.observe(self._trajectory.step, feature)
+        self._stream.observe(self._trajectory.step, feature)
 
 
 def _find_unet(pipe_or_unet) -> tuple[object | None, nn.Module]:

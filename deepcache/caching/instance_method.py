@@ -26,8 +26,12 @@ class InstanceMethod:
         return self._call(*args, **kwargs)
 
     def __deepcopy__(self, memo: dict) -> Callable:
-        """The copy's own method: the copy is in the memo before what it holds is copied."""
-        return _own_method(memo.get(id(self._instance), self._instance), self._name)
+        """The copy's own method: the copy is in the memo before what it holds is copied.
+
+        Who copies what an instance holds, to put it back later (panorama pipelines), finds this again.
+        """
+        twin = memo.get(id(self._instance))
+        return self if twin is None else _own_method(twin, self._name)
 
     def __reduce__(self):
         return _own_method, (self._instance, self._name)

@@ -8,7 +8,10 @@ from deepcache.errors import DeepCacheError
 
 
 class Reuse(ABC):
-    """Sees the feature at every full step of a trajectory and supplies one at every other step."""
+    """Sees the feature at every full step of a trajectory and supplies one at every other step.
+
+    Where the U-Net is called several times a step, each of these streams has a copy of its own (copy.deepcopy).
+    """
 
     _served: object | None = None  # the cache that uses it now
 
@@ -32,6 +35,10 @@ class Reuse(ABC):
     @abstractmethod
     def predict(self, step: int) -> torch.Tensor:
         """Supply the feature for a shallow step: shape, device and precision as observed."""
+
+    def can_predict(self, step: int) -> bool:
+        """Whether what was observed is enough for a step: a stream that began late has seen fewer full steps."""
+        return bool(self.held)
 
     @property
     @abstractmethod

@@ -1,23 +1,61 @@
-"""Watching a pipeline's scheduler: when a trajectory starts, where, and how many calls of the U-Net it has."""
+"""Seeing what a pipeline does with its scheduler: `set_timesteps` before each trajectory, `step` after each step."""
 
 from collections.abc import Callable
 
 import torch
 
 from deepcache.caching.instance_method import InstanceMethod
+from deepcache.caching.timesteps import Timestep, in_one_array, moved
+
+
+class MethodWatch:
+    """Sees the calls of one method of one instance, from now to `stop`.
+
+    Args:
+        instance: of which it is a method.
+        name: of the method.
+        on_call: called with the same arguments after each call that succeeds.
+    """
+
+    def __init__(self, instance: object, name: str, on_call: Callable):
+        self._instance, self._name = instance, name
+        self._own = vars(instance).get(name)
+        method = getattr(instance, name)
+
+        def call(*args, **kwargs):
+            output = method(*args, **kwargs)
+            if self._method is mine:  # another tool may hold this beyond `stop`
+                on_call(*args, **kwargs)
+            return output
+
+        self._method = mine = InstanceMethod(instance, name, call, method)
+        setattr(instance, name, mine)
+
+    def stop(self) -> None:
+        """Leave the instance as it was."""
+        if vars(self._instance).get(self._name) is self._method:
+            delattr(self._instance, self._name)
+            if self._own is not None:
+                setattr(self._instance, self._name, self._own)
+        self._method = None
 
 
 class SchedulerWatch:
-    """Sees when a pipeline calls `scheduler.set_timesteps`, as it does before each trajectory.
+    """Sees where the scheduler of a pipeline stands.
 
     Args:
         pipe: a diffusers pipeline, whose scheduler may be replaced at any time.
-        on_start: called right before the scheduler sets its timesteps.
+        on_start: called once the scheduler has set its timesteps.
+        on_step: called after each of its steps.
+
+    Attributes:
+        timesteps_set: whether it has set them since it is watched.
+        is_over: whether the step of its last timestep is done.
     """
 
-    def __init__(self, pipe, on_start: Callable[[], None]):
-        self._pipe, self._on_start = pipe, on_start
-        self._scheduler = self._set_timesteps = None  # the scheduler, and what takes the place of its method
+    def __init__(self, pipe, on_start: Callable[[], None], on_step: Callable[[], None]):
+        self._pipe, self._on_start, self._on_step = pipe, on_start, on_step
+        self._methods: list[MethodWatch] = []
         self.follow()
 
     @property
@@ -29,45 +67,40 @@ class SchedulerWatch:
         """Watch the scheduler that the pipeline has now."""
         self.stop()
         self._scheduler = scheduler = self._pipe.scheduler
-        self._own_set_timesteps = vars(scheduler).get("set_timesteps")
-        self._timesteps_set = False
-        set_timesteps = scheduler.set_timesteps
-
-        def set_timesteps_and_start(*args, **kwargs):
-            if self._set_timesteps is mine:  # another tool may hold this beyond `stop`
-                self._on_start()
-                self._timesteps_set = True
-            return set_timesteps(*args, **kwargs)
-
-        mine = InstanceMethod(scheduler, "set_timesteps", set_timesteps_and_start, set_timesteps)
-        scheduler.set_timesteps = self._set_timesteps = mine
+        self._timesteps = getattr(scheduler, "timesteps", None)
+        self.timesteps_set = self.is_over = False
+        self._steps = 0
+        self._methods.append(MethodWatch(scheduler, "set_timesteps", self._see_start))
+        if hasattr(scheduler, "step"):
+            self._methods.append(MethodWatch(scheduler, "step", self._see_step))
 
     def stop(self) -> None:
         """Leave the scheduler as it was."""
-        if self._scheduler is not None and vars(self._scheduler).get("set_timesteps") is self._set_timesteps:
-            del self._scheduler.set_timesteps
-            if self._own_set_timesteps is not None:
-                self._scheduler.set_timesteps = self._own_set_timesteps
-        self._scheduler = self._set_timesteps = None
+        while self._methods:
+            self._methods.pop().stop()
+        self._scheduler = None
 
-    def calls_expected(self, first_timestep) -> int | None:
-        """Calls of the U-Net in a trajectory whose first call has this timestep; None where nobody can know."""
-        timesteps = getattr(self._scheduler, "timesteps", None)
-        if timesteps is None:
-            return None
-        if getattr(self._scheduler, "num_inference_steps", None) is None:
-            return None if self._timesteps_set else 0  # 0: it is not this scheduler that drives the U-Net
-        return len(timesteps) - position(first_timestep, timesteps)
+    def owns(self, timestep: Timestep) -> bool:
+        """Whether a timestep lies in the scheduler's array."""
+        return any(in_one_array(timestep, array) for array in self._arrays())
 
+    def _see_start(self, *args, **kwargs) -> None:
+        self._timesteps = getattr(self._scheduler, "timesteps", None)
+        self.timesteps_set, self.is_over = True, False
+        self._steps = 0
+        self._on_start()
 
-def position(timestep, timesteps: torch.Tensor) -> int:
-    """Where in the scheduler's timesteps, shape (T,), one stands: image-to-image leaves the first ones out.
+    def _see_step(self, *args, **kwargs) -> None:
+        self._steps += 1
+        timestep = args[1] if len(args) > 1 else kwargs.get("timestep")
+        arrays = [array for array in self._arrays() if in_one_array(timestep, array)]
+        if arrays:
+            self.is_over = moved(timestep, arrays[0][-1]) == 0
+        else:
+            self.is_over = any(self._steps >= len(array) for array in self._arrays())
+        self._on_step()
 
-    Pipelines pass views of the scheduler's timesteps, so the place in memory tells it, which neither waits for the
-    device nor is misled by a timestep that stands there twice (PLMS). What is no such view counts as the first.
-    """
-    if not isinstance(timestep, torch.Tensor) or not isinstance(timesteps, torch.Tensor):
-        return 0
-    if timestep.untyped_storage().data_ptr() != timesteps.untyped_storage().data_ptr():
-        return 0
-    return (timestep.storage_offset() - timesteps.storage_offset()) // timesteps.stride(0)
+    def _arrays(self) -> list[torch.Tensor]:
+        """The timesteps as the scheduler set them, and as the pipeline has changed them since."""
+        found = (getattr(self._scheduler, "timesteps", None), self._timesteps)
+        return [array for array in found if isinstance(array, torch.Tensor) and len(array)]

@@ -10,7 +10,8 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from deepcache.caching.branches import LAYER_PARTS, Cut
+from deepcache.caching.branches import LAYER_PARTS, Cut, part_of_layers
+from deepcache.caching.instance_method import InstanceMethod
 from deepcache.errors import DeepCacheError
 
 
@@ -58,8 +59,8 @@ def check_unpatched(module: nn.Module) -> None:
     it would lose what the other tool does. accelerate's hooks are known: what counts is the `forward` below them.
     """
     forward = vars(module).get("_old_forward" if hasattr(module, "_hf_hook") else "forward")
-    if forward is None:
-        return
+    if forward is None or isinstance(forward, InstanceMethod):
+        return  # the cache's own, where a view is built anew
     if getattr(forward, "__self__", None) is module and forward.__func__ is type(module).forward:
         return  # the class's own method, left as an attribute by a tool that was disabled
     raise DeepCacheError(
@@ -73,8 +74,8 @@ def _cut_block(block: nn.Module, kept: slice, **children: nn.Module | None) -> n
             f"accelerate moves each {type(block).__name__} of this U-Net as a whole, and the branch cuts one: "
             "load the U-Net without a device map"
         )
-    parts = {name: getattr(block, name, None) for name in LAYER_PARTS}
-    parts = {name: nn.ModuleList(list(part)[kept]) for name, part in parts.items() if part is not None}
+    parts = [name for name in LAYER_PARTS if getattr(block, name, None) is not None]
+    parts = {name: nn.ModuleList(part_of_layers(block, name, kept)) for name in parts}
     return _view(block, **parts, **children)
 
 

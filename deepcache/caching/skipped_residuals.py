@@ -2,6 +2,7 @@
 
 import inspect
 
+import torch
 from torch import nn
 
 from deepcache.caching.branches import Cut
@@ -18,7 +19,7 @@ class SkippedResiduals:
     """
 
     def __init__(self, unet: nn.Module, cut: Cut):
-        self._mid_is_cut = cut.feeder is not unet.mid_block
+        self._feeder_is_middle = cut.feeder is unet.mid_block
         self._adapter_blocks = sum(
             # diffusers adds an adapter's residual to the last layer of a block with cross-attention, else to its output
             kept.layers == len(block.resnets) if getattr(block, "has_cross_attention", False) else kept.whole
@@ -28,17 +29,35 @@ class SkippedResiduals:
 
     def left_out(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         """Return the arguments of a full pass as a shallow pass takes them."""
-        if not self._mid_is_cut:
-            return args, kwargs  # nothing is skipped but the middle block
-        if len(args) > 3:
-            kwargs = {**dict(zip(self._names, args, strict=False)), **kwargs}
-            args = ()
+        kwargs, given = self._by_name(args, kwargs), kwargs
         changed = {}
         if kwargs.get("mid_block_additional_residual") is not None:
             changed["mid_block_additional_residual"] = 0.0
         for name in _adapter_arguments(kwargs):
             changed[name] = list(kwargs[name])[: self._adapter_blocks]
-        return args, {**kwargs, **changed} if changed else kwargs
+        if not changed:
+            return args, given
+        return (args[:0], {**kwargs, **changed}) if len(args) > 3 else (args, {**given, **changed})
+
+    def behind_middle(self, args: tuple, kwargs: dict) -> list[torch.Tensor]:
+        """What a full pass adds to the middle block's output if that is the cached feature, to which it belongs then.
+
+        To be asked before the pass, which empties the lists that it is given.
+        """
+        if not self._feeder_is_middle:
+            return []
+        kwargs = self._by_name(args, kwargs)
+        found = [kwargs[name][self._adapter_blocks] for name in self._with_one_for_the_middle(kwargs)]
+        residual = kwargs.get("mid_block_additional_residual")
+        if residual is not None and kwargs.get("down_block_additional_residuals") is not None:
+            found.append(residual)
+        return found
+
+    def _with_one_for_the_middle(self, kwargs: dict) -> list[str]:
+        return [name for name in _adapter_arguments(kwargs) if len(kwargs[name]) > self._adapter_blocks]
+
+    def _by_name(self, args: tuple, kwargs: dict) -> dict:
+        return {**dict(zip(self._names, args, strict=False)), **kwargs} if len(args) > 3 else kwargs
 
 
 def _adapter_arguments(kwargs: dict) -> list[str]:

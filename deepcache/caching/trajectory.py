@@ -1,41 +1,43 @@
 """Where a trajectory stands."""
 
-import threading
-from dataclasses import dataclass, field
-
-import torch
-
-from deepcache.errors import DeepCacheError
+from collections.abc import Callable
 
 
-@dataclass
 class Trajectory:
-    """The steps of one trajectory, counted by calls of the U-Net.
+    """The steps of one trajectory.
 
     Attributes:
-        shape: of the U-Net's input, which stays the same from step to step; None before the first call.
-        expected: how many calls there will be; None where nobody can know.
-        step: that of the next call, from 0.
-        full_steps: those that ran fully so far.
-        thread: in which its first call was made.
+        step: the one that runs, from 0.
+        full_steps: those of which every call ran fully so far.
     """
 
-    shape: torch.Size | None = None
-    expected: int | None = None
-    step: int = 0
-    full_steps: list[int] = field(default_factory=list)
-    thread: int = field(default_factory=threading.get_ident)
-
-    def check_thread(self) -> None:
-        """DeepCacheError if this call is another thread's than those before: they cannot share what is cached."""
-        thread = threading.get_ident()
-        if self.step > 0 and not self.is_over and self.thread != thread:
-            raise DeepCacheError(
-                "this U-Net is in the middle of another thread's trajectory: give each thread a U-Net of its own"
-            )
-        self.thread = thread
+    def __init__(self):
+        self.step = 0
+        self.full_steps: list[int] = []
+        self._calls = 0  # that have returned, of this step
+        self._planned: bool | None = None  # whether this step runs fully; None until it is asked
 
     @property
-    def is_over(self) -> bool:
-        """Whether all expected calls have been made."""
-        return self.expected is not None and self.step >= self.expected
+    def steps(self) -> int:
+        """How many have had a call."""
+        return self.step + (self._calls > 0)
+
+    def next_step(self) -> None:
+        """The next step begins."""
+        self.step += 1
+        self._calls, self._planned = 0, None
+
+    def planned(self, is_full: Callable[[int], bool]) -> bool:
+        """Whether this step runs fully: asked once, at its first call."""
+        if self._planned is None:
+            self._planned = is_full(self.step)
+        return self._planned
+
+    def count(self, full: bool) -> None:
+        """A call of this step has returned."""
+        listed = self.full_steps[-1:] == [self.step]
+        if full and self._calls == 0:
+            self.full_steps.append(self.step)
+        elif listed and not full:
+            self.full_steps.pop()
+        self._calls += 1

@@ -13,6 +13,11 @@ def timestep_of(args: tuple, kwargs: dict) -> torch.Tensor | float | int | None:
     return args[1] if len(args) > 1 else kwargs.get("timestep")
 
 
+def context_of(args: tuple, kwargs: dict) -> torch.Tensor | None:
+    """What it attends to; None where there is nothing of the kind."""
+    return args[2] if len(args) > 2 else kwargs.get("encoder_hidden_states")
+
+
 def with_timestep_on_device(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     """The same call with the timestep as a tensor beside the latent.
 

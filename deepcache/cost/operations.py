@@ -45,14 +45,15 @@ def step_operations(unet: nn.Module, branch: int, inputs: dict, repeats: int, de
     """
     with DeepCache(unet, schedule=(0,), branch=branch) as cache, torch.no_grad():
 
-        def shallow() -> None:
+        def later_step() -> None:
+            cache.next_step()
             unet(**inputs)
 
-        def full() -> None:
+        def first_step() -> None:
             cache.start_trajectory()
-            unet(**inputs)
+            later_step()
 
-        steps = {"full": full, "shallow": shallow}
+        steps = {"full": first_step, "shallow": later_step}
         seconds = {name: found.median for name, found in measure(steps, repeats, device).items()}
         by_kind = {name: _by_kind(step, device) for name, step in steps.items()}
     for name, found in by_kind.items():

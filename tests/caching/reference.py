@@ -37,25 +37,42 @@ FEEDERS = {
 }
 
 
+def feature_replaced(unet, feeder: str, override):
+    """Put `override(feature)` in the place of what a layer feeds; returns the handle that ends it.
+
+    To the middle block's output belongs what a ControlNet or an adapter adds to it.
+    """
+    if feeder == "mid_block":
+
+        def pre_hook(module, args, kwargs):
+            if args:
+                return (override(args[0]), *args[1:]), kwargs
+            return args, {**kwargs, "hidden_states": override(kwargs["hidden_states"])}
+
+        return unet.up_blocks[0].register_forward_pre_hook(pre_hook, with_kwargs=True)
+
+    def hook(module, args, output):
+        return (override(output[0]), *output[1:]) if isinstance(output, tuple) else override(output)
+
+    return unet.get_submodule(feeder).register_forward_hook(hook)
+
+
 @contextmanager
 def overridden(unet, branch: int, full_steps, replace=lambda features, step: features[-1][1]):
-    """At calls that are not full steps, replace the feeder's output; yields the list of (step, feature) seen.
+    """At calls that are not full steps, replace the feature; yields the list of (step, feature) seen.
 
     `replace(features, step)` makes the replacement from the features of the full steps so far.
     """
-    feeder = unet.get_submodule(FEEDERS[type(unet).__name__][branch])
     full, features, calls = set(full_steps), [], iter(range(10**6))
 
-    def hook(module, args, output):
+    def override(tensor):
         step = next(calls)
-        tensor = output[0] if isinstance(output, tuple) else output
         if step in full:
             features.append((step, tensor.clone()))
-            return None
-        new = replace(features, step).clone()
-        return (new, *output[1:]) if isinstance(output, tuple) else new
+            return tensor
+        return replace(features, step).clone()
 
-    handle = feeder.register_forward_hook(hook)
+    handle = feature_replaced(unet, FEEDERS[type(unet).__name__][branch], override)
     try:
         yield features
     finally:

@@ -131,6 +131,7 @@ def test_guards_are_checked_for_what_changes_within_a_trajectory(guarded):
     x, tokens = torch.randn(2, 4, 16, 16), torch.randn(2, 9, 16)
 
     def run(forward, length, **options):
+        DeepCache.of(unet).next_step()
         return forward(x, torch.tensor(500), tokens[:, :length], return_dict=False, **options)[0]
 
     with DeepCache(unet, schedule=(0,), branch=1) as cache, torch.no_grad():

@@ -65,8 +65,8 @@ def test_two_unets_with_one_scheduler_are_disabled_in_either_order(unet2d):
         caches = [DeepCache(SimpleNamespace(unet=unet, scheduler=scheduler), 3).enable() for unet in unets]
         scheduler.set_timesteps(5)
         for unet in unets:
-            for _ in range(4):
-                unet(x, 1)
+            for t in scheduler.timesteps[:4]:
+                unet(x, t)
         if reverse:
             unets.reverse()
             caches.reverse()
@@ -74,7 +74,7 @@ def test_two_unets_with_one_scheduler_are_disabled_in_either_order(unet2d):
         assert caches[1].steps == 4
         scheduler.set_timesteps(5)
         assert caches[1].steps == 0, "the one that is still enabled still watches the scheduler"
-        unets[1](x, 1)
+        unets[1](x, scheduler.timesteps[0])
         caches[1].disable()
         scheduler.set_timesteps(6)
         assert len(scheduler.timesteps) == 6

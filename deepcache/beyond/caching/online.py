@@ -40,7 +40,8 @@ class InputChange(OnlineSchedule):
         left = self.num_full - self._spent
         if left == 0:
             return False
-        forced = self._last is None or self.num_steps - step <= left
+        new = self._last is None or self._last.shape != sample.shape  # such as where guidance has ended
+        forced = new or self.num_steps - step <= left
         if not forced and relative_change(sample, self._last) <= self.threshold:
             return False
         self._last = sample.detach().clone()  # samplers may write into it

@@ -51,6 +51,9 @@ class Weighted(Reuse):
             total.add_(self._kept[node], alpha=weight)
         return total.to(first.dtype)
 
+    def can_predict(self, step: int) -> bool:  # noqa: D102
+        return self._weights.get(step, {}).keys() <= self._kept.keys()
+
     @property
     def held(self) -> tuple[torch.Tensor, ...]:  # noqa: D102
         return tuple(self._kept.values())

@@ -28,8 +28,9 @@ def test_unet_full_and_shallow(pipe, vectors):
     assert context.shape == (2, 1, 16)
     assert error(pipe.unet(vectors["x"], vectors["t"], context).sample, vectors["eps_full"]) < 1e-5
     with DeepCache(pipe.unet, interval=2, branch=0) as cache:
-        cache.start_trajectory()
+        cache.next_step()
         pipe.unet(vectors["x"], vectors["t"], context)
+        cache.next_step()
         shallow = pipe.unet(vectors["x2"], vectors["t"], context).sample
         assert cache.full_steps == (0,)
     assert error(shallow, vectors["eps_shallow_after_full"]) < 1e-5

@@ -1,0 +1,84 @@
+"""A U-Net that is cut: its two passes, and the hook that takes the feature."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from deepcache.caching.branches import find_cut
+from deepcache.caching.execution import Execution
+from deepcache.caching.passes import Tap, full_pass, shallow_pass
+from deepcache.caching.shallow import shallow_view
+from deepcache.caching.skipped_residuals import SkippedResiduals
+from deepcache.caching.structure import is_same, structure
+from deepcache.caching.writes import Writes
+
+
+class CutUNet:
+    """The passes of a U-Net as it is now, until `remove`.
+
+    Args:
+        unet: a diffusers U-Net.
+        branch: where it is cut.
+        forward: the U-Net's own.
+        execution: how the passes run.
+        observe: called with the feature of each full pass, as it is when the pass has computed it.
+        taps: whether the feature is taken at all.
+
+    Attributes:
+        full: runs a full pass; takes and returns what the U-Net does.
+        passes: as they run, full and shallow.
+
+    Raises:
+        DeepCacheError: if the U-Net cannot be cut there, or the passes cannot run like that.
+    """
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        branch: int,
+        forward: Callable,
+        execution: Execution,
+        observe: Callable[[torch.Tensor], None],
+        taps: bool,
+    ):
+        self._unet, self._deep, self._observe = unet, execution.graph, observe
+        self._cut = cut = find_cut(unet, branch)
+        eager = execution.eager
+        writes = Writes() if eager else None  # else the copies are part of what is compiled or recorded
+        tap = Tap(self._deliver if eager else None, writes)
+        self.passes = execution.prepare(
+            full_pass(forward, tap if taps else None),
+            shallow_pass(shallow_view(unet, cut), writes),
+            device=next(unet.parameters()).device,
+        )
+        self._residuals = SkippedResiduals(unet, cut)
+        self._structure = structure(unet, cut, deep=self._deep)
+        self._hook = cut.feeder.register_forward_hook(tap)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether what the shallow pass shares with the U-Net has been replaced there."""
+        return not is_same(self._structure, structure(self._unet, self._cut, deep=self._deep))
+
+    def remove(self) -> None:
+        """Leave the U-Net as it was."""
+        self._hook.remove()
+
+    def full(self, args: tuple, kwargs: dict):
+        """Run all of it; the feature is observed."""
+        self._behind = self._residuals.behind_middle(args, kwargs)
+        output, feature = self.passes[0](*args, **kwargs)
+        if feature is not None:
+            self._deliver(feature)
+        return output
+
+    def shallow(self, feature: torch.Tensor, args: tuple, kwargs: dict):
+        """Run the outermost layers with a feature in the place of the others; arguments as of a full pass."""
+        args, kwargs = self._residuals.left_out(args, kwargs)
+        return self.passes[1](feature, *args, **kwargs)
+
+    def _deliver(self, feature: torch.Tensor) -> None:
+        for residual in self._behind:
+            feature = feature + residual if residual.shape == feature.shape else feature
+        self._observe(feature)

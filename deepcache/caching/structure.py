@@ -1,0 +1,52 @@
+"""What a view of a U-Net takes over from it, to see whether that has changed since."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from deepcache.caching.branches import LAYER_PARTS, Cut
+from deepcache.caching.replaced_forward import SLOTS
+
+# What comes and goes without changing what a view runs: accelerate's marks.
+PASSING = (*SLOTS, "_hf_hook")
+
+
+def structure(unet: nn.Module, cut: Cut, *, deep: bool = False) -> tuple:
+    """The objects that a view of this cut was made of, in order.
+
+    Args:
+        unet: a diffusers U-Net.
+        cut: where it is cut.
+        deep: with every layer and weight of it, and the numbers that layers hold: what a CUDA graph has recorded.
+    """
+    parts = list(_of_view(unet, cut))
+    if deep:
+        for module in unet.modules():
+            for name, value in vars(module).items():
+                own_dictionary = isinstance(value, dict) and not name.startswith("_")  # as peft's scales
+                parts += value.values() if own_dictionary else [value] if name not in PASSING else []
+            parts += [tensor.data_ptr() for tensor in module.parameters(recurse=False)]
+    return tuple(parts)
+
+
+def is_same(before: tuple, now: tuple) -> bool:
+    """Whether nothing was put in the place of anything else."""
+    return len(before) == len(now) and all(map(_alike, before, now))
+
+
+def _alike(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, (int, float, str)) and one == other)
+
+
+def _of_view(unet: nn.Module, cut: Cut) -> Iterator[object]:
+    cut_blocks = [block for block, kept in zip(unet.down_blocks, cut.down, strict=False) if not kept.whole]
+    if cut.up_layer > 0:
+        cut_blocks.append(unet.up_blocks[cut.up_block])
+    for module in (unet, *cut_blocks):
+        yield from module.children()
+        yield from (value for name, value in vars(module).items() if name not in PASSING)
+    for block in (unet.down_blocks, unet.up_blocks):
+        yield from block
+    for block in cut_blocks:
+        for name in LAYER_PARTS:
+            yield from getattr(block, name, None) or ()
