@@ -106,6 +106,10 @@ class SchedulerClock(Clock):
         self._watch = watch
         self._by_place = False
 
+    def start(self) -> None:  # noqa: D102
+        super().start()
+        self._foreign = False  # whether there was such a call since
+
     def end_step(self) -> None:
         """The scheduler has made a step."""
         self._stepped = True
@@ -126,6 +130,13 @@ class SchedulerClock(Clock):
         return Call.STREAM if way == 0 else Call.STEP if way > 0 else Call.TRAJECTORY
 
     def take(self, timestep: Timestep, call: Call) -> None:  # noqa: D102
-        super().take(timestep, call)
+        if call is not Call.FOREIGN:
+            super().take(timestep, call)
+        elif not self._foreign:
+            self._foreign = True
+            logger.warning(
+                "the U-Net is called outside of its pipeline's trajectory, as another pipeline with a scheduler of its "
+                "own does: these calls run fully"
+            )
         if call is Call.TRAJECTORY:
             self._by_place = self._watch.owns(timestep)

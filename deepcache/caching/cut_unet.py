@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from deepcache.caching.attention_readers import SkippedAttention
 from deepcache.caching.branches import find_cut
 from deepcache.caching.execution import Execution
 from deepcache.caching.passes import Tap, full_pass, shallow_pass
@@ -28,6 +29,7 @@ class CutUNet:
     Attributes:
         full: runs a full pass; takes and returns what the U-Net does.
         passes: as they run, full and shallow.
+        skipped_attention: what of it a shallow pass leaves out.
 
     Raises:
         DeepCacheError: if the U-Net cannot be cut there, or the passes cannot run like that.
@@ -47,9 +49,11 @@ class CutUNet:
         eager = execution.eager
         writes = Writes() if eager else None  # else the copies are part of what is compiled or recorded
         tap = Tap(self._deliver if eager else None, writes)
+        view = shallow_view(unet, cut)
+        self.skipped_attention = SkippedAttention(unet, view)
         self.passes = execution.prepare(
             full_pass(forward, tap if taps else None),
-            shallow_pass(shallow_view(unet, cut), writes),
+            shallow_pass(view, writes),
             device=next(unet.parameters()).device,
         )
         self._residuals = SkippedResiduals(unet, cut)

@@ -4,15 +4,14 @@ import logging
 from typing import Any
 
 import torch
-from torch import nn
 
-from deepcache.caching import schedules
 from deepcache.caching.branches import find_cut
 from deepcache.caching.clock import Call, Clock, SchedulerClock
 from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.cut_unet import CutUNet
 from deepcache.caching.execution import Execution
-from deepcache.caching.online import OnlineSchedule
+from deepcache.caching.find_unet import find_unet, unwrapped
+from deepcache.caching.online import OnlineSchedule, online
 from deepcache.caching.replaced_forward import ReplacedForward, owners
 from deepcache.caching.reuse import Hold, Reuse
 from deepcache.caching.scheduler_watch import SchedulerWatch
@@ -65,28 +64,22 @@ class DeepCache:
         compile: bool | dict[str, Any] = False,
         graph: bool = False,
     ):
-        if (interval is None) == (schedule is None):
-            raise DeepCacheError("give DeepCache either an interval or a schedule")
-        if interval is not None and (not schedules.is_integer(interval) or interval < 1):
-            raise DeepCacheError(f"interval must be an integer of at least 1, not {interval!r}")
+        self.schedule = online(interval, schedule)
         if reuse is not None and not isinstance(reuse, Reuse):
             raise DeepCacheError(f"reuse must be an object such as Hold() or Forecast(order=1), not {reuse!r}")
-        self.interval = interval
-        decided_before = schedule is not None and not isinstance(schedule, OnlineSchedule)
-        self.schedule = schedules.explicit(schedule) if decided_before else schedule
-        self.branch = branch
+        self._interval, self.branch = interval, branch
         self.reuse = reuse if reuse is not None else Hold()
         self.execution = Execution(compile, graph)
-        self._pipe, self.unet = _find_unet(pipe_or_unet)
+        self._pipe, self.unet = find_unet(pipe_or_unet)
         find_cut(self.unet, branch)
         self._lost = False  # whether the pipeline was told that its U-Net is another by now
-        self._full = frozenset(self.schedule) if decided_before else frozenset()
         self._streams = Streams(self.reuse, self)
         self._threads = ThreadGuard()
         self._clock = Clock()
         self._replaced: ReplacedForward | None = None  # present while enabled, as what follows
         self._cut: CutUNet | None = None
         self._watch: SchedulerWatch | None = None  # on a pipeline
+        self._reader: str | None = None  # of what shallow steps would skip
         self._reset()
 
     # Switching on and off
@@ -123,8 +116,18 @@ class DeepCache:
 
     def _build(self) -> CutUNet:
         """Where every step is full, nothing is taken."""
-        taps = self.interval != 1
+        taps = self._interval != 1
         return CutUNet(self.unet, self.branch, self._full_forward, self.execution, self._observe, taps)
+
+    def _look_at_the_unet(self) -> None:
+        """At the start of a trajectory: have layers been replaced, or does somebody read what would be skipped?"""
+        if self._cut.is_stale:
+            self._cut.remove()
+            self._cut = self._build()
+        reader = self._cut.skipped_attention.reader
+        if reader is not None and self._reader is None:
+            logger.warning("%s keeps attention maps of what shallow steps would skip: all steps run fully", reader)
+        self._reader = reader
 
     def disable(self) -> None:
         """Stop caching and leave the model as it was; harmless where caching is not enabled."""
@@ -150,7 +153,7 @@ class DeepCache:
     @staticmethod
     def of(pipe_or_unet) -> "DeepCache | None":
         """The cache that is enabled on a U-Net, or on a pipeline's; None where there is none."""
-        _, unet = _find_unet(pipe_or_unet)
+        _, unet = find_unet(pipe_or_unet)
         enabled = (owner for owner in owners(unet) if isinstance(owner, DeepCache) and owner._replaced is not None)
         return next(enabled, None)
 
@@ -202,11 +205,9 @@ class DeepCache:
     def _reset(self) -> None:
         self._trajectory = Trajectory()
         self._streams.reset()
-        self._foreign = False  # whether a call was none of the pipeline's
         if self._cut is not None:
             start_trajectory(self._cut.passes)
-        if isinstance(self.schedule, OnlineSchedule):
-            self.schedule.reset()
+        self.schedule.reset()
 
     def _forward(self, *args, **kwargs):
         if self._watch is not None and self._watch.is_replaced:
@@ -215,69 +216,36 @@ class DeepCache:
         timestep = timestep_of(args, kwargs)
         call = self._clock.read(timestep)
         with self._threads.call(begins=call is Call.TRAJECTORY):
-            if call is Call.FOREIGN:
-                return self._run_foreign(args, kwargs)
             if call is Call.TRAJECTORY:
                 self._reset()
-                if self._cut.is_stale:
-                    self._cut.remove()
-                    self._cut = self._build()
+                self._look_at_the_unet()
             elif call is Call.STEP:
                 self._trajectory.next_step()
                 self._streams.next_step()
             self._clock.take(timestep, call)
+            if call is Call.FOREIGN:
+                return self._full_forward(*args, **kwargs)
             try:
                 return self._run(args, kwargs)
             except BaseException:
                 self.start_trajectory()
                 raise
 
-    def _run_foreign(self, args: tuple, kwargs: dict):
-        if not self._foreign:
-            self._foreign = True
-            logger.warning(
-                "the U-Net is called outside of its pipeline's trajectory, as another pipeline with a scheduler of its "
-                "own does: these calls run fully"
-            )
-        return self._full_forward(*args, **kwargs)
-
     def _run(self, args: tuple, kwargs: dict):
         sample, trajectory = sample_of(args, kwargs), self._trajectory
         stream = self._stream = self._streams.of((sample.shape, sample.dtype, sample.device), context_of(args, kwargs))
-        full = trajectory.planned(lambda step: self._is_full(step, sample)) or not stream.can_predict(trajectory.step)
+        planned = trajectory.planned(lambda step: self.schedule.is_full(step, sample))
+        full = planned or not stream.can_predict(trajectory.step)
         if not self.execution.eager:
             args, kwargs = with_timestep_on_device(args, kwargs)
-        if full:
+        if self._reader is not None:
+            output, full = self._full_forward(*args, **kwargs), True
+        elif full:
             output = self._cut.full(args, kwargs)
         else:
             output = self._cut.shallow(stream.reuse.predict(trajectory.step), args, kwargs)
         trajectory.count(full)
         return output
 
-    def _is_full(self, step: int, sample: torch.Tensor) -> bool:
-        if isinstance(self.schedule, OnlineSchedule):
-            return self.schedule.is_full(step, sample)
-        return step % self.interval == 0 if self.interval is not None else step in self._full
-
     def _observe(self, feature: torch.Tensor) -> None:
         self._stream.observe(self._trajectory.step, feature)
-
-
-def _find_unet(pipe_or_unet) -> tuple[object | None, nn.Module]:
-    """Return (pipeline or None, U-Net)."""
-    if isinstance(pipe_or_unet, nn.Module):
-        pipe, unet = None, pipe_or_unet
-    else:
-        pipe, unet = pipe_or_unet, getattr(pipe_or_unet, "unet", None)
-        if unet is None:
-            raise DeepCacheError(f"{type(pipe_or_unet).__name__} has no U-Net: DeepCache needs skip connections")
-        if not hasattr(pipe, "scheduler"):
-            raise DeepCacheError(f"{type(pipe_or_unet).__name__} has no scheduler: give DeepCache its U-Net instead")
-    if hasattr(unet, "_orig_mod"):
-        raise DeepCacheError("this U-Net was compiled: enable DeepCache on the uncompiled U-Net")
-    return pipe, unwrapped(unet)
-
-
-def unwrapped(unet: nn.Module) -> nn.Module:
-    """The U-Net itself where peft has put a model of its own around it, whose forward calls the U-Net's."""
-    return unet.get_base_model() if hasattr(unet, "get_base_model") else unet

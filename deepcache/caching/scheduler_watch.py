@@ -1,11 +1,14 @@
 """Seeing what a pipeline does with its scheduler: `set_timesteps` before each trajectory, `step` after each step."""
 
+from collections import deque
 from collections.abc import Callable
 
 import torch
 
 from deepcache.caching.instance_method import InstanceMethod
 from deepcache.caching.timesteps import Timestep, in_one_array, moved
+
+ARRAYS = 3  # of timesteps that are known: a pipeline may set them again and go on with those from before (LEDITS++)
 
 
 class MethodWatch:
@@ -67,7 +70,7 @@ class SchedulerWatch:
         """Watch the scheduler that the pipeline has now."""
         self.stop()
         self._scheduler = scheduler = self._pipe.scheduler
-        self._timesteps = getattr(scheduler, "timesteps", None)
+        self._earlier: deque = deque([getattr(scheduler, "timesteps", None)], maxlen=ARRAYS)
         self.timesteps_set = self.is_over = False
         self._steps = 0
         self._methods.append(MethodWatch(scheduler, "set_timesteps", self._see_start))
@@ -85,7 +88,7 @@ class SchedulerWatch:
         return any(in_one_array(timestep, array) for array in self._arrays())
 
     def _see_start(self, *args, **kwargs) -> None:
-        self._timesteps = getattr(self._scheduler, "timesteps", None)
+        self._earlier.appendleft(getattr(self._scheduler, "timesteps", None))
         self.timesteps_set, self.is_over = True, False
         self._steps = 0
         self._on_start()
@@ -97,10 +100,10 @@ class SchedulerWatch:
         if arrays:
             self.is_over = moved(timestep, arrays[0][-1]) == 0
         else:
-            self.is_over = any(self._steps >= len(array) for array in self._arrays())
+            self.is_over = any(self._steps >= len(array) for array in self._arrays()[:1])
         self._on_step()
 
     def _arrays(self) -> list[torch.Tensor]:
-        """The timesteps as the scheduler set them, and as the pipeline has changed them since."""
-        found = (getattr(self._scheduler, "timesteps", None), self._timesteps)
+        """The scheduler's timesteps as the pipeline has changed them, and as they were set, latest first."""
+        found = (getattr(self._scheduler, "timesteps", None), *self._earlier)
         return [array for array in found if isinstance(array, torch.Tensor) and len(array)]

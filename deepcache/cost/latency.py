@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.engine import DeepCache
 from deepcache.caching.execution import Execution
-from deepcache.caching.online import OnlineSchedule
+from deepcache.caching.online import Every
 from deepcache.caching.passes import full_pass
 from deepcache.caching.schedules import uniform
 from deepcache.cost.memory import peak_bytes
@@ -123,23 +123,10 @@ def make_variants(
     return found + (_plugin(_twin(unet), branch, intervals, scheduler, call) if plugin else [])
 
 
-class _Every(OnlineSchedule):
-    """Uniform, with an interval that may change: what was compiled for one serves the others."""
-
-    def __init__(self):
-        self.interval = 1
-
-    def is_full(self, step: int, sample: torch.Tensor) -> bool:
-        return step % self.interval == 0
-
-    def reset(self) -> None:
-        pass
-
-
 def _ours(
     unet: nn.Module, branch: int, intervals: Sequence[int], mode: str, reuse: str, call: Callable
 ) -> list[Variant]:
-    schedule, execution = _Every(), MODES[mode]
+    schedule, execution = Every(1), MODES[mode]  # its interval may change: what was compiled serves every one
     cache = DeepCache(
         unet,
         schedule=schedule,

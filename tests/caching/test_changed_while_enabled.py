@@ -6,6 +6,8 @@ from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 from peft import LoraConfig
 
 from deepcache import DeepCache
+from deepcache.caching.branches import find_cut
+from deepcache.caching.structure import is_same, structure
 from tests.caching.contexts import call, sampled
 from tests.caching.reference import FEEDERS, overridden
 from tests.conftest import make_unet2d_condition
@@ -153,6 +155,29 @@ def test_changed_where_passes_are_compiled(change):
     with DeepCache(unet, 3, 0):
         assert torch.allclose(ours, sampled(unet, conditioned), rtol=0, atol=1e-5)
     assert not torch.allclose(ours, before, rtol=0, atol=1e-3)
+
+
+# What a CUDA graph has recorded is stale once any layer, weight or number of a layer is another.
+DEEP_CHANGES = {
+    "a layer within a block": replace("down_blocks.0.resnets.0.conv1"),
+    "weights elsewhere": lambda unet: setattr(unet.mid_block.resnets[0].conv1.weight, "data", torch.ones(16, 16, 3, 3)),
+    "a number": lambda unet: setattr(unet.up_blocks[0].resnets[0].norm1, "eps", 0.5),
+    "FreeU": lambda unet: unet.enable_freeu(s1=0.6, s2=0.4, b1=1.4, b2=1.6),
+    "an adapter's scale": lambda unet: unet.set_adapters("default", 0.5),
+    "attention": lambda unet: unet.set_default_attn_processor(),
+}
+
+
+@pytest.mark.parametrize("change", DEEP_CHANGES)
+def test_what_a_graph_has_recorded_is_seen_to_be_stale(change):
+    unet = make_unet2d_condition()
+    add_lora("to_q")(unet)
+    cut = find_cut(unet, 2)
+    before = structure(unet, cut, deep=True)
+    call(unet, torch.zeros(2, 4, 16, 16), 1)
+    assert is_same(before, structure(unet, cut, deep=True))
+    DEEP_CHANGES[change](unet)
+    assert not is_same(before, structure(unet, cut, deep=True))
 
 
 def test_every_feeder_that_is_replaced_is_watched_anew():

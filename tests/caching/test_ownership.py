@@ -8,9 +8,12 @@ import threading
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from peft import LoraConfig, get_peft_model
 
 from deepcache import DeepCache, DeepCacheError, Forecast
+from tests.caching.pipelines import generate, image_to_image
+from tests.caching.reference import trajectory
 from tests.caching.test_engine import KINDS, cached
 from tests.conftest import make_unet2d, make_unet2d_condition
 
@@ -172,3 +175,82 @@ def test_another_thread_in_the_middle_of_a_trajectory_is_refused(unet2d):
         cache.start_trajectory()
         assert isinstance(run(), torch.Tensor), "a whole trajectory may run in any thread"
         assert first.shape == found[-1].shape
+
+
+def test_two_threads_with_a_scheduler_each(pipe):
+    """The second one is refused at whatever step it comes, and the first one's picture is what it is alone."""
+    other = image_to_image(pipe, scheduler=DDIMScheduler(steps_offset=1, clip_sample=False))
+    with DeepCache(pipe, 3, 1):
+        alone = generate(pipe)
+        refused = []
+
+        def meanwhile(pipeline, step, t, tensors):
+            def run():
+                try:
+                    generate(other)
+                except DeepCacheError as error:
+                    refused.append(str(error))
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+            return tensors
+
+        assert torch.equal(generate(pipe, callback_on_step_end=meanwhile), alone)
+        assert len(refused) == 3, "after the last step it is free"
+        assert all("in the middle of another thread's trajectory: give each thread a U-Net" in one for one in refused)
+
+
+def test_threads_that_call_at_the_same_time(unet2d):
+    """While a call runs, none of another thread's begins a trajectory."""
+    call, x, found = KINDS["UNet2DModel"][1], torch.randn(2, 1, 16, 16), []
+
+    def intrude(*_):
+        def run():
+            try:
+                call(unet2d, x, torch.tensor(999))
+            except DeepCacheError:
+                found.append("refused")
+
+        if not found:
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+
+    expected = cached(unet2d, call, 0)
+    with DeepCache(unet2d, 3, 0):
+        handle = unet2d.mid_block.register_forward_hook(intrude)
+        assert torch.equal(trajectory(unet2d, DDIMScheduler(), 7, call), expected)
+        handle.remove()
+    assert found == ["refused"]
+
+
+def test_pictures_of_one_server_in_several_threads(pipe):
+    """One after another: a thread of its own for each request, as web frameworks have it."""
+    found = []
+    for given in (pipe, pipe.unet):
+        with DeepCache(given, 3, 1) as cache:
+            found.append(generate(pipe))
+            for _ in range(2):
+                thread = threading.Thread(target=lambda: found.append(generate(pipe)))
+                thread.start()
+                thread.join()
+            assert cache.full_steps == (0, 3)
+    assert len(found) == 6 and all(torch.equal(one, found[0]) for one in found)
+
+
+def test_what_is_wrapped_is_refused_by_name(unet2d):
+    with pytest.raises(DeepCacheError, match="DataParallel is not a U-Net"):
+        DeepCache(torch.nn.DataParallel(unet2d), 3)
+
+
+def test_a_kept_copy_of_what_a_scheduler_holds_is_watched_when_it_is_put_back(pipe):
+    """Panorama pipelines keep a scheduler's attributes for each tile."""
+    with DeepCache(pipe, 3, 1) as cache:
+        kept = copy.deepcopy(vars(pipe.scheduler))
+        generate(pipe)
+        vars(pipe.scheduler).update(kept)
+        assert cache.steps == 4
+        pipe.scheduler.set_timesteps(4)
+        assert cache.steps == 0
+    assert not {"set_timesteps", "step"} & vars(pipe.scheduler).keys()
