@@ -69,10 +69,15 @@ class Clock:
             way = moved(last, timestep)
             if way >= 0:
                 return Call.STEP if way else self._stream()
-        before, now = value(last), value(timestep)
-        if before is None or now is None or now > before:
+        numbers = value(last), value(timestep)
+        if None in numbers:
             return Call.TRAJECTORY
-        return Call.STEP if now < before or way else self._stream()
+        return Call.STEP if way and numbers[1] == numbers[0] else self._by_number(*numbers)
+
+    def _by_number(self, before: float, now: float) -> Call:
+        if now == before:
+            return self._stream()
+        return Call.STEP if now < before else Call.TRAJECTORY
 
     def _stream(self) -> Call:
         return Call.STREAM if self._calls_of_step < MOST_STREAMS else Call.TRAJECTORY
@@ -98,7 +103,7 @@ class SchedulerClock(Clock):
 
     The place of the timestep in the scheduler's array says the same, and more: several `step`s of one timestep (a
     panorama's) are streams of one step, and a call with a timestep from elsewhere is not the pipeline's. Where the
-    pipeline makes timesteps of its own, `step` alone counts.
+    pipeline makes timesteps of its own, `step` counts, and without it their numbers.
     """
 
     def __init__(self, watch: SchedulerWatch):
@@ -112,7 +117,7 @@ class SchedulerClock(Clock):
 
     def end_step(self) -> None:
         """The scheduler has made a step."""
-        self._stepped = True
+        self._stepped = self._stepped or not self._told
 
     def read(self, timestep: Timestep) -> Call:  # noqa: D102
         watch = self._watch
@@ -123,7 +128,10 @@ class SchedulerClock(Clock):
         if not self._by_place:
             if is_part(timestep) or watch.is_over:
                 return Call.FOREIGN
-            return Call.STEP if self._stepped else Call.STREAM
+            numbers = value(self._last), value(timestep)
+            if self._stepped or None in numbers:
+                return Call.STEP if self._stepped else self._stream()
+            return self._by_number(*numbers)
         if not in_one_array(self._last, timestep):
             return Call.FOREIGN
         way = moved(self._last, timestep)
@@ -139,4 +147,4 @@ class SchedulerClock(Clock):
                 "own does: these calls run fully"
             )
         if call is Call.TRAJECTORY:
-            self._by_place = self._watch.owns(timestep)
+            self._by_place = self._watch.owns(timestep) or is_part(timestep)
