@@ -53,7 +53,7 @@ class Variants:
         sampler, method = Sampler.parse(slugs[0]), Method.parse(slugs[1])
         model, manifest = self._load(name)
         plan = self._plans.get(variant)
-        caching = method.resolve(Place(sampler.schedule_length, method.branch, sampler.slug, manifest, plan))
+        caching = method.resolve(Place(model.schedule_length(sampler), method.branch, sampler.slug, manifest, plan))
 
         def run() -> None:
             with caching.applied(model.unet):

@@ -80,7 +80,8 @@ class Sources:
         the sampler calls the U-Net more often than once a step (PNDM), every call counts, still over the steps.
         """
         counted = self._json(self.root / "macs" / f"{run.model}.json")
-        full, steps, calls = counted["full_g"], run.sampler.steps, run.sampler.schedule_length
+        full, prompted = counted["full_g"], run.model in self.layout["prompted"]
+        steps, calls = run.sampler.steps_taken(prompted), run.sampler.schedule_length(prompted)
         if not run.method.caches:
             return full * calls / self.layout["steps"]
         shallow = counted["shallow_g"][str(run.method.branch)]

@@ -9,6 +9,7 @@ NAMES = ("ddim", "plms", "pndm", "dpmpp", "euler", "lms")
 # PNDM takes its first three steps by Runge-Kutta, with four calls of the U-Net each, and needs a fourth.
 RUNGE_KUTTA_STEPS = 3
 RUNGE_KUTTA_CALLS = 4
+TRAINED = 1000  # timesteps of the training, of all models here
 SPACINGS = ("uniform", "quad")
 OLD_NAMES = {"dpm++": "dpmpp", "dpmsolver++": "dpmpp"}
 
@@ -47,14 +48,29 @@ class Sampler:
         guidance = "" if self.guidance_scale == 1 else f"-cfg{self.guidance_scale:g}"
         return f"{self.name}-{self.steps}{spacing}{guidance}"
 
-    @property
-    def schedule_length(self) -> int:
-        """Over how many calls of the U-Net a schedule is laid out, and MACs are counted: T, with PNDM T + 9.
+    def steps_taken(self, prompted: bool) -> int:
+        """How many steps it really takes: T, or more.
+
+        DDIM in the original code, and in CompVis's, takes every (1000 // T)-th timestep, which are more than T where T
+        does not divide 1000. diffusers' takes T of them.
+
+        Args:
+            prompted: whether the model paints from prompts: these models run in diffusers' pipelines.
+        """
+        strided = self.name == "ddim" and self.spacing == "uniform" and not prompted
+        return len(range(0, TRAINED, max(1, TRAINED // self.steps))) if strided else self.steps
+
+    def schedule_length(self, prompted: bool) -> int:
+        """Over how many calls of the U-Net a schedule is laid out, and MACs are counted: the steps, with PNDM 9 more.
 
         PNDM calls the U-Net four times in each of its first three, Runge-Kutta steps: every call is one of the
         schedule's. PLMS repeats one call, which does not count, as in the paper's released code.
+
+        Args:
+            prompted: see `steps_taken`.
         """
-        return self.steps + (RUNGE_KUTTA_STEPS * (RUNGE_KUTTA_CALLS - 1) if self.name == "pndm" else 0)
+        more = RUNGE_KUTTA_STEPS * (RUNGE_KUTTA_CALLS - 1) if self.name == "pndm" else 0
+        return self.steps_taken(prompted) + more
 
     @classmethod
     def parse(cls, slug: str) -> "Sampler":

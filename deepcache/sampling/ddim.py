@@ -13,9 +13,10 @@ def ddim_timesteps(num_steps: int, spacing: str = "uniform", num_train_timesteps
 
     Args:
         num_steps: T.
-        spacing: "uniform" takes every (num_train_timesteps // T)-th timestep from 0; "quad" takes the squares of evenly
-            spaced numbers up to sqrt(0.8 num_train_timesteps), which the paper uses for CIFAR-10. Rounded down, a few
-            of these coincide; such a step leaves the sample where it is, and counts as a step all the same.
+        spacing: "uniform" takes every (num_train_timesteps // T)-th timestep from 0 to the noisiest, which are more
+            than T where T does not divide their number; "quad" takes the squares of T evenly spaced numbers up to
+            sqrt(0.8 num_train_timesteps), which the paper uses for CIFAR-10. Rounded down, a few of these coincide;
+            such a step leaves the sample where it is, and counts as a step all the same.
         num_train_timesteps: timesteps that the model was trained with.
 
     Raises:
@@ -26,7 +27,7 @@ def ddim_timesteps(num_steps: int, spacing: str = "uniform", num_train_timesteps
             f"steps must be between 1 and {num_train_timesteps} (timesteps of training), not {num_steps}"
         )
     if spacing == "uniform":
-        rising = list(range(0, num_train_timesteps, num_train_timesteps // num_steps))[:num_steps]
+        rising = list(range(0, num_train_timesteps, num_train_timesteps // num_steps))
     elif spacing == "quad":
         rising = [int(root**2) for root in np.linspace(0, np.sqrt(num_train_timesteps * 0.8), num_steps)]
     else:

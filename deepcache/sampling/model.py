@@ -16,10 +16,12 @@ class ImageModel(ABC):
     Attributes:
         unet: the U-Net.
         context_tokens: length of the context that it attends to; None where it has none, or CLIP's.
+        prompted: whether it paints from prompts.
     """
 
     unet: torch.nn.Module
     context_tokens: int | None = None
+    prompted: bool = False
 
     @abstractmethod
     def make_images(
@@ -43,7 +45,11 @@ class ImageModel(ABC):
 
     def num_steps(self, sampler: Sampler) -> int:
         """How often the U-Net runs in a trajectory."""
-        return sampler.steps
+        return self.schedule_length(sampler)
+
+    def schedule_length(self, sampler: Sampler) -> int:
+        """Over how many of these calls a schedule is laid out: see `Sampler.schedule_length`."""
+        return sampler.schedule_length(self.prompted)
 
 
 def part_folder(folder: Path, name: str) -> Path:

@@ -44,7 +44,7 @@ class Request:
 
     def with_method(self, method: Method, plan: Path | None = None) -> "Request":
         """The same with another method; DeepCacheError if it does not fit the sampler."""
-        caching = _in_place(method, self.sampler, self.manifest, plan)
+        caching = _in_place(method, self.model, self.sampler, self.manifest, plan)
         return replace(self, method=method, caching=caching)
 
 
@@ -99,15 +99,17 @@ def open_request(arguments: argparse.Namespace, method: Method | None = None) ->
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     folder, manifest = open_checkpoint(arguments.checkpoint)
-    caching = _in_place(method, sampler, manifest, plan)
     prompts = None
     if arguments.prompts:
         opened = open_manifest(arguments.prompts)
         prompts = Prompts(prompts_of(opened), opened["fingerprint"])
     model = load_model(folder, device, arguments.precision, prompts and prompts.texts)
+    caching = _in_place(method, model, sampler, manifest, plan)
     seed = getattr(arguments, "seed", 0)
     return Request(model, manifest, prompts, sampler, method, caching, seed, device, arguments.precision)
 
 
-def _in_place(method: Method, sampler: Sampler, manifest: dict[str, Any], plan: Path | None) -> Caching:
-    return method.resolve(Place(sampler.schedule_length, method.branch, sampler.slug, manifest, plan))
+def _in_place(
+    method: Method, model: "ImageModel", sampler: Sampler, manifest: dict[str, Any], plan: Path | None
+) -> Caching:
+    return method.resolve(Place(model.schedule_length(sampler), method.branch, sampler.slug, manifest, plan))

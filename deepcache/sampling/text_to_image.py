@@ -18,6 +18,8 @@ class TextToImage(ImageModel):
     has it.
     """
 
+    prompted = True
+
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, prompts: Sequence[str]):
         from diffusers import StableDiffusionPipeline
 

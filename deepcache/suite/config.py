@@ -163,7 +163,7 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
             yield f"{key}.{name}", "memory is measured with the model's sampler, and with the feature held as it is"
     sampler = run.get("sampler", model["sampler"])
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(sampler))
-    steps, calls = Sampler.parse(sampler).steps, Sampler.parse(sampler).schedule_length
+    steps, calls = Sampler.parse(sampler).steps, Sampler.parse(sampler).schedule_length("prompts" in model)
     if run.get("interval", 1) > steps:
         yield f"{key}.interval", f"{run['interval']} is above the {steps} steps of {sampler}"
     branch = run.get("branch", table.get("branch", 0))

@@ -59,7 +59,7 @@ def _row(config: dict, shape_of: Callable[[str], Shape], name: str, runs: list[R
     giga_macs = samples_gb = 0.0
     for run in runs:
         model = config["models"][run.model]
-        shape, calls = shape_of(model["checkpoint"]), run.sampler.schedule_length
+        shape, calls = shape_of(model["checkpoint"]), run.sampler.schedule_length("prompts" in model)
         shallow = shape.full_g if not run.method.caches else shape.shallow_g[run.method.branch]
         step = average_macs(shape.full_g, shallow, calls, range(run.method.num_full(calls)))
         passes = calls * (1 if run.sampler.guidance_scale == 1 else 2)

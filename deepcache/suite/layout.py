@@ -68,6 +68,7 @@ def table_layout(config: dict, name: str) -> dict:
     def paths(run: dict) -> list[str]:
         return [str(one.path) for one in resolve_runs(config, run, table)]
 
+    prompted = sorted(name for name, model in config["models"].items() if "prompts" in model)
     against = {}
     for row in table["rows"]:
         for run in row.get("runs", {}).values():
@@ -89,8 +90,9 @@ def table_layout(config: dict, name: str) -> dict:
         "name": name,
         "title": table["title"],
         "note": table["note"],
-        "steps": Sampler.parse(config["models"][table["model"]]["sampler"]).steps,
+        "steps": Sampler.parse(config["models"][table["model"]]["sampler"]).steps_taken(table["model"] in prompted),
         "published": table.get("published"),
+        "prompted": prompted,
         "against": against,
         "timing": {"models": {model: same for model, same in timed_as(config).items() if model != same}},
         "columns": columns,

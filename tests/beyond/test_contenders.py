@@ -32,7 +32,7 @@ def made(model, eq7):
     error = SampledError(model, SAMPLER, BRANCH, recorded.gram, INDICES, SEED + 1)
     watched = watch(model, SAMPLER, BRANCH, INDICES, SEED)
     assert len(watched.inputs) == STEPS
-    return list(contenders(recorded, watched, SAMPLER, 4, error, eq7, plan))
+    return list(contenders(recorded, watched, SAMPLER.steps, 4, error, eq7, plan))
 
 
 def test_all_have_as_many_full_steps(model):

@@ -178,17 +178,22 @@ def test_fewer_steps_of_a_pixel_model(compare, tmp_path):
         features(noise)["pool"], {"extractor": "digits-classifier", "extractor_sha256": manifest["sha256"]}
     )
     reference.save(tmp_path / "reference.npz")
-    timed = times(tmp_path / "times.json", "tiny", "ddim-12", full=[6.0], uniform_n2_b0=[3.0], uniform_n5_b0=[2.0])
+    timed = times(tmp_path / "times.json", "tiny", "ddim-20", full=[6.0], uniform_n2_b0=[3.0], uniform_n5_b0=[2.0])
     options = ("--reference", tmp_path / "reference.npz", "--extractor", "digits-classifier")
     variants = ["uniform-n2-b0", "uniform-n5-b0"]
-    found = compare("tiny", "ddim-12", timed, variants, *options, "--extractor-weights", weights)
+    found = compare("tiny", "ddim-20", timed, variants, *options, "--extractor-weights", weights)
     model = load_model(tmp_path / "model", "cpu")
 
     def images(slug: str) -> list[np.ndarray]:
         return [model.sample(range(2), seed, Sampler.parse(slug)) for seed in (3, 4)]
 
-    uncached = images("ddim-12")
-    expected = [("ddim-6", 2, 3.0, 2.0), ("ddim-4", 5, 2.0, 3.0), ("dpmpp-6", 2, 3.0, 2.0), ("dpmpp-4", 5, 2.0, 3.0)]
+    uncached = images("ddim-20")
+    expected = [
+        ("ddim-10", 2, 3.0, 2.0),
+        ("ddim-6", 5, 2.1, 3.0),  # by the original's stride, these are seven steps
+        ("dpmpp-10", 2, 3.0, 2.0),
+        ("dpmpp-7", 5, 2.1, 3.0),
+    ]
     shown = [(one["sampler"], one["interval"], one["macs_g"], one["target_speed"]) for one in found["peers"]]
     assert shown == expected
     for one in found["peers"]:
@@ -200,7 +205,7 @@ def test_fewer_steps_of_a_pixel_model(compare, tmp_path):
         assert one["fid"] == pytest.approx(fid(Statistics.of(pool, {}), reference))
         assert one["clip_score"] is None
         assert one["speed"] > 0 < one["seconds_per_image"] < 10
-    assert (found["model"], found["sampler"], found["seeds"], found["images"]) == ("tiny", "ddim-12", [3, 4], 2)
+    assert (found["model"], found["sampler"], found["seeds"], found["images"]) == ("tiny", "ddim-20", [3, 4], 2)
     assert (found["weights"], found["tomesd"]) == ("random", None)
     assert {"versions", "device", "threads", "commit"} <= set(found)
 

@@ -14,7 +14,7 @@ from deepcache.sampling.noise import initial_noise
 from deepcache.sampling.request import Request
 
 STEPS, BRANCH, INDICES, SEED = 12, 2, range(2), 5
-SAMPLER = Sampler("ddim", STEPS)
+SAMPLER = Sampler("ddim", STEPS, "quad")
 
 
 class TinyModel(ImageModel):
@@ -29,7 +29,7 @@ class TinyModel(ImageModel):
         x = ddim(
             lambda x, t: self.unet(x, t).sample,
             initial_noise(seed, indices, (1, 16, 16)),
-            ddim_timesteps(sampler.steps),
+            ddim_timesteps(sampler.steps, sampler.spacing),
             alphas,
             on_step=on_step,
         )

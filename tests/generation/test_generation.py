@@ -43,7 +43,7 @@ def test_text_to_image_is_what_the_workflow_samples(sd, generate, name, options,
     ours, record = generate(sd, "--sampler", name, "--batch-size", 2, "--seed", 4, *options)
     precision = "bfloat16" if "bfloat16" in options else "float32"
     model, sampler = load_model(sd, "cpu", precision, prompts=PROMPTS), Sampler(name, 6, guidance_scale=7.5)
-    with cached(model.unet, Method.parse(method), sampler) as cache:
+    with cached(model, Method.parse(method), sampler) as cache:
         for batch in ([0, 1], [2]):
             if cache is not None:
                 cache.start_trajectory()

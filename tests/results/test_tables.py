@@ -15,6 +15,7 @@ LAYOUT = {
     "title": "Title",
     "note": "A note.",
     "steps": 10,
+    "prompted": ["tiny-sd"],
     "against": {},
     "timing": {"models": {}, "group": "model"},
     "published": {"file": "paper.csv", "where": {"dataset": "A"}, "key": ["method"]},

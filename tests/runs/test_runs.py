@@ -15,7 +15,15 @@ def test_sampler_slugs_go_both_ways(slug):
 
 def test_schedules_are_laid_out_over_the_calls_that_count():
     lengths = {"ddim-50": 50, "plms-50-cfg7.5": 50, "pndm-50-cfg7.5": 59, "pndm-4": 13}
-    assert {slug: Sampler.parse(slug).schedule_length for slug in lengths} == lengths
+    assert {slug: Sampler.parse(slug).schedule_length(prompted=True) for slug in lengths} == lengths
+
+
+def test_ddim_takes_more_steps_where_their_number_does_not_divide_that_of_the_training():
+    """By the original's stride; diffusers' pipelines, which models with prompts have, do not."""
+    taken = {"ddim-3": 4, "ddim-59-cfg1.5": 63, "ddim-91": 100, "ddim-100": 100, "ddim-999": 1000, "ddim-7-quad": 7}
+    assert {slug: Sampler.parse(slug).steps_taken(prompted=False) for slug in taken} == taken
+    assert {slug: Sampler.parse(slug).schedule_length(prompted=False) for slug in taken} == taken
+    assert Sampler.parse("ddim-3").schedule_length(prompted=True) == 3
 
 
 def test_runge_kutta_needs_four_steps():

@@ -3,6 +3,7 @@
 from deepcache.methods.schedule import Place
 
 
-def cached(unet, method, sampler, **place):
+def cached(model, method, sampler, **place):
     """A context in which the U-Net runs as the method says over a trajectory of the sampler."""
-    return method.resolve(Place(sampler.schedule_length, method.branch, sampler.slug, **place)).applied(unet)
+    place = Place(model.schedule_length(sampler), method.branch, sampler.slug, **place)
+    return method.resolve(place).applied(model.unet)

@@ -55,7 +55,13 @@ def test_recovers_a_point_exactly_when_the_noise_is_known():
 
 def test_uniform_timesteps():
     assert ddim_timesteps(100) == tuple(range(990, -1, -10))
-    assert ddim_timesteps(3) == (666, 333, 0)
+    for steps in (1, 3, 7, 91, 300, 999, 1000):
+        stride = 1000 // steps  # as the original: from 0 up to the noisiest that the stride reaches
+        original = []
+        while len(original) * stride < 1000:
+            original.append(len(original) * stride)
+        assert ddim_timesteps(steps) == tuple(original[::-1])
+    assert ddim_timesteps(3) == (999, 666, 333, 0)
 
 
 def test_quadratic_timesteps():

@@ -59,7 +59,7 @@ def test_images_do_not_depend_on_batches(model, method):
 
     def sample(batches):
         parts = []
-        with cached(model.unet, method, SAMPLER) as cache:
+        with cached(model, method, SAMPLER) as cache:
             for batch in batches:
                 if cache is not None:
                     cache.start_trajectory()
@@ -84,7 +84,7 @@ def test_early_repositories_have_no_folders(model, tmp_path):
 def test_methods_differ(model):
     images = {}
     for slug in ("full", "uniform-n3-b2", "uniform-n3-b5", "uniform-n3-b2-zeros", "uniform-n2-b2-forecast1"):
-        with cached(model.unet, Method.parse(slug), SAMPLER):
+        with cached(model, Method.parse(slug), SAMPLER):
             images[slug] = model.sample(range(2), 0, SAMPLER).tobytes()
     assert len(set(images.values())) == len(images)
 
@@ -102,11 +102,11 @@ def test_dpm_solver_is_cached_as_ddim_is(model):
     sampler, steps = Sampler("dpmpp", 7), []
     full = model.sample(range(2), 0, sampler, steps.append)
     assert steps == list(range(7))
-    with cached(model.unet, Method.parse("uniform-n3-b2"), sampler) as cache:
+    with cached(model, Method.parse("uniform-n3-b2"), sampler) as cache:
         images = model.sample(range(2), 0, sampler)
         assert (cache.steps, cache.full_steps) == (7, (0, 3, 6))
     assert (images != full).any()
-    with cached(model.unet, Method.parse("uniform-n1-b2"), sampler):
+    with cached(model, Method.parse("uniform-n1-b2"), sampler):
         assert (model.sample(range(2), 0, sampler) == full).all()
 
 

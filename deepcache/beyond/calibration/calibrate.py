@@ -104,7 +104,7 @@ def calibrate(
     screen, error = (SampledError(*where, some, seed, on_sample) for some in (few, indices))
     # The summed residual alone, the error of the sample if steps err independently, and in between.
     importances = (None, np.sqrt(importance), importance)
-    length = request.sampler.schedule_length
+    length = request.model.schedule_length(request.sampler)
     best = choose(proposals(gram, method.interval, eq7, importances, length=length), screen, error)
     found = sorted(error.measured.items(), key=lambda item: item[1])
     return Plan(

@@ -80,14 +80,14 @@ def watch(model: ImageModel, sampler: Sampler, branch: int, indices: Sequence[in
 
 
 def contenders(
-    recorded: Recorded, watched: Watched, sampler: Sampler, interval: int, error: SampledError, eq7, plan: Plan
+    recorded: Recorded, watched: Watched, length: int, interval: int, error: SampledError, eq7, plan: Plan
 ) -> Iterator[Contender]:
     """All ways to cache with as many full steps as the uniform schedule of an interval.
 
     Args:
         recorded: of the model, sampler and branch.
         watched: of the same.
-        sampler: decides over how many calls the schedules are laid out.
+        length: over how many calls the schedules are laid out.
         interval: N.
         error: of samples from the calibration's noise; it picks the best of Eq. 7's schedules.
         eq7: centres and powers among which it does; those that give no schedule of that many steps are left out.
@@ -97,7 +97,7 @@ def contenders(
         DeepCacheError: if the interval does not fit, or none of Eq. 7's schedules does.
     """
     gram, importance = recorded.gram, np.sqrt(recorded.importance)
-    length, steps = sampler.schedule_length, len(recorded.gram)
+    steps = len(recorded.gram)
     even = schedules.uniform(length, interval)
     gap, count = min(steps, MAX_GAP * interval), len(even)
 

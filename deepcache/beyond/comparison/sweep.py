@@ -80,5 +80,6 @@ def ways_to_cache(request: Request, arguments: argparse.Namespace) -> tuple[list
     screened = range(arguments.screened)
     watched = watch(model, sampler, branch, screened, recorded.seed)
     error = SampledError(model, sampler, branch, recorded.gram, screened, recorded.seed + 1)
-    eq7 = eq7_candidates(sampler.schedule_length, arguments.centers, arguments.powers)
-    return list(contenders(recorded, watched, sampler, arguments.interval, error, eq7, plan)), plan
+    length = model.schedule_length(sampler)
+    eq7 = eq7_candidates(length, arguments.centers, arguments.powers)
+    return list(contenders(recorded, watched, length, arguments.interval, error, eq7, plan)), plan

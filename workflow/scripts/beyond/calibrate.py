@@ -29,7 +29,7 @@ def main(arguments) -> None:
     if recorded.seed == request.seed:
         raise DeepCacheError(f"--seed {request.seed}: the recording has the same; give another")
     with progress(None, f"{request.manifest['name']} {chosen.slug}", unit="proposal") as bar:
-        eq7 = eq7_candidates(request.sampler.schedule_length)
+        eq7 = eq7_candidates(request.model.schedule_length(request.sampler))
         plan = calibrate(request, chosen, recorded, range(arguments.images), arguments.screened, eq7, bar.update)
     write_plan(arguments.output, replace(plan, calibration={**plan.calibration, **provenance(request.device)}))
 

@@ -24,7 +24,8 @@ def main(arguments) -> None:
         except (*UNREADABLE, TypeError) as error:
             raise DeepCacheError(f"{path}: not a readable recording ({error}); record it again") from error
         name = f"{label}, {about['sampler']}, branch {about['branch']}"
-        models.append((name, Sampler.parse(about["sampler"]).schedule_length, gram))
+        repeated = Sampler.parse(about["sampler"]).name == "plms"  # a call that no schedule counts
+        models.append((name, len(gram) - repeated, gram))
     save(draw_forecast(arguments.title, arguments.interval, models), arguments.output)
 
 

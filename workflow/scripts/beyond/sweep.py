@@ -25,8 +25,8 @@ def main(arguments) -> None:
     about = {
         "model": arguments.name,
         "sampler": request.sampler.slug,
-        "steps": request.sampler.steps,
-        "schedule_length": request.sampler.schedule_length,
+        "steps": request.sampler.steps_taken(request.model.prompted),
+        "schedule_length": request.model.schedule_length(request.sampler),
         "branch": arguments.branch,
         "interval": arguments.interval,
         "seeds": arguments.seeds,
