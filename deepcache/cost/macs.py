@@ -1,9 +1,10 @@
 """Multiply-accumulate operations (MACs) of convolutions and linear layers, as the paper reports them.
 
 Norms, activations, resampling and, unless asked for, attention's products of activations are not counted. The paper's
-numbers differ by up to 0.4 %, most of them upwards; one more operation for each bias and each SiLU gives those of
-Stable Diffusion and BK-SDM to the last digit. fvcore does the counting: it traces one forward. A model on the device
-"meta" has shapes but no weights, and is counted in about a second.
+numbers differ by up to 0.4 %, or a little more where only two digits are printed, most of them upwards: the authors'
+counter adds to each convolution and linear layer its bias, and two operations for each element that a norm takes (see
+deepcache.cost.macs_authors). fvcore does the counting: it traces one forward. A model on the device "meta" has shapes
+but no weights, and is counted in about a second.
 """
 
 import math
@@ -79,11 +80,11 @@ def count_ops_and_params(
         DeepCacheError: if DeepCache is enabled on the model: a forward would be one of its steps.
     """
     model = getattr(model, "_orig_mod", model)
-    _check_not_caching(model)
-    leaves, structure = pytree.tree_flatten(_as_call(inputs))
+    check_not_caching(model)
+    leaves, structure = pytree.tree_flatten(as_call(inputs))
     tensors = tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
     traceable = _TraceableOnMeta() if any(tensor.is_meta for tensor in tensors) else nullcontext()
-    with _left_as_it_was(model), torch.no_grad(), traceable:
+    with left_as_it_was(model), torch.no_grad(), traceable:
         by_module = _analysis(_TensorsOnly(model, leaves, structure), tensors, attention).by_module()
     params = sum(parameter.numel() for parameter in model.parameters())
     macs = int(by_module[""])
@@ -124,7 +125,7 @@ def branches_macs(
     """
     unet = getattr(unet, "_orig_mod", unet)
     cuts = {branch: find_cut(unet, branch) for branch in branches}
-    with _outputs_kept([cut.feeder for cut in cuts.values()]) as features:
+    with outputs_kept([cut.feeder for cut in cuts.values()]) as features:
         full = count_ops_and_params(unet, inputs, attention=attention)[0]
     shallow = {}
     for branch, cut in cuts.items():
@@ -146,7 +147,8 @@ def _check_device(unet: nn.Module, device: torch.device) -> None:
             )
 
 
-def _check_not_caching(model: nn.Module) -> None:
+def check_not_caching(model: nn.Module) -> None:
+    """DeepCacheError if DeepCache is enabled on the model or a part of it."""
     if any(next(owners(module), None) is not None for module in model.modules()):
         raise DeepCacheError("DeepCache is enabled on this model: disable it before counting")
 
@@ -179,7 +181,8 @@ def _tokenizer_length(pipe) -> int | None:
 # One traced forward
 
 
-def _as_call(inputs: tuple | dict | torch.Tensor) -> tuple[tuple, dict]:
+def as_call(inputs: tuple | dict | torch.Tensor) -> tuple[tuple, dict]:
+    """(positional, keyword arguments) of a call; DeepCacheError where they are of another kind."""
     if isinstance(inputs, torch.Tensor):
         return (inputs,), {}
     if isinstance(inputs, dict):
@@ -254,7 +257,7 @@ def _per_dim(value: int | Sequence[int], dims: int) -> list[int]:
 
 
 @contextmanager
-def _left_as_it_was(model: nn.Module) -> Iterator[None]:
+def left_as_it_was(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; mode and hooks as before outside (after an error fvcore leaves its hooks behind)."""
     before = [
         (module, module.training, dict(module._forward_hooks), dict(module._forward_pre_hooks))
@@ -272,7 +275,7 @@ def _left_as_it_was(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _outputs_kept(layers: list[nn.Module]) -> Iterator[dict[nn.Module, torch.Tensor]]:
+def outputs_kept(layers: list[nn.Module]) -> Iterator[dict[nn.Module, torch.Tensor]]:
     """Collect zeros like each layer's output (like the first, where a layer has several) when it runs."""
     outputs = {}
 

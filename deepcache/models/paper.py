@@ -107,19 +107,21 @@ class Architecture:
         steps: T, steps of the paper's sampler.
         branch: where the paper cuts it, from 0; None where the paper does not cache it.
         tokens: length of its context; None where it has none.
+        code: in whose code the authors counted its MACs, see deepcache.cost.macs_authors.
     """
 
     build: Callable[[], nn.Module]
     steps: int
     branch: int | None = None
     tokens: int | None = None
+    code: str = "diffusers"
 
 
 ARCHITECTURES = {
     "ddpm-cifar10": Architecture(ddpm_cifar10, steps=100, branch=2),
-    "ddpm-lsun-bedroom": Architecture(ddpm_lsun256, steps=100, branch=2),
-    "ddpm-lsun-churches": Architecture(ddpm_lsun256, steps=100, branch=2),
-    "ldm4g-imagenet": Architecture(ldm4g_imagenet, steps=250, branch=0, tokens=1),
+    "ddpm-lsun-bedroom": Architecture(ddpm_lsun256, steps=100, branch=2, code="ddim"),
+    "ddpm-lsun-churches": Architecture(ddpm_lsun256, steps=100, branch=2, code="ddim"),
+    "ldm4g-imagenet": Architecture(ldm4g_imagenet, steps=250, branch=0, tokens=1, code="latent-diffusion"),
     "sd-v1-5": Architecture(sd_v1_5, steps=50, branch=1, tokens=77),
     "bk-sdm-base": Architecture(bk_sdm_base, steps=50, tokens=77),
     "bk-sdm-small": Architecture(bk_sdm_small, steps=50, tokens=77),

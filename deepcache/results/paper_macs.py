@@ -8,13 +8,17 @@ from tabulate import tabulate
 
 from deepcache.caching.schedules import average_macs, uniform
 from deepcache.cost.macs import branches_macs
+from deepcache.cost.macs_authors import authors_branches_macs
 from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.models.paper import ARCHITECTURES, Architecture
 from deepcache.progress import progress
 from deepcache.results.published_macs import Cell, Counts, branches_needed
 
-COLUMNS = ("table", "model", "method", "branch", "interval", "macs_g", "macs_g_paper", "rel_error", "note")
-NUMBERS = ("macs_g", "macs_g_paper", "rel_error")
+COLUMNS = (
+    *("table", "model", "method", "branch", "interval"),
+    *("macs_g", "macs_g_paper", "rel_error", "macs_g_authors", "note"),
+)
+NUMBERS = ("macs_g", "macs_g_paper", "rel_error", "macs_g_authors")
 TOLERANCE = 0.005  # a relative error beyond this one needs a note
 
 
@@ -25,11 +29,13 @@ class ComparedMacs:
     Attributes:
         cell: the paper's.
         macs: ours, in G, averaged over the steps.
+        authors: the same by the authors' count, see deepcache.cost.macs_authors.
         note: why they differ, where they do by more than TOLERANCE and it is known.
     """
 
     cell: Cell
     macs: float
+    authors: float
     note: str
 
     @property
@@ -52,7 +58,7 @@ def compare_macs(cells: list[Cell]) -> list[ComparedMacs]:
     """
     needed = progress(branches_needed(cells).items(), "MACs", unit="model")
     counts = {known: _count(known, branches) for known, branches in needed}
-    return [_compare(cell, counts[ARCHITECTURES[cell.model]]) for cell in cells]
+    return [_compare(cell, *counts[ARCHITECTURES[cell.model]]) for cell in cells]
 
 
 def macs_csv(rows: list[ComparedMacs]) -> str:
@@ -60,23 +66,36 @@ def macs_csv(rows: list[ComparedMacs]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((*row.labels, f"{row.macs:.4f}", row.cell.paper, f"{row.error:.5f}", row.note) for row in rows)
+    writer.writerows(
+        (*row.labels, f"{row.macs:.4f}", row.cell.paper, f"{row.error:.5f}", f"{row.authors:.4f}", row.note)
+        for row in rows
+    )
     return text.getvalue()
 
 
 def macs_markdown(rows: list[ComparedMacs]) -> str:
     """The comparison as a Markdown table."""
     readable = [
-        (*row.labels, f"{row.macs:.2f}", f"{row.cell.paper:.2f}", f"{row.error:+.2%}", row.note) for row in rows
+        (
+            *row.labels,
+            f"{row.macs:.2f}",
+            row.cell.printed,
+            f"{row.error:+.2%}",
+            f"{row.authors:.{row.cell.decimals}f}",
+            row.note,
+        )
+        for row in rows
     ]
     aligned = ["right" if name in NUMBERS else "left" for name in COLUMNS]
     return tabulate(readable, COLUMNS, tablefmt="pipe", disable_numparse=True, colalign=aligned) + "\n"
 
 
-def _count(known: Architecture, branches: set[int]) -> Counts:
-    """A full pass and the shallow passes of some branches."""
+def _count(known: Architecture, branches: set[int]) -> tuple[Counts, Counts]:
+    """A full pass and the shallow passes of some branches, by our count and by the authors'."""
     unet = known.build()
-    return Counts(*branches_macs(unet, sorted(branches), dummy_inputs(unet, 1, None, "meta", tokens=known.tokens)))
+    inputs = dummy_inputs(unet, 1, None, "meta", tokens=known.tokens)
+    ours = branches_macs(unet, sorted(branches), inputs)
+    return Counts(*ours), Counts(*authors_branches_macs(unet, sorted(branches), inputs, known.code))
 
 
 def _step_macs(cell: Cell, counts: Counts) -> float:
@@ -87,10 +106,9 @@ def _step_macs(cell: Cell, counts: Counts) -> float:
     return average_macs(counts.full, counts.shallow[cell.branch], cell.steps, uniform(cell.steps, cell.interval))
 
 
-def _compare(cell: Cell, counts: Counts) -> ComparedMacs:
-    macs = _step_macs(cell, counts)
-    decimals = len(cell.printed.partition(".")[2])
+def _compare(cell: Cell, counts: Counts, authors: Counts) -> ComparedMacs:
+    macs, decimals = _step_macs(cell, counts), cell.decimals
     note = cell.explain(cell, counts) if cell.explain else ""
     if not note and abs(macs / cell.paper - 1) > TOLERANCE and round(macs, decimals) == cell.paper:
         note = f"equal when rounded as the paper prints it (decimals: {decimals})"
-    return ComparedMacs(cell, macs, note)
+    return ComparedMacs(cell, macs, _step_macs(cell, authors), note)

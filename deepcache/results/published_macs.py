@@ -65,6 +65,11 @@ class Cell:
         """The number that was printed, in G."""
         return float(self.printed)
 
+    @property
+    def decimals(self) -> int:
+        """How many were printed."""
+        return len(self.printed.partition(".")[2])
+
 
 def _upsampler_left_out(cell: Cell, counts: Counts) -> str:
     """Why two rows of Table 12 are lower in the paper."""

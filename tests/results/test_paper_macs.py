@@ -26,7 +26,8 @@ def rows() -> list[dict]:
 
 
 def test_every_cell_of_the_paper_is_there_and_agrees(rows):
-    columns = ["table", "model", "method", "branch", "interval", "macs_g", "macs_g_paper", "rel_error", "note"]
+    columns = ["table", "model", "method", "branch", "interval", "macs_g", "macs_g_paper", "rel_error"]
+    columns += ["macs_g_authors", "note"]
     assert list(rows[0]) == columns
     assert {table: sum(row["table"] == table for row in rows) for table in ("1", "2", "3", "12")} == {
         "1": 9,
