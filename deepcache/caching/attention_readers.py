@@ -30,16 +30,24 @@ class SkippedAttention:
         """
         for layer in self._layers:
             processor = layer.processor
-            foreign = not type(processor).__module__.startswith("diffusers.models.")
-            if foreign and not all(map(_is_plain, _attributes(processor))):
+            if not _is_diffusers(processor) and not all(map(_is_plain, _attributes(processor))):
                 return type(processor).__name__
         return None
 
 
 def _attributes(processor: object) -> Iterable[object]:
     module = isinstance(processor, nn.Module)  # then layers and weights lie in private dictionaries
-    return [value for name, value in vars(processor).items() if not (module and name.startswith("_"))]
+    held = getattr(processor, "__dict__", {})
+    return [value for name, value in held.items() if not (module and name.startswith("_"))]
+
+
+def _is_diffusers(value: object) -> bool:
+    return type(value).__module__.startswith("diffusers.models.")
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, PLAIN) or (isinstance(value, (tuple, list)) and all(map(_is_plain, value)))
+    return (
+        isinstance(value, PLAIN)
+        or _is_diffusers(value)
+        or (isinstance(value, (tuple, list)) and all(map(_is_plain, value)))
+    )

@@ -23,7 +23,6 @@ class CutUNet:
         branch: where it is cut.
         forward: the U-Net's own.
         execution: how the passes run.
-        observe: called with the feature of each full pass, as it is when the pass has computed it.
         taps: whether the feature is taken at all.
 
     Attributes:
@@ -41,10 +40,9 @@ class CutUNet:
         branch: int,
         forward: Callable,
         execution: Execution,
-        observe: Callable[[torch.Tensor], None],
         taps: bool,
     ):
-        self._unet, self._deep, self._observe = unet, execution.graph, observe
+        self._unet, self._deep = unet, execution.graph
         self._cut = cut = find_cut(unet, branch)
         eager = execution.eager
         writes = Writes() if eager else None  # else the copies are part of what is compiled or recorded
@@ -57,24 +55,34 @@ class CutUNet:
             device=next(unet.parameters()).device,
         )
         self._residuals = SkippedResiduals(unet, cut)
+        self._receiver: tuple | None = None  # while a full pass runs: what belongs to the feature, who gets it
         self._structure = structure(unet, cut, deep=self._deep)
         self._hook = cut.feeder.register_forward_hook(tap)
 
     @property
     def is_stale(self) -> bool:
-        """Whether what the shallow pass shares with the U-Net has been replaced there."""
-        return not is_same(self._structure, structure(self._unet, self._cut, deep=self._deep))
+        """Whether what the shallow pass shares with the U-Net has been replaced there.
+
+        Or whether the feature is changed after it was taken, by a hook that came later.
+        """
+        last_hook = next(reversed(self._cut.feeder._forward_hooks), None)
+        now = structure(self._unet, self._cut, deep=self._deep)
+        return last_hook != self._hook.id or not is_same(self._structure, now)
 
     def remove(self) -> None:
         """Leave the U-Net as it was."""
         self._hook.remove()
 
-    def full(self, args: tuple, kwargs: dict):
-        """Run all of it; the feature is observed."""
-        self._behind = self._residuals.behind_middle(args, kwargs)
-        output, feature = self.passes[0](*args, **kwargs)
-        if feature is not None:
-            self._deliver(feature)
+    def full(self, args: tuple, kwargs: dict, observe: Callable[[torch.Tensor], None]):
+        """Run all of it; `observe` is called with the feature, as it is when the pass has computed it."""
+        outer = self._receiver  # a hook may call the U-Net within its call
+        self._receiver = self._residuals.behind_middle(args, kwargs), observe
+        try:
+            output, feature = self.passes[0](*args, **kwargs)
+            if feature is not None:
+                self._deliver(feature)
+        finally:
+            self._receiver = outer
         return output
 
     def shallow(self, feature: torch.Tensor, args: tuple, kwargs: dict):
@@ -83,6 +91,7 @@ class CutUNet:
         return self.passes[1](feature, *args, **kwargs)
 
     def _deliver(self, feature: torch.Tensor) -> None:
-        for residual in self._behind:
+        behind, observe = self._receiver
+        for residual in behind:
             feature = feature + residual if residual.shape == feature.shape else feature
-        self._observe(feature)
+        observe(feature)

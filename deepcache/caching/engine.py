@@ -3,10 +3,8 @@
 import logging
 from typing import Any
 
-import torch
-
 from deepcache.caching.branches import find_cut
-from deepcache.caching.clock import Call, Clock, SchedulerClock
+from deepcache.caching.clock import Call, Clock
 from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.cut_unet import CutUNet
 from deepcache.caching.execution import Execution
@@ -14,10 +12,12 @@ from deepcache.caching.find_unet import find_unet, unwrapped
 from deepcache.caching.online import OnlineSchedule, online
 from deepcache.caching.replaced_forward import ReplacedForward, owners
 from deepcache.caching.reuse import Hold, Reuse
+from deepcache.caching.scheduler_clock import SchedulerClock
 from deepcache.caching.scheduler_watch import SchedulerWatch
 from deepcache.caching.shallow import check_unpatched
 from deepcache.caching.streams import Streams
 from deepcache.caching.thread_guard import ThreadGuard
+from deepcache.caching.timesteps import Mark
 from deepcache.caching.trajectory import Trajectory
 from deepcache.caching.unet_call import context_of, sample_of, timestep_of, with_timestep_on_device
 from deepcache.errors import DeepCacheError
@@ -104,20 +104,19 @@ class DeepCache:
         replaced = ReplacedForward(self.unet)
         self._full_forward = replaced.original
         self._cut = self._build()
+        if self._pipe is not None:
+            self._watch = SchedulerWatch(self._pipe, on_start=self._start, on_step=self._end_step)
+        self._clock = Clock() if self._watch is None else SchedulerClock(self._watch)
         self._replaced = replaced
         replaced.replace(self._forward, owner=self)
         self.reuse.serve(self)
-        self._clock = Clock()
-        if self._pipe is not None:
-            self._watch = SchedulerWatch(self._pipe, on_start=self._start, on_step=self._end_step)
-            self._clock = SchedulerClock(self._watch)
-        self.start_trajectory()
+        self._begin()
         return self
 
     def _build(self) -> CutUNet:
         """Where every step is full, nothing is taken."""
         taps = self._interval != 1
-        return CutUNet(self.unet, self.branch, self._full_forward, self.execution, self._observe, taps)
+        return CutUNet(self.unet, self.branch, self._full_forward, self.execution, taps)
 
     def _look_at_the_unet(self) -> None:
         """At the start of a trajectory: have layers been replaced, or does somebody read what would be skipped?"""
@@ -176,7 +175,10 @@ class DeepCache:
 
     def start_trajectory(self) -> None:
         """Forget the last trajectory: the next call of the U-Net is in step 0."""
-        self._clock.start()
+        self._begin(told=True)
+
+    def _begin(self, told: bool = False) -> None:
+        self._clock.start(told)
         self._threads.release()
         self._reset()
 
@@ -190,7 +192,7 @@ class DeepCache:
 
     def _start(self) -> None:
         """The pipeline begins a trajectory."""
-        self.start_trajectory()
+        self._begin()
         if not self._lost and unwrapped(self._pipe.unet) is not self.unet:
             self._lost = True
             logger.warning("the pipeline's U-Net was replaced: it runs uncached; disable, and enable on the new one")
@@ -212,28 +214,29 @@ class DeepCache:
     def _forward(self, *args, **kwargs):
         if self._watch is not None and self._watch.is_replaced:
             self._watch.follow()
-            self.start_trajectory()
-        timestep = timestep_of(args, kwargs)
-        call = self._clock.read(timestep)
+            self._begin()
+        mark = Mark(timestep_of(args, kwargs))
+        call = self._clock.read(mark)
         with self._threads.call(begins=call is Call.TRAJECTORY):
-            if call is Call.TRAJECTORY:
+            self._clock.take(mark, call)
+            if call in (Call.TRAJECTORY, Call.UNKNOWN):
                 self._reset()
+            if call in (Call.FOREIGN, Call.UNKNOWN):
+                return self._full_forward(*args, **kwargs)
+            if call is Call.TRAJECTORY:
                 self._look_at_the_unet()
             elif call is Call.STEP:
                 self._trajectory.next_step()
-                self._streams.next_step()
-            self._clock.take(timestep, call)
-            if call is Call.FOREIGN:
-                return self._full_forward(*args, **kwargs)
+                self._streams.next_step(self._clock.settled)
             try:
                 return self._run(args, kwargs)
             except BaseException:
-                self.start_trajectory()
+                self._begin()
                 raise
 
     def _run(self, args: tuple, kwargs: dict):
         sample, trajectory = sample_of(args, kwargs), self._trajectory
-        stream = self._stream = self._streams.of((sample.shape, sample.dtype, sample.device), context_of(args, kwargs))
+        stream = self._streams.of((sample.shape, sample.dtype, sample.device), context_of(args, kwargs))
         planned = trajectory.planned(lambda step: self.schedule.is_full(step, sample))
         full = planned or not stream.can_predict(trajectory.step)
         if not self.execution.eager:
@@ -241,11 +244,8 @@ class DeepCache:
         if self._reader is not None:
             output, full = self._full_forward(*args, **kwargs), True
         elif full:
-            output = self._cut.full(args, kwargs)
+            output = self._cut.full(args, kwargs, lambda feature: stream.observe(trajectory.step, feature))
         else:
             output = self._cut.shallow(stream.reuse.predict(trajectory.step), args, kwargs)
         trajectory.count(full)
         return output
-
-    def _observe(self, feature: torch.Tensor) -> None:
-        self._stream.observe(self._trajectory.step, feature)

@@ -31,16 +31,22 @@ class MethodWatch:
                 on_call(*args, **kwargs)
             return output
 
-        self._method = mine = InstanceMethod(instance, name, call, method)
+        self._method = mine = InstanceMethod(instance, name, call, method, owner=self)
         setattr(instance, name, mine)
 
     def stop(self) -> None:
         """Leave the instance as it was."""
         if vars(self._instance).get(self._name) is self._method:
             delattr(self._instance, self._name)
-            if self._own is not None:
+            if self._own is not None and not _has_ended(self._own):
                 setattr(self._instance, self._name, self._own)
         self._method = None
+
+
+def _has_ended(method: Callable) -> bool:
+    """Whether it is another watch's, which has been stopped before this one."""
+    owner = method.owner if isinstance(method, InstanceMethod) else None
+    return isinstance(owner, MethodWatch) and owner._method is None
 
 
 class SchedulerWatch:
@@ -71,8 +77,8 @@ class SchedulerWatch:
         self.stop()
         self._scheduler = scheduler = self._pipe.scheduler
         self._earlier: deque = deque([getattr(scheduler, "timesteps", None)], maxlen=ARRAYS)
-        self.timesteps_set = self.is_over = False
-        self._steps = 0
+        self.timesteps_set = False
+        self.count_anew()
         self._methods.append(MethodWatch(scheduler, "set_timesteps", self._see_start))
         if hasattr(scheduler, "step"):
             self._methods.append(MethodWatch(scheduler, "step", self._see_step))
@@ -83,24 +89,31 @@ class SchedulerWatch:
             self._methods.pop().stop()
         self._scheduler = None
 
+    def count_anew(self) -> None:
+        """A trajectory begins, perhaps over the same timesteps."""
+        self._steps, self.is_over = 0, False
+
     def owns(self, timestep: Timestep) -> bool:
         """Whether a timestep lies in the scheduler's array."""
         return any(in_one_array(timestep, array) for array in self._arrays())
 
     def _see_start(self, *args, **kwargs) -> None:
         self._earlier.appendleft(getattr(self._scheduler, "timesteps", None))
-        self.timesteps_set, self.is_over = True, False
-        self._steps = 0
+        self.timesteps_set = True
+        self.count_anew()
         self._on_start()
 
     def _see_step(self, *args, **kwargs) -> None:
-        self._steps += 1
+        over, self._steps = self.is_over, self._steps + 1
         timestep = args[1] if len(args) > 1 else kwargs.get("timestep")
         arrays = [array for array in self._arrays() if in_one_array(timestep, array)]
         if arrays:
             self.is_over = moved(timestep, arrays[0][-1]) == 0
         else:
             self.is_over = any(self._steps >= len(array) for array in self._arrays()[:1])
+        if over and not self.is_over:  # another trajectory over the same timesteps
+            self._steps = 1
+            self._on_start()
         self._on_step()
 
     def _arrays(self) -> list[torch.Tensor]:

@@ -5,7 +5,6 @@ branch, its middle block returns the cached feature, its up blocks begin at the 
 """
 
 import copy
-from collections import OrderedDict
 
 import torch
 from torch import nn
@@ -82,9 +81,6 @@ def _cut_block(block: nn.Module, kept: slice, **children: nn.Module | None) -> n
 def _view(module: nn.Module, **children: nn.Module | None) -> nn.Module:
     check_unpatched(module)
     view = copy.copy(module)
-    for name, value in vars(view).items():
-        if name.endswith("_hooks") or "_hooks_" in name:
-            vars(view)[name] = type(value)() if isinstance(value, (dict, OrderedDict)) else value
     # What is bound to the original goes; a child that is None stands among the attributes.
     for name in ("forward", "_hf_hook", "_old_forward", *children):
         vars(view).pop(name, None)

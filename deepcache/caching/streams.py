@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -20,13 +19,17 @@ class Stream:
         context: what it attended to at its last call.
         since: the step of its first feature; None before that.
         called: whether it was called in this step.
+        steady: whether its last two calls had the same context.
+        by_order: whether nothing but the order tells that its last call was its own.
     """
 
     reuse: Reuse
     kind: tuple
-    context: Any = None
+    context: tuple = ()
     since: int | None = None
     called: bool = False
+    steady: bool = False
+    by_order: bool = False
 
     def observe(self, step: int, feature: torch.Tensor) -> None:
         """Take the feature that a full pass has just computed, shape (B, C, H, W)."""
@@ -42,9 +45,10 @@ class Stream:
 class Streams:
     """The streams of a trajectory.
 
-    A call belongs to the stream that had the same context before, else to the next one in order, among those that had
-    a latent of the same kind and were not called in this step yet. What was not called in a whole step is forgotten,
-    so that no feature is older than the last full step.
+    A call belongs to the stream that had the same context before, else to the next one in order of those without a
+    steady context, among those that had a latent of the same kind and were not called in this step yet. What was not
+    called in a whole step is forgotten, so that no feature is older than the last full step; with it what was found by
+    its order, which is then in doubt.
 
     Args:
         reuse: of the first stream; the others have copies.
@@ -56,20 +60,24 @@ class Streams:
         self._streams: list[Stream] = []
         self._free = [reuse]
 
-    def of(self, kind: tuple, context: Any) -> Stream:
+    def of(self, kind: tuple, context: tuple) -> Stream:
         """The stream of a call."""
         open_ones = [stream for stream in self._streams if stream.kind == kind and not stream.called]
         same = [stream for stream in open_ones if _is_same(stream.context, context)]
-        stream = next(iter(same or open_ones), None)
+        stream = next(iter(same or [one for one in open_ones if not one.steady]), None)
+        by_order = stream is not None and not same
         if stream is None:
             stream = Stream(self._free.pop(0) if self._free else self._copy(), kind)
             self._streams.append(stream)
-        stream.context, stream.called = context, True
+        stream.context, stream.called, stream.by_order = context, True, by_order
+        stream.steady = bool(same) and bool(context)
         return stream
 
-    def next_step(self) -> None:
-        """A step begins."""
-        self._forget([stream for stream in self._streams if not stream.called])
+    def next_step(self, settled: bool = True) -> None:
+        """A step begins; nothing is kept unless its calls are `settled` to be those of the last one."""
+        gone = any(not stream.called for stream in self._streams)
+        kept = [one for one in self._streams if settled and one.called and not (gone and one.by_order)]
+        self._forget([one for one in self._streams if one not in kept])
         for stream in self._streams:
             stream.called = False
 
@@ -104,8 +112,12 @@ class Streams:
         return copied
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    """Whether two contexts are one tensor, or the same part of one."""
+def _is_same(one: tuple, other: tuple) -> bool:
+    """Whether two contexts are the same tensors, or the same parts of them."""
+    return len(one) == len(other) and all(map(_is_same_tensor, one, other))
+
+
+def _is_same_tensor(one: torch.Tensor, other: torch.Tensor) -> bool:
     if one is other:
         return True
     return in_one_array(one, other) and (one.storage_offset(), one.shape, one.stride()) == (

@@ -24,7 +24,7 @@ def structure(unet: nn.Module, cut: Cut, *, deep: bool = False) -> tuple:
         for module in unet.modules():
             for name, value in vars(module).items():
                 own_dictionary = isinstance(value, dict) and not name.startswith("_")  # as peft's scales
-                parts += value.values() if own_dictionary else [value] if name not in PASSING else []
+                parts += value.values() if own_dictionary else [] if module is unet and name in PASSING else [value]
             parts += [tensor.data_ptr() for tensor in module.parameters(recurse=False)]
     return tuple(parts)
 
@@ -44,7 +44,8 @@ def _of_view(unet: nn.Module, cut: Cut) -> Iterator[object]:
         cut_blocks.append(unet.up_blocks[cut.up_block])
     for module in (unet, *cut_blocks):
         yield from module.children()
-        yield from (value for name, value in vars(module).items() if name not in PASSING)
+        passing = PASSING if module is unet else ("_hf_hook",)
+        yield from (value for name, value in vars(module).items() if name not in passing)
     for block in (unet.down_blocks, unet.up_blocks):
         yield from block
     for block in cut_blocks:

@@ -13,9 +13,12 @@ def timestep_of(args: tuple, kwargs: dict) -> torch.Tensor | float | int | None:
     return args[1] if len(args) > 1 else kwargs.get("timestep")
 
 
-def context_of(args: tuple, kwargs: dict) -> torch.Tensor | None:
-    """What it attends to; None where there is nothing of the kind."""
-    return args[2] if len(args) > 2 else kwargs.get("encoder_hidden_states")
+def context_of(args: tuple, kwargs: dict) -> tuple[torch.Tensor, ...]:
+    """What tells its conditions from others: what it attends to, labels, added embeddings."""
+    found = [args[2] if len(args) > 2 else kwargs.get("encoder_hidden_states")]
+    found += [args[3] if len(args) > 3 else kwargs.get("class_labels")]
+    found += (kwargs.get("added_cond_kwargs") or {}).values()
+    return tuple(one for one in found if isinstance(one, torch.Tensor))
 
 
 def with_timestep_on_device(args: tuple, kwargs: dict) -> tuple[tuple, dict]:

@@ -68,6 +68,24 @@ def precision_recall(samples: np.ndarray, references: np.ndarray, device: torch.
     """
     if k < 1:
         raise DeepCacheError(f"k must be at least 1, not {k}")
+    sets = checked_sets(samples, references, k)
+    counts = {name: -(-len(features) // BLOCK) for name, features in sets.items()}
+    blocks = counts["samples"] * counts["references"] + sum(count * (count + 1) // 2 for count in counts.values())
+    with progress(None, "precision and recall", unit="block", total=blocks) as bar:
+        radii = {name: _radii(features, k, device, bar.update) for name, features in sets.items()}
+        inside = {name: np.zeros(len(features), dtype=bool) for name, features in sets.items()}
+        for rows in _blocks(samples):
+            block = load(samples, rows, device)
+            for columns in _blocks(references):
+                bounds = _lower_bounds(block, load(references, columns, device))
+                _mark_inside(inside["samples"], samples, rows, bounds, references, columns, radii["references"])
+                _mark_inside(inside["references"], references, columns, bounds.T, samples, rows, radii["samples"])
+                bar.update()
+    return PrecisionRecall(int(inside["samples"].sum()), len(samples), int(inside["references"].sum()), len(references))
+
+
+def checked_sets(samples: np.ndarray, references: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    """Both by name; DeepCacheError where their shapes do not fit or there are too few for k neighbours."""
     sets = {"samples": samples, "references": references}
     for name, features in sets.items():
         if features.ndim != 2 or features.shape[1:] != samples.shape[1:]:
@@ -77,19 +95,7 @@ def precision_recall(samples: np.ndarray, references: np.ndarray, device: torch.
             raise DeepCacheError(
                 f"precision and recall with k = {k} are undefined for {len(features)} {name}: use at least {k + 1}"
             )
-    counts = {name: -(-len(features) // BLOCK) for name, features in sets.items()}
-    blocks = counts["samples"] * counts["references"] + sum(count * (count + 1) // 2 for count in counts.values())
-    with progress(None, "precision and recall", unit="block", total=blocks) as bar:
-        radii = {name: _radii(features, k, device, bar.update) for name, features in sets.items()}
-        inside = {name: np.zeros(len(features), dtype=bool) for name, features in sets.items()}
-        for rows in _blocks(samples):
-            block = _load(samples, rows, device)
-            for columns in _blocks(references):
-                bounds = _lower_bounds(block, _load(references, columns, device))
-                _mark_inside(inside["samples"], samples, rows, bounds, references, columns, radii["references"])
-                _mark_inside(inside["references"], references, columns, bounds.T, samples, rows, radii["samples"])
-                bar.update()
-    return PrecisionRecall(int(inside["samples"].sum()), len(samples), int(inside["references"].sum()), len(references))
+    return sets
 
 
 # Distances: all are squared
@@ -99,7 +105,7 @@ def _blocks(features: np.ndarray) -> list[slice]:
     return [slice(start, min(start + BLOCK, len(features))) for start in range(0, len(features), BLOCK)]
 
 
-def _load(features: np.ndarray, rows: slice | np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def load(features: np.ndarray, rows: slice | np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Some images' features in float64, (B, D), and their squared norms, (B,)."""
     points = torch.from_numpy(features[rows].astype(np.float64, order="C")).to(device)
     norms = points.square().sum(dim=1)
@@ -144,12 +150,12 @@ def _radii(features: np.ndarray, k: int, device: torch.device, advance: Callable
     nearest = torch.zeros_like(bounds, dtype=torch.int64)
     blocks = _blocks(features)
     for position, rows in enumerate(blocks):
-        block = _load(features, rows, device)
+        block = load(features, rows, device)
         for columns in blocks[position:]:
             if columns == rows:
                 found = _lower_bounds(block, block).fill_diagonal_(torch.inf)
             else:
-                found = _lower_bounds(block, _load(features, columns, device))
+                found = _lower_bounds(block, load(features, columns, device))
                 _keep_nearest(bounds, nearest, columns, found.T, rows)
             _keep_nearest(bounds, nearest, rows, found, columns)
             advance()
@@ -178,11 +184,11 @@ def _radii_among_ties(
     features: np.ndarray, rows: np.ndarray, radii: np.ndarray, k: int, device: torch.device
 ) -> np.ndarray:
     """Radii of the images `rows`, given upper bounds, from every distance that may be smaller or equal."""
-    block = _load(features, rows, device)
+    block = load(features, rows, device)
     limits = torch.from_numpy(radii).to(device)[:, None]
     smallest = np.full((len(rows), k), np.inf)
     for columns in _blocks(features):
-        close = (_lower_bounds(block, _load(features, columns, device)) <= limits).cpu().numpy()
+        close = (_lower_bounds(block, load(features, columns, device)) <= limits).cpu().numpy()
         close &= rows[:, None] != np.arange(columns.start, columns.stop)
         i, j = np.nonzero(close)
         distances = np.full(close.shape, np.inf)

@@ -10,9 +10,11 @@ import torch
 from deepcache.errors import DeepCacheError
 from deepcache.quality.fidelity import fid, kid
 from deepcache.quality.inception_score import InceptionScore
-from deepcache.quality.precision_recall import precision_recall
+from deepcache.quality.precision_recall import PrecisionRecall, precision_recall
+from deepcache.quality.precision_recall_adm import precision_recall_adm
 from deepcache.quality.statistics import KINDS, Accumulator, Statistics
 
+ADM = "inception-adm"  # the extractor of ADM's evaluator
 FEATURES = (*KINDS, "logits")
 
 
@@ -36,6 +38,8 @@ def run_metrics(
         - `is`: see `InceptionScore`;
         - `precision`, `recall`: in percent, as the paper's tables have them; of all samples against the features that
           the reference keeps, see `precision_recall`;
+        - `precision_adm`, `recall_adm`: the same with the rounding of ADM's evaluator, see `precision_recall_adm`; only
+          where the features are those of its extractor;
         - `kid`, `kid_sd`: mean and standard deviation over subsets, see `kid`; not scaled.
 
     Raises:
@@ -50,16 +54,18 @@ def run_metrics(
     def distance(kind: str) -> tuple[float]:
         return (fid(samples(), reference, kind),)
 
-    def shares() -> tuple[float, float]:
-        found = precision_recall(accumulator.features(), reference.features, device)
+    def shares(count: Callable[..., PrecisionRecall]) -> tuple[float, float]:
+        found = count(accumulator.features(), reference.features, device)
         return 100 * found.precision, 100 * found.recall
 
+    adm = {("precision_adm", "recall_adm"): lambda: shares(precision_recall_adm)}
     return _each(
         {
             ("fid",): lambda: distance("pool"),
             ("sfid",): lambda: distance("spatial"),
             ("is",): lambda: (score.score(),),
-            ("precision", "recall"): shares,
+            ("precision", "recall"): lambda: shares(precision_recall),
+            **(adm if reference.about.get("extractor") == ADM else {}),
             ("kid", "kid_sd"): lambda: kid(accumulator.features(), reference.features),
             ("fid_clean",): lambda: distance("clean"),
         }

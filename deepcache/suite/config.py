@@ -14,6 +14,7 @@ from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PA
 from deepcache.suite.schema import read_schema
 
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
+ADM, FROM_ADM = "inception-adm", ("precision_adm", "recall_adm")
 PROMPTS = ("partiprompts", "coco", "text")
 RENAMED = {"plan": "estimate", "speed": "latency"}
 
@@ -158,6 +159,9 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
     for needed, values in (("reference", FROM_METRICS), ("clip", FROM_CLIP), ("perceptual", FROM_PAIRED)):
         if needed not in model and measured & set(values):
             yield f"models.{name}.{needed}", f"missing, but {key.split('.rows')[0]} measures it"
+    extractor = config["references"].get(model.get("reference"), {}).get("extractor", ADM)
+    if extractor != ADM and measured & set(FROM_ADM):
+        yield f"{key.split('.rows')[0]}.columns", f"{', '.join(FROM_ADM)} need a reference whose extractor is {ADM}"
     for name in ("sampler", "reuse"):
         if name in run and measured & set(FROM_MEMORY):
             yield f"{key}.{name}", "memory is measured with the model's sampler, and with the feature held as it is"

@@ -9,7 +9,7 @@ from deepcache.runs.run import Run
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.timing import timed_as, timed_variant, timing_groups
 
-FROM_METRICS = ("fid", "sfid", "is", "precision", "recall", "kid", "fid_clean")
+FROM_METRICS = ("fid", "sfid", "is", "precision", "recall", "precision_adm", "recall_adm", "kid", "fid_clean")
 FROM_CLIP = ("clip_score",)
 FROM_PAIRED = ("psnr_db", "ssim", "lpips")
 FROM_TIMING = ("throughput", "speed", "seconds_per_image")

@@ -87,9 +87,7 @@ def test_finalists_are_compared_on_many_images_and_the_first_proposal_always():
 
 
 def test_a_matrix_of_another_sampler_is_refused(model, gram):
-    with pytest.raises(
-        DeepCacheError, match="has 11 steps, but ddim-12-quad calls the U-Net 12 times: record it"
-    ):
+    with pytest.raises(DeepCacheError, match="has 11 steps, but ddim-12-quad calls the U-Net 12 times: record it"):
         SampledError(model, SAMPLER, BRANCH, gram[1:, 1:], INDICES, SEED)
 
 

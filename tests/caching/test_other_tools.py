@@ -9,10 +9,12 @@ from DeepCache import DeepCacheSDHelper
 from diffusers import (
     DDIMScheduler,
 )
+from diffusers.models.attention_processor import AttnProcessor2_0
 
 from deepcache import DeepCache, DeepCacheError
 from tests.caching.contexts import cached, sampled
 from tests.caching.counting import Counting
+from tests.caching.reference import overridden
 from tests.conftest import make_unet2d_condition
 
 
@@ -57,3 +59,55 @@ def test_hooks_on_the_unet_fire_once_per_step(unet2d_condition):
     expected = cached(make_unet2d_condition())
     assert torch.equal(cached(unet2d_condition), expected)
     assert fired == ["before", "after"] * 4
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+@pytest.mark.parametrize("block", ["up_blocks.3", "up_blocks.2", "up_blocks.3.resnets.1"])
+def test_hooks_on_blocks_hold_at_shallow_steps_too(unet2d_condition, when, block):
+    """Steering: on a block that is cut, on the one that feeds it, on a layer of it."""
+
+    def hook():
+        unet2d_condition.get_submodule(block).register_forward_hook(lambda module, args, output: output * 1.2)
+
+    if when == "before":
+        hook()
+    with DeepCache(unet2d_condition, 3, 2) as cache:
+        sampled(unet2d_condition)
+        if when == "between":
+            hook()
+        ours = sampled(unet2d_condition)
+        assert cache.full_steps == (0, 3)
+    with overridden(unet2d_condition, 2, (0, 3)):
+        assert torch.equal(ours, sampled(unet2d_condition))
+
+
+def test_a_block_that_is_patched_while_enabled_is_refused(unet2d_condition):
+    with DeepCache(unet2d_condition, 3, 1):
+        sampled(unet2d_condition)
+        block = unet2d_condition.up_blocks[3]
+        forward = block.forward
+        block.forward = lambda *args, **kwargs: forward(*args, **kwargs) * 1.5
+        with pytest.raises(DeepCacheError, match="another tool has replaced the forward of CrossAttnUpBlock2D"):
+            sampled(unet2d_condition)
+
+
+def test_processors_that_hold_plain_things_keep_nothing(unet2d_condition, caplog):
+    class Wrapping:
+        def __init__(self):
+            self.inner, self.scale = AttnProcessor2_0(), 0.5
+
+        def __call__(self, *args, **kwargs):
+            return self.inner(*args, **kwargs)
+
+    class Slotted:
+        __slots__ = ()
+
+        def __call__(self, *args, **kwargs):
+            return AttnProcessor2_0()(*args, **kwargs)
+
+    for processor in (Wrapping(), Slotted()):
+        unet2d_condition.set_attn_processor(processor)
+        with DeepCache(unet2d_condition, 3, 1) as cache:
+            sampled(unet2d_condition)
+            assert cache.full_steps == (0, 3)
+    assert not caplog.records

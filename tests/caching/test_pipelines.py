@@ -78,6 +78,7 @@ def test_two_unets_with_one_scheduler_are_disabled_in_either_order(unet2d):
         caches[1].disable()
         scheduler.set_timesteps(6)
         assert len(scheduler.timesteps) == 6
+        assert not {"set_timesteps", "step"} & vars(scheduler).keys(), "nothing is left of either"
 
 
 @pytest.mark.parametrize(
@@ -100,5 +101,5 @@ def test_pipeline_without_a_unet_is_refused(other):
 
 
 def test_pipeline_without_a_scheduler_is_refused(unet2d):
-    with pytest.raises(DeepCacheError, match="has no scheduler: give DeepCache its U-Net instead"):
+    with pytest.raises(DeepCacheError, match="has no scheduler that sets timesteps: give DeepCache its U-Net instead"):
         DeepCache(SimpleNamespace(unet=unet2d), 3)

@@ -16,6 +16,7 @@ def test_forecasts_of_streams(pattern):
     unet, forecast = make_unet(), Forecast(1)
     timesteps = scheduler_of().timesteps.tolist()
     with DeepCache(unet, 2, 1, reuse=forecast) as cache:
+        cache.start_trajectory()
         together = run(unet, pattern, timesteps)
         one = cache.bytes_cached
         assert one > sum(tensor.nbytes for tensor in forecast.held) > 0
@@ -35,6 +36,7 @@ def test_a_plans_weights_in_streams(pattern):
     weights = {step: {3 * (step // 3): 1.0} for step in range(STEPS) if step not in full_steps}
     weights[6] = {0: -1.0, 3: 2.0}
     with DeepCache(unet, schedule=full_steps, branch=1, reuse=Weighted(weights)) as cache:
+        cache.start_trajectory()
         found = run(unet, pattern, timesteps)
         counted = cache.full_steps
     assert counted == ((0, 3, 4, 5, 6) if pattern == "guidance ends" else full_steps)
@@ -67,6 +69,7 @@ def test_a_schedule_that_decides_is_asked_once_a_step(pattern):
     unet = make_unet()
     timesteps = scheduler_of().timesteps
     with DeepCache(unet, schedule=Asked(STEPS, 3, 0.2), branch=1) as cache:
+        cache.start_trajectory()
         found = run(unet, pattern, timesteps)
         full_steps = cache.full_steps
     assert asked == list(range(STEPS))

@@ -16,6 +16,7 @@ from deepcache.models.checkpoints import write_manifest as write_checkpoint
 from deepcache.models.classifier import DigitsClassifier
 from deepcache.quality import run_metrics as module
 from deepcache.quality.inception_score import InceptionScore
+from deepcache.quality.precision_recall_adm import precision_recall_adm
 from deepcache.quality.run_metrics import FEATURES, run_metrics
 from deepcache.quality.statistics import Statistics
 from deepcache.sampling.shards import settings_hash, write_shard
@@ -217,6 +218,16 @@ def test_a_value_that_is_not_finite_is_undefined():
     metrics, undefined = run_metrics([found], made_up_reference(), torch.device("cpu"))
     assert undefined == dict.fromkeys(("kid", "kid_sd"), "the value is not finite: the features are too large")
     assert [name for name in METRICS if metrics[name] is None] == ["kid", "kid_sd"]
+
+
+def test_adms_rounding_is_repeated_where_its_extractor_is():
+    found, reference = made_up(1, 30), made_up_reference()
+    assert "precision_adm" not in run_metrics([found], reference, torch.device("cpu"))[0]
+    reference.about["extractor"] = "inception-adm"
+    metrics, undefined = run_metrics([found], reference, torch.device("cpu"))
+    expected = precision_recall_adm(found["pool"], reference.features, torch.device("cpu"))
+    assert (metrics["precision_adm"], metrics["recall_adm"]) == (100 * expected.precision, 100 * expected.recall)
+    assert metrics["precision"] is not None and not undefined
 
 
 def test_broken_features_are_an_error_and_not_undefined():

@@ -84,6 +84,11 @@ def change(path: str, value) -> dict:
         ("tables/table9/rows/0/search/centers", [24, 100], "table9.rows[0].search: center must be between 0 and"),
         ("models/digits-sd/clip", "vit", "config: models.digits-sd.clip: vit is not defined"),
         ("models/digits-ddpm/clip", "digits-clip", "models.digits-ddpm.clip: a CLIP score needs the model's prompts"),
+        (
+            "tables/table2/columns",
+            ["recall_adm"],
+            "tables.table2.columns: precision_adm, recall_adm need a reference whose extractor is inception-adm",
+        ),
         ("tables/table2/columns", ["lpips"], "models.digits-ddpm.perceptual: missing, but tables.table2 measures it"),
         ("tables/table9/rows/0/search/by", "clip_score", "models.digits-ldm.clip: missing, but tables.table9 measures"),
         (
