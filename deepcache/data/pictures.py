@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from deepcache.data.formats.decoding import decode
-from deepcache.data.formats.folder import SUFFIXES, list_files
+from deepcache.data.formats.folder import SUFFIXES, list_files, natural
 from deepcache.errors import DeepCacheError
 from deepcache.progress import progress
 
@@ -14,7 +14,7 @@ ORIENTATION = 0x0112  # EXIF's tag: a camera says by it which side is up
 
 
 def list_pictures(place: str | Path) -> list[Path]:
-    """The file itself, or the image files below a folder, sorted by their names relative to it.
+    """The file itself, or the image files below a folder, in the natural order of their names relative to it.
 
     Raises:
         DeepCacheError: if there is no such file or folder, or the folder holds no images.
@@ -24,7 +24,8 @@ def list_pictures(place: str | Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise DeepCacheError(f"{place}: no such file or folder")
-    found = [place / name for name in list_files(place) if name.lower().endswith(SUFFIXES)]
+    names = sorted((name for name in list_files(place) if name.lower().endswith(SUFFIXES)), key=natural)
+    found = [place / name for name in names]
     if not found:
         raise DeepCacheError(f"{place}: holds no images (*{', *'.join(SUFFIXES)})")
     return found

@@ -43,6 +43,8 @@ def generate(
     """
     folder, checksums = find_checkpoint(checkpoint)
     pipeline = load_pipeline(folder, request.task, device, PRECISIONS[precision])
+    if getattr(pipeline, "safety_checker", None) is not None:
+        print(f"{checkpoint}: its safety checker is on: an image that it flags becomes black", file=sys.stderr)
     generation = Generation(pipeline, request)
     caching = method.resolve(Place(generation.steps, method.branch))
     if caching.full_steps is None:

@@ -1,7 +1,5 @@
 """Making the images of a request: text-to-image, image-to-image and inpainting."""
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +8,7 @@ import numpy as np
 from diffusers import DiffusionPipeline
 from PIL import Image
 
+from deepcache.data.generated import prompts_digest
 from deepcache.data.pictures import read_picture
 from deepcache.errors import DeepCacheError
 from deepcache.files import sha256
@@ -87,7 +86,7 @@ class Generation:
         request = self._request
         return {
             "task": request.task,
-            "prompts": hashlib.sha256(json.dumps(list(request.prompts)).encode()).hexdigest(),
+            "prompts": prompts_digest(request.prompts),
             "images": request.images and [sha256(path) for path in request.images],
             "masks": request.masks and [sha256(path) for path in request.masks],
             "sampler": request.sampler,

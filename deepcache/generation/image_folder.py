@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from deepcache.data.generated import RECORD
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE, atomic, write_json
 from deepcache.sampling.shards import settings_hash
-
-RECORD = "generation.json"
 
 
 class ImageFolder:

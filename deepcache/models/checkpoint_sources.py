@@ -46,14 +46,14 @@ def from_hub(folder: Path, repository: str, revision: str, include: list[str] | 
     return Fetched(folder, {"repository": repository, "revision": commit})
 
 
-def from_url(folder: Path, url: str, sha256: dict[str, str], convert: str | None) -> Fetched:
+def from_url(folder: Path, url: str, checksums: dict[str, str], convert: str | None) -> Fetched:
     """Download a file into the folder and, if asked, convert it into a folder beside it.
 
     Args:
         folder: where the file is put.
         url: its address.
-        sha256: the file's SHA-256 by its name. Without one the file is taken as it comes, once: the manifest has its
-            checksum, and a message says how to pin it.
+        checksums: the file's SHA-256 or MD5 by its name, see `Checksum.parse`. Without one the file is taken as it
+            comes, once: the manifest has its checksum, and a message says how to pin it.
         convert: a name in CONVERTERS, or None.
 
     Raises:
@@ -61,7 +61,7 @@ def from_url(folder: Path, url: str, sha256: dict[str, str], convert: str | None
     """
     from deepcache.data.download import download_once
 
-    file, origin = download_once(url, folder, sha256)
+    file, origin = download_once(url, folder, checksums)
     if convert is None:
         return Fetched(folder, origin)
     converted = folder / "diffusers"
@@ -77,4 +77,12 @@ def _convert_ldm(file: Path, folder: Path) -> None:
         load_compvis(file).save_pretrained(temporary)
 
 
-CONVERTERS: dict[str, Callable[[Path, Path], None]] = {"ldm": _convert_ldm}
+def _convert_ddpm(file: Path, folder: Path) -> None:
+    from deepcache.files import atomic
+    from deepcache.models.ddpm_original import load_original
+
+    with atomic(folder) as temporary:
+        load_original(file).save_pretrained(temporary)
+
+
+CONVERTERS: dict[str, Callable[[Path, Path], None]] = {"ldm": _convert_ldm, "ddpm": _convert_ddpm}

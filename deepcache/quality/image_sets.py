@@ -19,12 +19,14 @@ class ImageSet:
         count: how many images there are.
         images: uint8, shape (H, W, C); they can be gone through once.
         sidecar: what the run's run.json says; None for a folder.
+        names: of a folder's images, relative to it.
     """
 
     path: Path
     count: int
     images: Iterator[np.ndarray]
     sidecar: dict | None = None
+    names: tuple[str, ...] = ()
 
 
 def run_images(path: str | Path, image_size: int | None = None) -> Iterator[np.ndarray]:
@@ -39,6 +41,6 @@ def open_run(path: Path) -> ImageSet:
 
 
 def open_folder(path: Path) -> ImageSet:
-    """The images of a folder in order of their names; DeepCacheError as from `Folder`."""
+    """The images of a folder in the natural order of their names; DeepCacheError as from `Folder`."""
     folder = Folder(path)
-    return ImageSet(path, len(folder), folder.read())
+    return ImageSet(path, len(folder), folder.read(), names=folder.names)

@@ -8,6 +8,7 @@ from deepcache.data.datasets import batches
 from deepcache.errors import DeepCacheError
 from deepcache.progress import progress
 from deepcache.quality.image_sets import ImageSet, open_folder, open_run
+from deepcache.quality.numbered_names import check_paired
 from deepcache.quality.paired_fidelity import PairedFidelity, similarities, squared_errors
 from deepcache.quality.perceptual import Perceptual
 from deepcache.runs.run import Run
@@ -27,12 +28,14 @@ def open_paired_runs(path: Path, baseline: Path) -> tuple[ImageSet, ImageSet]:
 
 
 def open_paired_folders(path: Path, baseline: Path) -> tuple[ImageSet, ImageSet]:
-    """The images of two folders, paired in the order of their names.
+    """The images of two folders, paired by their names, or by the numbers in them.
 
     Raises:
-        DeepCacheError: if they hold different numbers of images, or as from `open_folder`.
+        DeepCacheError: if they hold different numbers of images, their names tell no order, or as from `open_folder`.
     """
-    return _paired(open_folder(path), open_folder(baseline))
+    images, others = _paired(open_folder(path), open_folder(baseline))
+    check_paired(path, images.names, baseline, others.names)
+    return images, others
 
 
 def measure_pairs(images: ImageSet, baseline: ImageSet, perceptual: Perceptual, batch_size: int = 32) -> PairedFidelity:

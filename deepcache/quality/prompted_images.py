@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 from deepcache.data import manifests
+from deepcache.data.generated import RECORD, prompts_digest
 from deepcache.data.prompts import read_prompts
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
 from deepcache.quality.image_sets import ImageSet, open_folder, open_run
+from deepcache.quality.numbered_names import check_numbered
 
 
 def open_prompts(path: str | Path) -> tuple[list[str], dict]:
@@ -49,15 +51,17 @@ def open_prompted_run(path: Path, prompts: dict) -> ImageSet:
     return found
 
 
-def open_prompted_folder(path: Path, prompts: dict) -> ImageSet:
-    """The images of a folder with one image for each prompt, in the order of their names.
+def open_prompted_folder(path: Path, prompts: dict, texts: list[str]) -> ImageSet:
+    """The images of a folder with one image for each prompt, in the order of the numbers in their names.
 
     Args:
-        path: the folder.
+        path: the folder; what generate.py wrote beside the images says of which prompts they are.
         prompts: see `open_prompted_run`.
+        texts: the prompts themselves.
 
     Raises:
-        DeepCacheError: if there are more images or fewer, or as from `open_folder`.
+        DeepCacheError: if there are more images or fewer, they are of other prompts, their names tell no order, or as
+            from `open_folder`.
     """
     found = open_folder(path)
     if found.count != prompts["prompts"]:
@@ -65,7 +69,18 @@ def open_prompted_folder(path: Path, prompts: dict) -> ImageSet:
             f"{path} holds {found.count} images, but {prompts['file']} {prompts['prompts']} prompts: "
             "there must be one image for each prompt"
         )
+    check_numbered(path, found.names)
+    painted = _recorded_prompts(path / RECORD)
+    if painted not in (None, prompts_digest(texts)):
+        raise DeepCacheError(f"{path} was made from other prompts than those of {prompts['file']}, says its {RECORD}")
     return found
+
+
+def _recorded_prompts(record: Path) -> str | None:
+    try:
+        return json.loads(record.read_text())["settings"]["prompts"] if record.exists() else None
+    except (*UNREADABLE, TypeError) as error:
+        raise DeepCacheError(f"{record}: cannot be read ({error}); remove it to pair by names alone") from error
 
 
 def _is_manifest(path: Path) -> bool:

@@ -14,8 +14,8 @@ from deepcache.sampling.schedulers import make_scheduler
 class TextToImage(ImageModel):
     """A Stable Diffusion checkpoint: the paper's SD v1.5 and BK-SDM (Table 3).
 
-    Image j is made from prompt j, counted round the list where there are fewer. The safety checker is as the checkpoint
-    has it.
+    Image j is made from prompt j, counted round the list where there are fewer. Without safety checker, as the authors
+    ran them: the images that it makes black would enter what is measured.
     """
 
     prompted = True
@@ -23,7 +23,9 @@ class TextToImage(ImageModel):
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, prompts: Sequence[str]):
         from diffusers import StableDiffusionPipeline
 
-        self._pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
+        self._pipeline = StableDiffusionPipeline.from_pretrained(
+            folder, dtype=dtype, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+        ).to(device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._prompts = prompts
         self._scheduler_config = self._pipeline.scheduler.config

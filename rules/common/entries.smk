@@ -34,8 +34,8 @@ def random_options(name):
 
 
 def checksum_options(entry):
-    digests = entry.get("sha256", {})
-    return ["--sha256", *(f"{file}={digest}" for file, digest in digests.items())] if digests else []
+    given = [(name, entry[name]) for name in ("sha256", "md5") if entry.get(name)]
+    return [word for name, digests in given for word in (f"--{name}", *(f"{file}={one}" for file, one in digests.items()))]
 
 
 def checkpoint_options(name):

@@ -13,10 +13,14 @@ import pytest
 
 from deepcache.data import transfer
 from deepcache.data.backoff import Backoff
+from deepcache.data.checksum import Checksum
 from deepcache.data.disk import MARGIN
-from deepcache.data.download import download
+from deepcache.data.download import download, download_once
+from deepcache.errors import DeepCacheError
 from tests.data.reading import failure
 from tests.data.server import CONTENT, DIGEST, OTHER, Break, Handler, Reply, Stall, Usage, is_alone
+
+MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def break_off(server, fetch, after=200_000):
     server.requests.clear()
 
 
-@pytest.mark.parametrize("sha256", [None, DIGEST, DIGEST.upper()])
+@pytest.mark.parametrize("sha256", [None, DIGEST, DIGEST.upper(), MD5])
 def test_a_file_arrives_whole_and_alone(server, fetch, waits, sha256, capsys):
     fetch(sha256)
     assert is_alone(fetch.path)
@@ -199,6 +203,28 @@ def test_a_wrong_file_is_set_aside_with_both_checksums(server, fetch):
     assert failure(fetch) == f"{server.url}: expected SHA-256 {DIGEST}, found {found}; the file is set aside as {aside}"
     assert aside.read_bytes() == OTHER
     assert list(fetch.path.parent.iterdir()) == [aside]
+
+
+def test_a_file_with_another_md5_is_set_aside(server, fetch):
+    server.files["/file.bin"] = OTHER
+    aside = fetch.path.with_name("file.bin.wrong-md5")
+    found = hashlib.md5(OTHER).hexdigest()
+    expected = f"{server.url}: expected MD5 {MD5[4:]}, found {found}; the file is set aside as {aside}"
+    assert failure(fetch, MD5) == expected
+
+
+@pytest.mark.parametrize("text", ["1234567", "md5:1fa350b9", "sha1:" + "0" * 40, "xyz", "md5:" + "g" * 32])
+def test_what_is_no_checksum_is_refused(text):
+    with pytest.raises(DeepCacheError, match=r"is not a (SHA-256|MD5): "):
+        Checksum.parse(text)
+
+
+def test_a_file_that_the_address_does_not_name_takes_the_name_of_its_checksum(server, tmp_path):
+    server.files["/f/2e4f01e2/"] = CONTENT
+    url = server.url.replace("/file.bin", "/f/2e4f01e2/?dl=1")
+    file, origin = download_once(url, tmp_path, {"model.ckpt": MD5})
+    assert file == tmp_path / "model.ckpt" and file.read_bytes() == CONTENT
+    assert origin["file"] == "model.ckpt" and origin["file_sha256"] == DIGEST
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])

@@ -27,8 +27,8 @@ def test_the_papers_suite_is_planned_from_download_to_tables(finished):
     done = finished.run("all", "-n", suite="paper")
     assert done.returncode == 0, done.stdout
     planned = jobs(done.stdout)
-    assert planned["checkpoint_from_hub"] == 8
-    assert planned["checkpoint_from_url"] == 3
+    assert planned["checkpoint_from_hub"] == 5
+    assert planned["checkpoint_from_url"] == 6
     assert planned["dataset"] == 6
     assert planned["reference_statistics"] == 4
     assert planned["sample_shard"] > 1000

@@ -1,4 +1,4 @@
-"""Get a checkpoint, verify its SHA-256, and write the manifest through which every later step opens it.
+"""Get a checkpoint, verify its checksum, and write the manifest through which every later step opens it.
 
 A shipped, trained, random or local checkpoint lies in --folder already; one from the hub or from a URL is downloaded
 there.
@@ -21,11 +21,12 @@ def main(arguments) -> None:
         if getattr(arguments, name) is None:
             raise DeepCacheError(f"--source {arguments.source} needs --{name}")
     expected = dict(pair.split("=", 1) for pair in arguments.sha256)
+    md5 = {name: f"md5:{digest}" for name, digest in (pair.split("=", 1) for pair in arguments.md5)}
     try:
         if arguments.source == "hub":
             found = from_hub(arguments.folder, arguments.repository, arguments.revision, arguments.include)
         elif arguments.source == "url":
-            found = from_url(arguments.folder, arguments.url, expected, arguments.convert)
+            found = from_url(arguments.folder, arguments.url, expected | md5, arguments.convert)
         else:
             found = in_place(arguments.folder)
     except DeepCacheError as error:
@@ -43,11 +44,12 @@ if __name__ == "__main__":
     parser.add_argument("--source", required=True, choices=["shipped", "train", "random", "local", "hub", "url"])
     parser.add_argument("--folder", required=True, type=Path, metavar="DIR", help="where it lies, or is put")
     parser.add_argument("--sha256", nargs="*", default=[], metavar="FILE=DIGEST", help="expected checksums")
+    parser.add_argument("--md5", nargs="*", default=[], metavar="FILE=DIGEST", help="url: where there is no SHA-256")
     parser.add_argument("--licence", help="under which it may be used; recorded in the manifest")
     parser.add_argument("--repository", metavar="OWNER/NAME", help="hub: the repository")
     parser.add_argument("--revision", metavar="COMMIT", help="hub: a commit; a branch is resolved once")
     parser.add_argument("--include", nargs="+", metavar="PATTERN", help="hub: only files that match one")
     parser.add_argument("--url", help="url: address of the file")
-    parser.add_argument("--convert", choices=["ldm"], help="url: convert the file (ldm: CompVis's LDM-4-G)")
+    parser.add_argument("--convert", choices=["ldm", "ddpm"], help="url: from CompVis's LDM-4-G, or the original DDPM")
     parser.add_argument("--output", required=True, type=Path, metavar="JSON")
     cli.run(main, parser)

@@ -1,7 +1,7 @@
 """Measure how well images fit their prompts: the CLIP score.
 
 The images are those of a run, in which image j was made from prompt j, counted round the list where there are fewer, or
-those of a folder, in the order of their names (00000.png, 00001.png, ...), one for each prompt.
+those of a folder, in the order of the numbers in their names (00000.png, 00001.png, ...), one for each prompt.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def main(arguments) -> None:
         images = open_prompted_run(arguments.run, about)
         origin = {"run": str(arguments.run), "settings_hash": images.sidecar["settings_hash"]}
     else:
-        images = open_prompted_folder(arguments.images, about)
+        images = open_prompted_folder(arguments.images, about, prompts)
         origin = {"folder": str(arguments.images)}
     folder, weights = open_weights(arguments.weights)
     scores = score_images(load_clip(folder, device, arguments.precision), images, prompts, arguments.batch_size)

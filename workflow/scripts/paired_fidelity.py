@@ -1,7 +1,8 @@
 """Measure how near a run's images are to those of the same noises without caching: PSNR, SSIM and LPIPS.
 
 Each metric comes with its mean, the 95 % interval of the mean over images, and its value for each image. PSNR is null
-where the images are identical (it is infinite). Two folders of images are paired in the order of their names.
+where the images are identical (it is infinite). Two folders of images are paired by their names, or by the numbers in
+them.
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Image files in a folder and its subfolders."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +23,14 @@ def list_files(folder: Path) -> list[str]:
     return sorted(found)
 
 
+def natural(name: str) -> tuple:
+    """To sort names by: numbers in them count as numbers, so that 2.png comes before 10.png."""
+    parts = re.split("([0-9]+)", name)
+    return tuple((int(part), part) if part.isdigit() else (-1, part) for part in parts), name
+
+
 class Folder:
-    """Images sorted by their names relative to the folder; class folders, as ImageNet has them, are subfolders.
+    """Images in the natural order of their names relative to the folder; class folders are subfolders.
 
     Args:
         path: the folder.
@@ -36,9 +43,14 @@ class Folder:
         if not path.is_dir():
             raise DeepCacheError(f"{path}: not a folder")
         self._path = path
-        self._names = [name for name in list_files(path) if name.lower().endswith(SUFFIXES)]
+        self._names = sorted((name for name in list_files(path) if name.lower().endswith(SUFFIXES)), key=natural)
         if not self._names:
             raise DeepCacheError(f"{path}: holds no images (*{', *'.join(SUFFIXES)})")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the images, relative to the folder, in order."""
+        return tuple(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
