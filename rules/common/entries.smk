@@ -35,7 +35,9 @@ def random_options(name):
 
 def checksum_options(entry):
     given = [(name, entry[name]) for name in ("sha256", "md5") if entry.get(name)]
-    return [word for name, digests in given for word in (f"--{name}", *(f"{file}={one}" for file, one in digests.items()))]
+    return [
+        word for name, digests in given for word in (f"--{name}", *(f"{file}={one}" for file, one in digests.items()))
+    ]
 
 
 def checkpoint_options(name):
