@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
+from deepcache.results.differences import check_all_touch, read_differences, warnings_of
 from deepcache.results.verdicts import METRICS, PICKED, Ours, judge
 
 # What the columns of published tables measure, where they are not called so.
@@ -85,13 +86,14 @@ def paper_cells(published: Path, tables: list[Table], macs: Path, standard: dict
 
     Returns:
         Columns `table` (the paper's number), `file`, `row` (its labels), `column`, `paper` (as printed), `ours`,
-        `difference`, `relative_difference`, `verdict`, `reason`, `source`. Of empty cells there is none.
+        `difference`, `relative_difference`, `verdict`, `reason`, `warning` (what of the settings is not known or not
+        the same, see deepcache.results.differences), `source`. Of empty cells there is none.
 
     Raises:
         DeepCacheError: if a published column is unknown, a file is damaged, or one was made from other published
             numbers than these.
     """
-    counted = _CountedMacs(macs)
+    counted, differences = _CountedMacs(macs), read_differences(published)
     cells = []
     for path in published_files(published):
         printed = read_csv(path, [], dtype=str)
@@ -121,10 +123,12 @@ def paper_cells(published: Path, tables: list[Table], macs: Path, standard: dict
                         "relative_difference": difference / abs(paper) if paper and difference is not None else None,
                         "verdict": verdict,
                         "reason": reason,
+                        "warning": warnings_of(differences, number, row_text, column) or None,
                         "source": ours.source or None,
                     }
                 )
     counted.check_all_found()
+    check_all_touch(differences, ((one["table"], one["row"], one["column"]) for one in cells))
     return pd.DataFrame(cells)
 
 

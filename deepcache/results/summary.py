@@ -213,7 +213,22 @@ def against_page(suite: dict, tables: list[Table], cells: pd.DataFrame, page: Pa
         others = mine.drop(compared.index).groupby(["verdict", "reason"], sort=False).size()
         if len(others):
             parts.append("; ".join(f"{n} {verdict} ({reason})" for (verdict, reason), n in others.items()) + ".")
+        if warned := _warnings(mine):
+            parts.append("What may make them differ:\n\n" + "\n".join(warned))
     return "\n\n".join(parts) + "\n"
+
+
+def _warnings(cells: pd.DataFrame) -> list[str]:
+    """Each warning with the cells that it touches, as items of a list."""
+    found: dict[str, dict[str, int]] = {}
+    for cell in cells.dropna(subset=["warning"]).itertuples():
+        for warning in cell.warning.split("; "):
+            counts = found.setdefault(warning, {})
+            counts[cell.column] = counts.get(cell.column, 0) + 1
+    return [
+        f"- {warning}: {', '.join(f'`{column}` of {count} rows' for column, count in counts.items())}"
+        for warning, counts in found.items()
+    ]
 
 
 def _readable(cells: pd.DataFrame) -> pd.DataFrame:
@@ -223,4 +238,4 @@ def _readable(cells: pd.DataFrame) -> pd.DataFrame:
         f"{difference:+.2g}" if pd.isna(relative) else f"{relative:+.2%}"
         for difference, relative in zip(cells["difference"], cells["relative_difference"], strict=True)
     ]
-    return shown.assign(verdict=cells["verdict"], reason=cells["reason"])
+    return shown.assign(verdict=cells["verdict"], reason=cells["reason"], warning=cells["warning"].fillna(""))

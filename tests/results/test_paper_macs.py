@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from deepcache.cost.macs import count_ops_and_params
 from deepcache.errors import DeepCacheError
 from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.models.paper import ARCHITECTURES
+from deepcache.results.differences import check_all_touch, read_differences, warnings_of
+from deepcache.results.paper_cells import paper_cells
 from deepcache.results.paper_macs import compare_macs, macs_csv, macs_markdown
 from deepcache.results.published_macs import published_cells
 
@@ -18,11 +21,17 @@ PUBLISHED = Path(__file__).resolve().parents[2] / "config/published"
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[dict]:
-    """The rows of the CSV file."""
+def text() -> str:
+    """The CSV file."""
     compared = compare_macs(published_cells(PUBLISHED))
     assert len(macs_markdown(compared).splitlines()) == 2 + 49
-    return list(csv.DictReader(io.StringIO(macs_csv(compared))))
+    return macs_csv(compared)
+
+
+@pytest.fixture
+def rows(text) -> list[dict]:
+    """Its rows."""
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_every_cell_of_the_paper_is_there_and_agrees(rows):
@@ -90,6 +99,37 @@ def test_notes_are_true(rows):
             assert without == pytest.approx(float(row["macs_g_paper"]), rel=0.005)
         if row["table"] == "2" and row["note"]:
             assert f"{float(row['macs_g']):.1f}" == row["macs_g_paper"]
+
+
+STANDARD = {"comparable": False, "reason": "not run", "tolerances": {"macs_g": {"relative": 0.005}}}
+
+
+def test_numbers_that_a_difference_touches_are_warned_of(text, tmp_path):
+    (tmp_path / "macs.csv").write_text(text)
+    cells = paper_cells(PUBLISHED, [], tmp_path / "macs.csv", STANDARD).set_index(["table", "row", "column"])
+    assert "reference images of LSUN" in cells.loc[(2, "dataset=LSUN-Bedroom, method=DDPM*, interval=1", "fid")].warning
+    nonuniform = cells.loc[(11, "schedule=nonuniform, interval=20", "precision")].warning
+    assert "float16" in nonuniform and "inferred from Table 7" in nonuniform and "Eq. 7" in nonuniform
+    assert cells.loc[(2, "dataset=CIFAR-10, method=N=5, interval=5", "macs_g")].isna().warning
+    assert 100 < cells["warning"].notna().sum() < len(cells)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"columns": ["fids"]}, "touches no number of the paper"),
+        ({"rows": "dataset=MNIST"}, "touches no number of the paper"),
+        ({"rows": "("}, "cannot be read as a list of differences"),
+        ({"table": "two"}, "cannot be read as a list of differences"),
+    ],
+)
+def test_a_misspelt_difference_is_refused(tmp_path, change, said):
+    entry = {"table": 2, "rows": "dataset=LSUN", "columns": ["fid"], **change}
+    (tmp_path / "differences.yaml").write_text(json.dumps([{"warning": "unknown", "cells": [entry]}]))
+    cells = [(2, "dataset=LSUN-Bedroom, method=DDPM", "fid")]
+    with pytest.raises(DeepCacheError, match=said):
+        check_all_touch(read_differences(tmp_path), cells)
+    assert warnings_of(read_differences(PUBLISHED), *cells[0]) == "the reference images of LSUN are not published"
 
 
 def test_a_missing_table_is_named(tmp_path):
