@@ -13,7 +13,7 @@ from torch import nn
 
 
 def ddpm_cifar10() -> UNet2DModel:
-    """DDPM for CIFAR-10, 32x32 pixels (Table 2; hub repository google/ddpm-cifar10-32)."""
+    """DDPM for CIFAR-10, 32x32 pixels (Table 2; google/ddpm-cifar10-32 on the hub is the same)."""
     return _ddpm(
         sample_size=32,
         block_out_channels=(128, 256, 256, 256),
@@ -72,17 +72,17 @@ def sd_v1_5() -> UNet2DConditionModel:
 
 
 def bk_sdm_base() -> UNet2DConditionModel:
-    """BK-SDM Base: one layer a block (Table 3; nota-ai/bk-sdm-base)."""
+    """BK-SDM Base: one layer a block (Table 3; nota-ai/bk-sdm-base-2m)."""
     return _stable_diffusion(layers_per_block=1)
 
 
 def bk_sdm_small() -> UNet2DConditionModel:
-    """BK-SDM Small: Base without the middle block (Table 3; nota-ai/bk-sdm-small)."""
+    """BK-SDM Small: Base without the middle block (Table 3; nota-ai/bk-sdm-small-2m)."""
     return _stable_diffusion(layers_per_block=1, mid_block_type=None)
 
 
 def bk_sdm_tiny() -> UNet2DConditionModel:
-    """BK-SDM Tiny: Small without the innermost level (Table 3; nota-ai/bk-sdm-tiny)."""
+    """BK-SDM Tiny: Small without the innermost level (Table 3; nota-ai/bk-sdm-tiny-2m)."""
     return _stable_diffusion(
         layers_per_block=1,
         mid_block_type=None,

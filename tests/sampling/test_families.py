@@ -1,5 +1,7 @@
 """Latent families: what image j is depends on (seed, j) alone, and caching reaches their U-Nets."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +152,22 @@ def test_pndm_with_every_call_full_is_pndm_without_caching(text_model):
     assert (draw(text_model, "uniform-n1-b1", sampler, [0, 1]) == full).all()
     assert (draw(text_model, "uniform-n4-b1", sampler, [0, 1]) != full).any()
     assert (draw(text_model, "full", "plms-6-cfg7.5", [0, 1]) != full).any()
+
+
+def test_a_safety_checker_is_neither_needed_nor_run(text_folder, tmp_path):
+    """As Stable Diffusion's repositories name one: its folder is not downloaded."""
+    folder = tmp_path / "sd"
+    shutil.copytree(text_folder, folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    index |= {
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": ["transformers", "CLIPImageProcessor"],
+        "requires_safety_checker": True,
+    }
+    (folder / "model_index.json").write_text(json.dumps(index))
+    model = load_model(folder, "cpu", prompts=PROMPTS)
+    assert model._pipeline.safety_checker is None
+    assert model.sample([0], 0, Sampler("ddim", 2)).shape == (1, 16, 16, 3)
 
 
 def test_prompts_are_taken_in_turn(text_model, text_folder):
