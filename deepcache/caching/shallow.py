@@ -43,12 +43,17 @@ def shallow_view(unet: nn.Module, cut: Cut) -> nn.Module:
     up_blocks = list(unet.up_blocks[cut.up_block :])
     if cut.up_layer > 0:
         up_blocks[0] = _cut_block(up_blocks[0], slice(cut.up_layer, None))
-    return _view(
+    view = _view(
         unet,
         down_blocks=nn.ModuleList(down_blocks),
         mid_block=CachedFeature(),
         up_blocks=nn.ModuleList(up_blocks),
     )
+    # Hooks on the U-Net run around the call of which the view's is a part; those on its blocks are theirs.
+    for name, value in vars(view).items():
+        if name.endswith("_hooks") or "_hooks_" in name:
+            vars(view)[name] = type(value)() if isinstance(value, dict) else value
+    return view
 
 
 def check_unpatched(module: nn.Module) -> None:

@@ -132,7 +132,7 @@ def test_guards_are_checked_for_what_changes_within_a_trajectory(guarded):
 
     def run(forward, length, **options):
         DeepCache.of(unet).next_step()
-        return forward(x, torch.tensor(500), tokens[:, :length], return_dict=False, **options)[0]
+        return forward(x, torch.tensor(500), tokens[:, :length].clone(), return_dict=False, **options)[0]
 
     with DeepCache(unet, schedule=(0,), branch=1) as cache, torch.no_grad():
         run(unet, 5)

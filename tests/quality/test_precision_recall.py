@@ -106,7 +106,7 @@ def test_shares():
 @pytest.mark.parametrize("shift", [0.0, 1e3])
 def test_lower_bounds_are_below_the_distances_and_tight(shift):
     first, second = normal(0, 200, 300, shift), np.concatenate([normal(1, 150, 300, shift), normal(0, 50, 300, shift)])
-    blocks = [module._load(images, slice(None), torch.device("cpu")) for images in (first, second)]
+    blocks = [module.load(images, slice(None), torch.device("cpu")) for images in (first, second)]
     gap = squared_distances(first, second) - module._lower_bounds(*blocks).numpy()
     assert (gap >= 0).all()
     assert gap.max() < 1e-12 * ((first**2).sum(axis=1).max() + (second**2).sum(axis=1).max())
