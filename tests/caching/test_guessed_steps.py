@@ -236,6 +236,15 @@ def test_labels_tell_conditions_apart():
     assert ran == "FF" + ".." * 3 + "." * 6
 
 
+def test_nothing_is_left_where_enabling_fails():
+    unet, scheduler = make_unet(), DDIMScheduler()
+    cache = DeepCache(SimpleNamespace(unet=unet, scheduler=scheduler), 3, graph=True)
+    with pytest.raises(DeepCacheError, match="graph=True needs a CUDA device"):
+        cache.enable()
+    assert not {"set_timesteps", "step"} & vars(scheduler).keys()
+    assert not any(module._forward_hooks for module in unet.modules()) and DeepCache.of(unet) is None
+
+
 def test_a_scheduler_that_sets_no_timesteps_is_refused_and_nothing_is_left():
     unet = make_unet()
     for scheduler in (None, object()):
