@@ -103,15 +103,9 @@ class DeepCache:
         self.reuse.check_free(self)
         replaced = ReplacedForward(self.unet)
         self._full_forward = replaced.original
+        self._cut = self._build()
         if self._pipe is not None:
             self._watch = SchedulerWatch(self._pipe, on_start=self._start, on_step=self._end_step)
-        try:
-            self._cut = self._build()
-        except BaseException:
-            if self._watch is not None:
-                self._watch.stop()
-                self._watch = None
-            raise
         self._clock = Clock() if self._watch is None else SchedulerClock(self._watch)
         self._replaced = replaced
         replaced.replace(self._forward, owner=self)
