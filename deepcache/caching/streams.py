@@ -65,7 +65,7 @@ class Streams:
         open_ones = [stream for stream in self._streams if stream.kind == kind and not stream.called]
         same = [stream for stream in open_ones if _is_same(stream.context, context)]
         stream = next(iter(same or [one for one in open_ones if not one.steady]), None)
-        by_order = stream is not None and not same
+        by_order = stream is not None and not (same and context)
         if stream is None:
             stream = Stream(self._free.pop(0) if self._free else self._copy(), kind)
             self._streams.append(stream)
