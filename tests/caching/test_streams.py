@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, PNDMScheduler
 
-from deepcache import DeepCache, DeepCacheError
+from deepcache import DeepCache
 from deepcache.caching.clock import MOST_STREAMS
 from tests.caching.streams import NOISE, PATTERNS, STEPS, TOKENS, make_unet, reference, run, scheduler_of
 
@@ -191,17 +191,3 @@ def test_what_cannot_be_told_runs_fully_with_one_warning(caplog, monkeypatch):
             assert torch.equal(run(unet, "conditions apart", timesteps), expected)
     assert len(caplog.records) == 1
     assert "start_trajectory before each trajectory and its next_step before each step" in caplog.text
-
-
-def test_next_step_after_calls_that_were_told_apart_is_refused():
-    unet = make_unet()
-    with torch.no_grad(), DeepCache(unet, 3, 1) as cache:
-        unet(NOISE, 999, TOKENS[0])
-        with pytest.raises(DeepCacheError, match="next_step comes before the calls of every step, the first one too"):
-            cache.next_step()
-        cache.start_trajectory()
-        cache.next_step()
-        unet(NOISE, 999, TOKENS[0])
-        cache.next_step()
-        unet(NOISE, 999, TOKENS[0])
-        assert (cache.steps, cache.full_steps) == (2, (0,))
