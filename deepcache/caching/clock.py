@@ -81,7 +81,7 @@ class Clock:
     def _told_call(self, mark: Mark) -> Call:
         if not self._stepped:  # who says what a step is has gone where a trajectory has evidently begun
             return Call.TRAJECTORY if self._seen(mark) is Call.TRAJECTORY else Call.STREAM
-        again = is_same(mark, self._first) and not is_same(self._last, self._first)
+        again = _is_same(mark, self._first) and not _is_same(self._last, self._first)
         return Call.TRAJECTORY if again else Call.STEP
 
     def _seen(self, mark: Mark) -> Call:
@@ -89,15 +89,17 @@ class Clock:
         if mark.is_part and last.is_part:
             if not mark.in_one_array(last):
                 return Call.TRAJECTORY
-            way = mark.way(last)
-            if way == 0:
-                return Call.STREAM
-            if self._direction or way > 0:
-                return Call.STEP if way * (self._direction or 1) > 0 else Call.TRAJECTORY
+            if self._direction or mark.way(last) >= 0:
+                return self._by_way(mark)
         change = mark.change(last)
         if change is None:
             return Call.UNKNOWN
         return Call.TRAJECTORY if change > 0 else Call.STEP if change < 0 else Call.STREAM
+
+    def _by_way(self, mark: Mark) -> Call:
+        """In one array: the same place, onward, or a turn; where nothing is known yet, onward is forward."""
+        way = mark.way(self._last) * (self._direction or 1)
+        return Call.STREAM if way == 0 else Call.STEP if way > 0 else Call.TRAJECTORY
 
     def take(self, mark: Mark, call: Call) -> None:
         """The call that was read is made."""
@@ -127,7 +129,7 @@ class Clock:
         if self._last is None or not (mark.is_part and self._last.is_part and mark.in_one_array(self._last)):
             return 0
         way = mark.way(self._last)
-        turned = call is Call.TRAJECTORY and not is_same(mark, self._first)  # else the array begins anew
+        turned = call is Call.TRAJECTORY and not _is_same(mark, self._first)  # else the array begins anew
         return (1 if way > 0 else -1) if way and (turned or not self._direction) else self._direction
 
     def warn(self, message: str) -> None:
@@ -137,7 +139,7 @@ class Clock:
             logger.warning(message)
 
 
-def is_same(one: Mark, other: Mark) -> bool:
+def _is_same(one: Mark, other: Mark) -> bool:
     """Whether they are known to be the same timestep."""
     if one.is_part and other.is_part:
         return one.in_one_array(other) and one.way(other) == 0

@@ -26,7 +26,6 @@ class CutUNet:
         taps: whether the feature is taken at all.
 
     Attributes:
-        full: runs a full pass; takes and returns what the U-Net does.
         passes: as they run, full and shallow.
         skipped_attention: what of it a shallow pass leaves out.
 

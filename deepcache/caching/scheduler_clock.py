@@ -39,10 +39,7 @@ class SchedulerClock(Clock):
         if not self._calls:
             return Call.TRAJECTORY if watch.owns(mark.timestep) or watch.timesteps_set else Call.FOREIGN
         if self._by_place:
-            if not mark.in_one_array(self._last):
-                return Call.FOREIGN
-            way = mark.way(self._last)
-            return Call.STREAM if way == 0 else Call.STEP if way * (self._direction or 1) > 0 else Call.TRAJECTORY
+            return self._by_way(mark) if mark.in_one_array(self._last) else Call.FOREIGN
         return Call.FOREIGN if mark.is_part else self._by_step(mark)
 
     def _by_step(self, mark: Mark) -> Call:

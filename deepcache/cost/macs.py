@@ -17,10 +17,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from deepcache.caching.branches import find_cut
-from deepcache.caching.layer_outputs import first_output
 from deepcache.caching.replaced_forward import owners
-from deepcache.caching.shallow import shallow_view
+from deepcache.cost.passes import full_and_shallow
 from deepcache.errors import DeepCacheError
 from deepcache.models.dummy_inputs import dummy_inputs
 
@@ -123,16 +121,9 @@ def branches_macs(
     Returns:
         (full, shallow by branch) in G MACs (1e9).
     """
-    unet = getattr(unet, "_orig_mod", unet)
-    cuts = {branch: find_cut(unet, branch) for branch in branches}
-    with outputs_kept([cut.feeder for cut in cuts.values()]) as features:
-        full = count_ops_and_params(unet, inputs, attention=attention)[0]
-    shallow = {}
-    for branch, cut in cuts.items():
-        view = shallow_view(unet, cut)
-        view.mid_block.feature = features[cut.feeder]
-        shallow[branch] = count_ops_and_params(view, inputs, attention=attention)[0] / GIGA
-    return full / GIGA, shallow
+    return full_and_shallow(
+        unet, branches, lambda model: count_ops_and_params(model, inputs, attention=attention)[0] / GIGA
+    )
 
 
 # Pipelines and devices
@@ -272,19 +263,3 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
             for current, previous in ((module._forward_hooks, hooks), (module._forward_pre_hooks, pre_hooks)):
                 current.clear()
                 current.update(previous)
-
-
-@contextmanager
-def outputs_kept(layers: list[nn.Module]) -> Iterator[dict[nn.Module, torch.Tensor]]:
-    """Collect zeros like each layer's output (like the first, where a layer has several) when it runs."""
-    outputs = {}
-
-    def keep(layer: nn.Module, _, output) -> None:
-        outputs[layer] = torch.zeros_like(first_output(output))
-
-    handles = [layer.register_forward_hook(keep) for layer in layers]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()

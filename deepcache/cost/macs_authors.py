@@ -26,9 +26,8 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import nn
 
-from deepcache.caching.branches import find_cut
-from deepcache.caching.shallow import shallow_view
-from deepcache.cost.macs import GIGA, as_call, check_not_caching, left_as_it_was, outputs_kept
+from deepcache.cost.macs import GIGA, as_call, check_not_caching, left_as_it_was
+from deepcache.cost.passes import full_and_shallow
 from deepcache.errors import DeepCacheError
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -72,16 +71,7 @@ def authors_branches_macs(
     Raises:
         DeepCacheError: as `authors_macs`, and if there is no such branch, or the U-Net cannot be cut.
     """
-    unet = getattr(unet, "_orig_mod", unet)
-    cuts = {branch: find_cut(unet, branch) for branch in branches}
-    with outputs_kept([cut.feeder for cut in cuts.values()]) as features:
-        full = authors_macs(unet, inputs, code)
-    shallow = {}
-    for branch, cut in cuts.items():
-        view = shallow_view(unet, cut)
-        view.mid_block.feature = features[cut.feeder]
-        shallow[branch] = authors_macs(view, inputs, code)
-    return full, shallow
+    return full_and_shallow(unet, branches, lambda model: authors_macs(model, inputs, code))
 
 
 def _count(model: nn.Module, inputs: tuple | dict | torch.Tensor, code: str) -> int:

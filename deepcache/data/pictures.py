@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from deepcache.data.formats.decoding import decode
-from deepcache.data.formats.folder import SUFFIXES, list_files, natural
+from deepcache.data.formats.folder import image_names
 from deepcache.errors import DeepCacheError
 from deepcache.progress import progress
 
@@ -24,11 +24,7 @@ def list_pictures(place: str | Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise DeepCacheError(f"{place}: no such file or folder")
-    names = sorted((name for name in list_files(place) if name.lower().endswith(SUFFIXES)), key=natural)
-    found = [place / name for name in names]
-    if not found:
-        raise DeepCacheError(f"{place}: holds no images (*{', *'.join(SUFFIXES)})")
-    return found
+    return [place / name for name in image_names(place)]
 
 
 def read_picture(path: str | Path) -> Image.Image:

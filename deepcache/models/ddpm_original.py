@@ -15,14 +15,14 @@ import torch
 
 from deepcache.errors import DeepCacheError
 from deepcache.models.ldm import read_state_dict
-from deepcache.models.ldm_config import SHOWN
+from deepcache.models.state_dicts import SHOWN, check_keys
 
 if TYPE_CHECKING:
     from diffusers import DDPMPipeline
 
 GROUPS = 32  # of every normalisation
 IMAGE_SIZES = {4: 32, 6: 256}  # by the number of levels: CIFAR-10, LSUN
-FAULTY = "keys of the state dict do not make the original DDPM"
+KIND = "the original DDPM"
 
 # As google/ddpm-cifar10-32 has it. The authors' ancestral sampling adds the larger of two variances for CIFAR-10, and
 # the smaller for LSUN.
@@ -95,7 +95,7 @@ def convert(state_dict: Mapping[str, torch.Tensor], image_size: int | None = Non
         unet = UNet2DModel(**config)
     expected = unet.state_dict()
     names = {name: original_name(name, len(config["block_out_channels"])) for name in expected}
-    _check_keys(state_dict, names.values())
+    check_keys(state_dict, sorted(names.values()), KIND)
     weights = {name: _fitted(original, state_dict[original], expected[name]) for name, original in names.items()}
     unet.load_state_dict(weights, assign=True)
     variance = VARIANCES.get(config["sample_size"], OTHER_VARIANCE)
@@ -154,17 +154,6 @@ def _check_tensors(state_dict: Mapping) -> None:
             raise DeepCacheError(f"{key} is no tensor of floating-point numbers ({kind})")
 
 
-def _check_keys(found: Mapping, expected: Iterable[str]) -> None:
-    expected = set(expected)
-    faults = [
-        f"{len(keys)} {word}: {', '.join(sorted(keys)[:SHOWN])}{', ...' if len(keys) > SHOWN else ''}"
-        for word, keys in (("missing", expected - set(found)), ("unexpected", set(found) - expected))
-        if keys
-    ]
-    if faults:
-        raise DeepCacheError(f"{FAULTY}: {'; '.join(faults)}")
-
-
 def _fitted(key: str, value: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     """A tensor as diffusers' layer takes it: attention's 1x1 convolutions, (C, C, 1, 1), are linear there, (C, C)."""
     shape = tuple(expected.shape)
@@ -193,7 +182,7 @@ def _count(shapes: Iterable[str], prefix: str) -> int:
 
 def _size(shapes: Mapping[str, tuple[int, ...]], key: str, dimension: int) -> int:
     if key not in shapes:
-        raise DeepCacheError(f"{FAULTY}: missing: {key}, which tells a size")
+        raise DeepCacheError(f"keys of the state dict do not make {KIND}: missing: {key}, which tells a size")
     if len(shapes[key]) <= dimension:
         raise DeepCacheError(f"{key}: shape {shapes[key]} has too few dimensions")
     return shapes[key][dimension]

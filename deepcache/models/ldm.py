@@ -16,8 +16,9 @@ from torch import nn
 
 from deepcache.errors import DeepCacheError
 from deepcache.models import ldm_config
-from deepcache.models.ldm_config import CLASS_KEY, CLASSES, CODEBOOK_KEY, FIRST_STAGE, SHOWN, UNET
+from deepcache.models.ldm_config import CLASS_KEY, CLASSES, CODEBOOK_KEY, FIRST_STAGE, UNET
 from deepcache.models.ldm_pipeline import ClassEmbedder, LDMClassPipeline
+from deepcache.models.state_dicts import SHOWN
 
 # Parts of the model, and what lies among them without being it: the losses and averages of the first stage's training.
 PARTS = (UNET, FIRST_STAGE, CLASSES)

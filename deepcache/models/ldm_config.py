@@ -7,11 +7,11 @@ The names are those of the original classes (Rombach et al. 2022; CompVis/latent
 from collections.abc import Mapping
 
 from deepcache.errors import DeepCacheError
+from deepcache.models import state_dicts
 
 UNET, FIRST_STAGE, CLASSES = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
 CLASS_KEY = f"{CLASSES}embedding.weight"
 CODEBOOK_KEY = f"{FIRST_STAGE}quantize.embedding.weight"
-SHOWN = 4  # names in an error
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -108,16 +108,7 @@ def check_keys(shapes: Shapes, unet: dict, vq: dict) -> None:
         DeepCacheError: if keys are missing or unexpected, with the first few names and the counts.
     """
     expected = [UNET + key for key in _unet_keys(unet)] + [FIRST_STAGE + key for key in _vq_keys(vq)] + [CLASS_KEY]
-    faults = [
-        f"{len(keys)} {word}: {', '.join(keys[:SHOWN])}{', ...' if len(keys) > SHOWN else ''}"
-        for word, keys in (
-            ("missing", [key for key in expected if key not in shapes]),
-            ("unexpected", sorted(set(shapes) - set(expected))),
-        )
-        if keys
-    ]
-    if faults:
-        raise DeepCacheError(f"keys of the state dict do not make an LDM-4-G: {'; '.join(faults)}")
+    state_dicts.check_keys(shapes, expected, "an LDM-4-G")
 
 
 def _unet_keys(config: dict) -> list[str]:

@@ -6,14 +6,9 @@ import pickle
 
 import pytest
 import torch
-from diffusers import (
-    UNetSpatioTemporalConditionModel,
-)
 
-from deepcache import DeepCache, num_branches
-from tests.caching import reference
+from deepcache import DeepCache
 from tests.caching.contexts import CONTEXT, assert_cached_equals_overridden, cached, sampled
-from tests.caching.reference import overridden
 from tests.conftest import make_unet2d_condition
 
 
@@ -81,46 +76,3 @@ def test_weights_moved_while_enabled_are_used(unet2d_condition):
 def in_double(unet, x, t):
     """One call in double precision."""
     return unet(x.double(), t, encoder_hidden_states=CONTEXT.double()).sample
-
-
-@pytest.mark.parametrize(
-    ("branch", "feeder"),
-    [
-        (0, "up_blocks.1.attentions.1"),
-        (2, "up_blocks.0"),
-        (4, "up_blocks.0.resnets.0"),
-        (5, "mid_block"),
-    ],
-)
-def test_video_unet(monkeypatch, branch, feeder):
-    torch.manual_seed(0)
-    unet = UNetSpatioTemporalConditionModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(32, 32),
-        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=24,
-        cross_attention_dim=16,
-        num_attention_heads=2,
-        num_frames=3,
-    ).eval()
-    assert num_branches(unet) == 6
-    monkeypatch.setitem(reference.FEEDERS, type(unet).__name__, {branch: feeder})
-    start = torch.randn(1, 3, 4, 8, 8, generator=torch.Generator().manual_seed(2))
-
-    @torch.no_grad()
-    def video():
-        x = start
-        for t in range(50, 0, -10):
-            x = x - 0.2 * unet(x, t, CONTEXT[:1, :1], added_time_ids=torch.tensor([[6.0, 127.0, 0.02]])).sample
-        return x
-
-    with DeepCache(unet, 2, branch) as cache:
-        ours = video()
-        assert cache.full_steps == (0, 2, 4)
-    with overridden(unet, branch, (0, 2, 4)):
-        assert torch.equal(ours, video())
-    assert not torch.equal(ours, video())

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from diffusers import AudioLDM2UNet2DConditionModel, MotionAdapter, UNetMotionModel
+from diffusers import AudioLDM2UNet2DConditionModel, MotionAdapter, UNetMotionModel, UNetSpatioTemporalConditionModel
 from diffusers.pipelines.free_noise_utils import AnimateDiffFreeNoiseMixin
 
 from deepcache import DeepCache, num_branches
@@ -13,7 +13,7 @@ from tests.conftest import make_unet2d_condition
 STEPS = (900, 700, 500, 300, 100)
 
 
-def assert_exact(unet, branch, feeder, call, monkeypatch):
+def assert_exact(unet, branch, feeder, call, monkeypatch, interval=3):
     """A made-up trajectory with caching against the full network with the feature overridden."""
     monkeypatch.setitem(reference.FEEDERS, type(unet).__name__, {branch: feeder})
 
@@ -24,10 +24,11 @@ def assert_exact(unet, branch, feeder, call, monkeypatch):
             x = x - 0.1 * call(unet, x, t)
         return x
 
-    with DeepCache(unet, 3, branch) as cache:
+    full_steps = tuple(range(0, len(STEPS), interval))
+    with DeepCache(unet, interval, branch) as cache:
         ours = sample()
-        assert cache.full_steps == (0, 3)
-    with overridden(unet, branch, (0, 3)):
+        assert cache.full_steps == full_steps
+    with overridden(unet, branch, full_steps):
         assert torch.equal(ours, sample())
     assert not torch.equal(ours, sample())
 
@@ -107,3 +108,35 @@ def test_animatediff_with_free_noise(monkeypatch, split, branch, feeder):
 def sample_once(unet):
     """One call."""
     return video(unet, torch.ones(video.shape), 500)
+
+
+def spatio_temporal(unet, x, t):
+    """Three frames, with what Stable Video Diffusion is told of them."""
+    context = torch.randn(1, 1, 16, generator=torch.Generator().manual_seed(7))
+    return unet(x, t, context, added_time_ids=torch.tensor([[6.0, 127.0, 0.02]])).sample
+
+
+spatio_temporal.shape = (1, 3, 4, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("branch", "feeder"),
+    [(0, "up_blocks.1.attentions.1"), (2, "up_blocks.0"), (4, "up_blocks.0.resnets.0"), (5, "mid_block")],
+)
+def test_spatio_temporal(monkeypatch, branch, feeder):
+    torch.manual_seed(0)
+    unet = UNetSpatioTemporalConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(32, 32),
+        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=24,
+        cross_attention_dim=16,
+        num_attention_heads=2,
+        num_frames=3,
+    ).eval()
+    assert num_branches(unet) == 6
+    assert_exact(unet, branch, feeder, spatio_temporal, monkeypatch, interval=2)

@@ -29,6 +29,14 @@ def natural(name: str) -> tuple:
     return tuple((int(part), part) if part.isdigit() else (-1, part) for part in parts), name
 
 
+def image_names(folder: Path) -> list[str]:
+    """Names of the images among these files, in their natural order; DeepCacheError if there are none."""
+    found = sorted((name for name in list_files(folder) if name.lower().endswith(SUFFIXES)), key=natural)
+    if not found:
+        raise DeepCacheError(f"{folder}: holds no images (*{', *'.join(SUFFIXES)})")
+    return found
+
+
 class Folder:
     """Images in the natural order of their names relative to the folder; class folders are subfolders.
 
@@ -43,9 +51,7 @@ class Folder:
         if not path.is_dir():
             raise DeepCacheError(f"{path}: not a folder")
         self._path = path
-        self._names = sorted((name for name in list_files(path) if name.lower().endswith(SUFFIXES)), key=natural)
-        if not self._names:
-            raise DeepCacheError(f"{path}: holds no images (*{', *'.join(SUFFIXES)})")
+        self._names = image_names(path)
 
     @property
     def names(self) -> tuple[str, ...]:
