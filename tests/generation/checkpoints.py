@@ -11,7 +11,8 @@ from diffusers import (
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.paper_pipelines import SD_SCHEDULER
@@ -40,7 +41,7 @@ UNET = {  # six branches
 TEXT = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
-def save(folder, pipeline_class=StableDiffusionPipeline, vae=None, **changes):
+def save(folder, pipeline_class=StableDiffusionPipeline, vae=None, safety_checker=None, **changes):
     """A Stable Diffusion checkpoint in small, for images of 16x16 pixels."""
     torch.manual_seed(0)
     pipeline = pipeline_class(
@@ -49,12 +50,20 @@ def save(folder, pipeline_class=StableDiffusionPipeline, vae=None, **changes):
         tokenizer=clip_tokenizer(600),
         unet=make_unet2d_condition(**UNET, **changes),
         scheduler=PNDMScheduler(**SD_SCHEDULER),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+        safety_checker=safety_checker,
+        feature_extractor=safety_checker and CLIPImageProcessor(size=16, crop_size=16),
+        requires_safety_checker=safety_checker is not None,
     )
     pipeline.save_pretrained(folder)
     return folder
+
+
+def flagging_everything():
+    """A safety checker in small, with a concept that every image is near to."""
+    vision = {**TEXT, "image_size": 16, "patch_size": 8}
+    checker = StableDiffusionSafetyChecker(CLIPConfig(projection_dim=16, vision_config=vision))
+    checker.concept_embeds_weights.data.fill_(-2)
+    return checker
 
 
 def save_sdxl(folder, refiner=False):

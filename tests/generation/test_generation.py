@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    StableDiffusionInpaintPipeline,
-)
+from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
 
 from deepcache import DeepCache, DeepCacheError, uniform

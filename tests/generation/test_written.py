@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from diffusers import (
-    UNet2DConditionModel,
-)
+from diffusers import UNet2DConditionModel
 from PIL import Image
 
-from tests.generation.checkpoints import content
+from tests.generation.checkpoints import content, flagging_everything, save
 
 
 def test_record_and_messages(sd, generate, capsys):
@@ -25,6 +23,14 @@ def test_record_and_messages(sd, generate, capsys):
     assert messages.endswith(" images/s, 2 of 7 steps full (29%)\n")
     assert "14/14" in messages, "steps of two batches"
     assert "pipeline components" not in messages and "Loading weights" not in messages
+
+
+def test_a_safety_checker_of_the_checkpoint_is_on_and_named(tmp_path, generate, capsys):
+    checked = save(tmp_path / "checked", safety_checker=flagging_everything())
+    images, _ = generate(checked, "--steps", 2)
+    said = f"{checked}: its safety checker is on: an image that it flags becomes black\n"
+    assert capsys.readouterr().err.count(said) == 1
+    assert not images.any()
 
 
 def test_only_missing_images_are_made_with_the_same_bytes(sd, generate, passes, capsys):
