@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 
 import torch
 
+from deepcache.caching.autocast import autocast_state
+
 
 class Compiled:
     """A pass that torch compiles.
@@ -78,5 +80,4 @@ def _kind(value) -> tuple:
 
 def _state() -> tuple:
     """What it may depend on beside the arguments, and may be set for a single call."""
-    autocast = [(torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda")]
-    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *autocast
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), autocast_state()

@@ -27,6 +27,7 @@ class CutUNet:
 
     Attributes:
         passes: as they run, full and shallow.
+        eager: whether that is as they are.
         skipped_attention: what of it a shallow pass leaves out.
 
     Raises:
@@ -41,11 +42,12 @@ class CutUNet:
         execution: Execution,
         taps: bool,
     ):
-        self._unet, self._deep = unet, execution.graph
+        execution = execution.on(unet)
+        self._unet, self._deep = unet, bool(execution.graph)
         self._cut = cut = find_cut(unet, branch)
-        eager = execution.eager
-        writes = Writes() if eager else None  # else the copies are part of what is compiled or recorded
-        tap = Tap(self._deliver if eager else None, writes)
+        self.eager = execution.eager
+        writes = Writes() if self.eager else None  # else the copies are part of what is compiled or recorded
+        tap = Tap(self._deliver if self.eager else None, writes)
         view = shallow_view(unet, cut)
         self.skipped_attention = SkippedAttention(unet, view)
         self.passes = execution.prepare(

@@ -1,7 +1,7 @@
 """DeepCache: the U-Net runs fully at the steps of a schedule and shallowly at the others."""
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 from deepcache.caching.branches import find_cut
 from deepcache.caching.clock import Call, Clock
@@ -46,8 +46,10 @@ class DeepCache:
         branch: where the U-Net is cut, from 0 (only the outermost layers run); the paper counts from 1.
         schedule: the steps that run fully, as `uniform` and `nonuniform` return them, or what decides while it samples.
         reuse: what takes the place of the skipped feature; default `Hold()`, the paper's.
-        compile: compile the full and the shallow pass, each as one graph; a dictionary holds torch.compile's options.
-        graph: record each pass in a CUDA graph and replay it, compiled or not; without gradients only.
+        compile: compile the full and the shallow pass, each as one graph, or only the "shallow" one, which takes
+            seconds; a dictionary holds torch.compile's options.
+        graph: record each pass in a CUDA graph and replay it, compiled or not; without gradients only. "auto" does so
+            where it can be done, and else lets passes run as they are.
 
     Raises:
         DeepCacheError: if an argument is out of range or the model is no U-Net that can be cut.
@@ -61,15 +63,15 @@ class DeepCache:
         *,
         schedule: tuple[int, ...] | OnlineSchedule | None = None,
         reuse: Reuse | None = None,
-        compile: bool | dict[str, Any] = False,
-        graph: bool = False,
+        compile: bool | Literal["shallow"] | dict[str, Any] = False,
+        graph: bool | Literal["auto"] = False,
     ):
         self.schedule = online(interval, schedule)
         if reuse is not None and not isinstance(reuse, Reuse):
             raise DeepCacheError(f"reuse must be an object such as Hold() or Forecast(order=1), not {reuse!r}")
         self._interval, self.branch = interval, branch
         self.reuse = reuse if reuse is not None else Hold()
-        self.execution = Execution(compile, graph)
+        self._execution = Execution(compile, graph)
         self._pipe, self.unet = find_unet(pipe_or_unet)
         find_cut(self.unet, branch)
         self._lost = False  # whether the pipeline was told that its U-Net is another by now
@@ -95,10 +97,6 @@ class DeepCache:
             raise DeepCacheError("DeepCache is enabled on this U-Net already: DeepCache.of(unet).disable() ends it")
         if getattr(self.unet, "_compiled_call_impl", None) is not None:
             raise DeepCacheError("this U-Net was compiled in place: enable DeepCache on the uncompiled U-Net")
-        if not self.execution.eager and hasattr(self.unet, "_hf_hook"):
-            raise DeepCacheError(
-                "accelerate moves this U-Net's weights, compile and graph need them to stay: choose one"
-            )
         check_unpatched(self.unet)
         self.reuse.check_free(self)
         replaced = ReplacedForward(self.unet)
@@ -116,7 +114,7 @@ class DeepCache:
     def _build(self) -> CutUNet:
         """Where every step is full, nothing is taken."""
         taps = self._interval != 1
-        return CutUNet(self.unet, self.branch, self._full_forward, self.execution, taps)
+        return CutUNet(self.unet, self.branch, self._full_forward, self._execution, taps)
 
     def _look_at_the_unet(self) -> None:
         """At the start of a trajectory: have layers been replaced, or does somebody read what would be skipped?"""
@@ -239,7 +237,7 @@ class DeepCache:
         stream = self._streams.of((sample.shape, sample.dtype, sample.device), context_of(args, kwargs))
         planned = trajectory.planned(lambda step: self.schedule.is_full(step, sample))
         full = planned or not stream.can_predict(trajectory.step)
-        if not self.execution.eager:
+        if not self._cut.eager:
             args, kwargs = with_timestep_on_device(args, kwargs)
         if self._reader is not None:
             output, full = self._full_forward(*args, **kwargs), True

@@ -1,14 +1,19 @@
 """How the passes of a cached U-Net run: as they are, compiled, from CUDA graphs, or both."""
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from deepcache.caching.compiled import Compiled
 from deepcache.caching.graphs import CudaRecorder, Graphed
 from deepcache.errors import DeepCacheError
+
+logger = logging.getLogger(__name__)
 
 # Their graphs overwrite what earlier calls returned: the feature, and the outputs that PLMS keeps.
 OVERWRITING = ("reduce-overhead", "max-autotune")
@@ -19,19 +24,24 @@ class Execution:
     """What happens to a pass before it runs.
 
     Attributes:
-        compile: whether torch.compile takes it as one graph, or with which of its options.
-        graph: whether it is recorded in a CUDA graph and replayed.
+        compile: whether torch.compile takes it as one graph, or with which of its options; "shallow": the shallow pass
+            alone, which has few layers, so that it takes seconds.
+        graph: whether it is recorded in a CUDA graph and replayed; "auto": where that is possible, with a warning where
+            a GPU's pass cannot be recorded; a recorder: one whose memory the graphs share with its others, so that none
+            of all of them may run at a time with another.
 
     Raises:
         DeepCacheError: if the options are none that caching can live with.
     """
 
-    compile: bool | dict[str, Any] = False
-    graph: bool = False
+    compile: bool | Literal["shallow"] | dict[str, Any] = False
+    graph: bool | Literal["auto"] | CudaRecorder = False
 
     def __post_init__(self):
-        if not isinstance(self.compile, (bool, dict)) or not isinstance(self.graph, bool):
-            raise DeepCacheError("compile must be True, False or a dictionary of torch.compile's options, graph a bool")
+        if not (isinstance(self.compile, (bool, dict)) or self.compile == "shallow"):
+            raise DeepCacheError('compile must be True, False, "shallow" or a dictionary of torch.compile\'s options')
+        if not (isinstance(self.graph, bool) or self.graph == "auto" or callable(self.graph)):
+            raise DeepCacheError('graph must be True, False or "auto"')
         if isinstance(self.compile, dict) and self.compile.get("mode") in OVERWRITING:
             mode = self.compile["mode"]
             raise DeepCacheError(
@@ -41,8 +51,35 @@ class Execution:
 
     @property
     def eager(self) -> bool:
-        """Whether passes run as they are."""
+        """Whether passes run as they are; of "auto" it is known only on a U-Net, see `on`."""
         return self.compile is False and not self.graph
+
+    @property
+    def name(self) -> str:
+        """The mode, see deepcache.caching.modes."""
+        if self.compile is False:
+            return "replay" if self.graph else "eager"
+        return ("graph" if self.graph else "compile") + ("_shallow" if self.compile == "shallow" else "")
+
+    def on(self, unet: nn.Module) -> "Execution":
+        """The same where a U-Net lies: "auto" has become False where nothing can be recorded.
+
+        Raises:
+            DeepCacheError: if graphs are wanted where there is no CUDA device, or the weights do not stay.
+        """
+        device, moved = next(unet.parameters()).device, hasattr(unet, "_hf_hook")
+        settled = self
+        if self.graph == "auto" and (moved or device.type != "cuda"):
+            if moved and device.type == "cuda":
+                logger.warning("accelerate moves this U-Net's weights: its passes are not recorded")
+            settled = replace(self, graph=False)
+        if moved and not settled.eager:
+            raise DeepCacheError(
+                "accelerate moves this U-Net's weights, compile and graph need them to stay: choose one"
+            )
+        if settled.graph and device.type != "cuda":
+            raise DeepCacheError(f"graph=True needs a CUDA device, and this U-Net is on {device.type!r}")
+        return settled
 
     def prepare(self, full: Callable, shallow: Callable | None = None, *, device: torch.device) -> list[Callable]:
         """Make the passes of one U-Net ready; they run one after another, never side by side.
@@ -53,24 +90,28 @@ class Execution:
             device: where they run.
 
         Raises:
-            DeepCacheError: if graphs are wanted where there is no CUDA device, or torch's compiler on a CPU without a
-                C++ compiler.
+            DeepCacheError: if torch's compiler is wanted on a CPU without a C++ compiler.
         """
         passes = [full] if shallow is None else [full, shallow]
         if self.compile is not False:
-            options = self.compile if isinstance(self.compile, dict) else {}
+            options = {"fullgraph": True, **(self.compile if isinstance(self.compile, dict) else {})}
             if device.type == "cpu" and options.get("backend", "inductor") == "inductor":
                 _need_a_compiler()
-            options = {"fullgraph": True, **options}
             # A graph is replayed without asking torch's compiler.
-            passes = [torch.compile(one, **options) if self.graph else Compiled(one, **options) for one in passes]
+            compiled = torch.compile if self.graph else Compiled
+            whole = self.compile != "shallow"
+            passes = [compiled(one, **options) if whole or one is shallow else one for one in passes]
         if self.graph:
-            if device.type != "cuda":
-                raise DeepCacheError(f"graph=True needs a CUDA device, and this U-Net is on {device.type!r}")
-            recorder = CudaRecorder()
+            recorder = self.graph if callable(self.graph) else CudaRecorder()
             # The shallow pass's first argument is the feature, which stays from one full step to the next.
-            passes = [Graphed(one, recorder, steady) for one, steady in zip(passes, (0, 1), strict=False)]
+            passes = [
+                Graphed(one, recorder, steady, optional=self.graph == "auto")
+                for one, steady in zip(passes, (0, 1), strict=False)
+            ]
         return passes
+
+
+EXECUTIONS = {one.name: one for one in (Execution(*both) for both in product((False, "shallow", True), (False, True)))}
 
 
 def _need_a_compiler() -> None:

@@ -1,5 +1,6 @@
 """CUDA graphs: a pass is recorded once for each set of shapes and replayed, so that launching costs next to nothing."""
 
+import logging
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,10 +9,12 @@ from dataclasses import dataclass, field
 import torch
 from torch.utils import _pytree as pytree
 
-from deepcache.errors import DeepCacheError
+from deepcache.caching.autocast import autocast_state
+from deepcache.errors import DeepCacheError, reason
+
+logger = logging.getLogger(__name__)
 
 KEPT = 4  # sets of shapes; a graph holds memory of its own
-WARM_UP = 3  # libraries choose and compile kernels when first called, which cannot be recorded
 
 
 @dataclass(frozen=True)
@@ -42,48 +45,76 @@ class Recording:
 
 
 class Graphed:
-    """A pass that is recorded when a set of shapes comes for the first time and replayed from then on.
+    """A pass that is recorded when a set of shapes comes for the second time and replayed from then on.
 
-    What it returns is the caller's own: copies, which no later call changes. Weights are read where they lie when it is
-    recorded: change them in place only.
+    The first time it runs as it is: libraries choose and compile kernels then, which cannot be recorded. What it
+    returns is the caller's own, which no later call changes. Weights are read where they lie when it is recorded:
+    change them in place only.
 
     Args:
         function: takes and returns tensors, in any nesting; what else it takes belongs to the shapes.
-        record: (function of no arguments) -> (its output, how to replay it).
+        record: (function of no arguments) -> (its output, how to replay it); RuntimeError if it cannot be recorded.
         steady: so many of its first tensors are changed by torch's operations alone, not by somebody else's graph. They
             are copied only where they are others than in the call before.
+        optional: whether it runs as it is where it cannot be recorded (with a warning), or where gradients are wanted.
     """
 
     def __init__(
-        self, function: Callable, record: Callable[[Callable[[], object]], tuple[object, Callable]], steady: int = 0
+        self,
+        function: Callable,
+        record: Callable[[Callable[[], object]], tuple[object, Callable]],
+        steady: int = 0,
+        *,
+        optional: bool = False,
     ):
         self._function = function
         self._record = record
         self._steady = steady
-        self._recordings: OrderedDict[tuple, Recording] = OrderedDict()
+        self._optional = optional
+        self._given_up = False
+        self._recordings: OrderedDict[tuple, Recording | None] = OrderedDict()  # None: it has run once
 
     def __call__(self, *args, **kwargs):
         """As the function.
 
         Raises:
-            DeepCacheError: where gradients are wanted, which a graph does not have.
+            DeepCacheError: where gradients are wanted, which a graph does not have, or it cannot be recorded.
         """
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and not self._optional:
             raise DeepCacheError("graph=True has no gradients: sample under torch.no_grad()")
+        if torch.is_grad_enabled() or self._given_up:
+            return self._function(*args, **kwargs)
         leaves, structure = pytree.tree_flatten((args, kwargs))
-        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
-        key = (structure, *(_shape(leaf) if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves))
-        if key not in self._recordings:
-            self._recordings[key] = self._new(leaves, structure)
-            if len(self._recordings) > KEPT:
-                self._recordings.popitem(last=False)
+        key = (structure, autocast_state(), *map(_kind, leaves))
+        recording = self._recordings.get(key)
+        if recording is None and key in self._recordings:
+            recording = self._recorded(leaves, structure)
+        self._recordings[key] = recording
         self._recordings.move_to_end(key)
-        recording = self._recordings[key]
+        if len(self._recordings) > KEPT:
+            self._recordings.popitem(last=False)
+        if recording is None:
+            return self._function(*args, **kwargs)
+        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         for index, (place, tensor) in enumerate(zip(recording.inputs, tensors, strict=True)):
             if index >= self._steady or not recording.holds(index, tensor):
                 place.copy_(tensor, non_blocking=True)
         recording.replay()
         return _copied(recording.output)
+
+    def _recorded(self, leaves: list, structure: pytree.TreeSpec) -> Recording | None:
+        """None where it runs as it is from now on."""
+        try:
+            return self._new(leaves, structure)
+        except RuntimeError as error:
+            if not self._optional:
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+                raise DeepCacheError(f"this U-Net cannot be recorded in a CUDA graph ({reason(error)})") from error
+            self._given_up = True
+            logger.warning("this U-Net cannot be recorded in a CUDA graph (%s): it runs as it is", reason(error))
+        self._recordings.clear()  # their memory may be what is missing
+        return None
 
     def _new(self, leaves: list, structure: pytree.TreeSpec) -> Recording:
         places = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
@@ -99,21 +130,23 @@ class CudaRecorder:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, function: Callable[[], object]) -> tuple[object, Callable[[], None]]:
-        """Return the function's output and how to compute it anew, in the same place."""
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UP):
-                function()
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            output = function()
+        """Return where the function's output will lie, and how to compute it there; RuntimeError where that fails."""
+        before, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+        try:
+            # Another thread may fetch images meanwhile, which would spoil a capture that watches all threads.
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                output = function()
+        except BaseException:
+            torch.cuda.set_stream(before)  # torch stays on its own where it fails to end the capture
+            raise
         return output, graph.replay
 
 
-def _shape(tensor: torch.Tensor) -> tuple:
-    return tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device
+def _kind(leaf: object) -> object:
+    """What decides the operations of a call, of one argument."""
+    if isinstance(leaf, torch.Tensor):
+        return tuple(leaf.shape), leaf.stride(), leaf.dtype, leaf.device
+    return leaf
 
 
 def _copied(output):

@@ -6,9 +6,10 @@ which caching does not touch, are left out. The ratio of MACs is of the same cal
 """
 
 import copy
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -19,7 +20,8 @@ from torch.utils import _pytree as pytree
 
 from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.engine import DeepCache
-from deepcache.caching.execution import Execution
+from deepcache.caching.execution import EXECUTIONS, Execution
+from deepcache.caching.graphs import CudaRecorder
 from deepcache.caching.online import Every
 from deepcache.caching.passes import full_pass
 from deepcache.caching.schedules import uniform
@@ -30,8 +32,8 @@ from deepcache.cost.waits import waits_per_step
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import parse_reuse
 
-# How a mode runs the passes.
-MODES = {"eager": Execution(), "compile": Execution(compile=True), "graph": Execution(compile=True, graph=True)}
+# Where the shallow pass alone is compiled, nothing of an uncached step is.
+UNCACHED = {"compile_shallow": "eager", "graph_shallow": "replay"}
 PLUGIN = "pip_deepcache"
 PLUGIN_LAYERS = 3  # its branches count three layers a block
 
@@ -42,7 +44,7 @@ class Variant:
 
     Attributes:
         implementation: full (uncached), ours, or pip_deepcache (the authors' plug-in).
-        mode: a name in MODES.
+        mode: see deepcache.caching.modes.
         interval: N; 1 without caching.
         reuse: what takes the place of the skipped feature, see `parse_reuse`; nothing without caching.
         run: runs so many steps.
@@ -93,7 +95,7 @@ def make_variants(
         inputs: its arguments but for the timestep, on its device.
         steps: T, of which the timesteps are made.
         intervals: N.
-        modes: names in MODES.
+        modes: see deepcache.caching.modes.
         reuses: see `parse_reuse`.
         plugin: whether the authors' plug-in is among them.
 
@@ -114,19 +116,31 @@ def make_variants(
         start_trajectory(passes)
         call(passes[0], count)
 
+    executions = {mode: EXECUTIONS[mode].on(unet) for mode in [*map(_uncached, modes), *modes]}
+    if plugin:
+        executions["eager"] = EXECUTIONS["eager"]
+    if any(one.graph for one in executions.values()):
+        recorder = CudaRecorder()  # one, so that the graphs of all take no more memory than those of the largest
+        executions = {mode: replace(one, graph=one.graph and recorder) for mode, one in executions.items()}
     found = []
-    for mode in modes:
-        passes = MODES[mode].prepare(full_pass(_twin(unet).forward, None), device=inputs["sample"].device)
-        found.append(Variant("full", mode, 1, "", partial(uncached, passes)))
-        for reuse in reuses:
-            found += _ours(_twin(unet), branch, intervals, mode, reuse, call)
+    for mode, execution in executions.items():
+        if mode not in UNCACHED:
+            passes = execution.prepare(full_pass(_twin(unet).forward, None), device=inputs["sample"].device)
+            found.append(Variant("full", mode, 1, "", partial(uncached, passes)))
+        for reuse in reuses if mode in modes else ():
+            found += _ours(_twin(unet), branch, intervals, execution, reuse, call)
     return found + (_plugin(_twin(unet), branch, intervals, scheduler, call) if plugin else [])
 
 
+def _uncached(mode: str) -> str:
+    """In which mode the uncached steps run that a mode is compared with."""
+    return UNCACHED.get(mode, mode)
+
+
 def _ours(
-    unet: nn.Module, branch: int, intervals: Sequence[int], mode: str, reuse: str, call: Callable
+    unet: nn.Module, branch: int, intervals: Sequence[int], execution: Execution, reuse: str, call: Callable
 ) -> list[Variant]:
-    schedule, execution = Every(1), MODES[mode]  # its interval may change: what was compiled serves every one
+    schedule = Every(1)  # its interval may change: what was compiled serves every one
     cache = DeepCache(
         unet,
         schedule=schedule,
@@ -141,6 +155,7 @@ def _ours(
         cache.start_trajectory()
         call(unet, count)
 
+    mode = execution.name
     return [Variant("ours", mode, n, reuse, partial(run, n), lambda: cache.bytes_cached) for n in intervals]
 
 
@@ -179,6 +194,9 @@ def compare_speed(
     repeats: int,
     device: torch.device,
     on_run: Callable[[str], None] = lambda name: None,
+    *,
+    profiles: bool = True,
+    limit: float = math.inf,
 ) -> list[dict]:
     """Time the variants in turn, then see what each keeps in memory and how often it waits for the device.
 
@@ -189,19 +207,22 @@ def compare_speed(
         repeats: timed repetitions of each, after one to warm up, in which passes are compiled and recorded.
         device: where it runs.
         on_run: called with the variant's name after each timed run.
+        profiles: whether `peak_bytes` and `waits_per_step` are found, which takes longer than timing; else None.
+        limit: seconds of timed runs, all variants together, after which no repetition begins; there is one at least.
 
     Returns:
         A row for each variant: `implementation`, `mode`, `interval`, `reuse`, `seconds` of each repetition,
-        `speedup` (the median over the repetitions, to the same mode without caching) with the smallest and largest as
-        `speedup_low` and `speedup_high`, `macs_ratio`, `efficiency` (speed-up over MACs ratio), `bytes_cached`,
-        `peak_bytes` (beyond weights and inputs; None where it cannot be told) and `waits_per_step`.
+        `speedup` (the median over the repetitions, to the same mode without caching; where only the shallow pass is
+        compiled, to eager or replayed) with the smallest and largest as `speedup_low` and `speedup_high`, `macs_ratio`,
+        `efficiency` (speed-up over MACs ratio), `bytes_cached`, `peak_bytes` (beyond weights and inputs; None where it
+        cannot be told) and `waits_per_step`.
     """
-    found = measure({one.name: partial(one.run, steps) for one in variants}, repeats, device, on_run)
+    found = measure({one.name: partial(one.run, steps) for one in variants}, repeats, device, on_run, limit)
     uncached = {one.mode: found[one.name].seconds for one in variants if one.implementation == "full"}
     rows = []
     for one in variants:
         seconds = found[one.name].seconds
-        ratios = speed_ups(uncached[one.mode], seconds)
+        ratios = speed_ups(uncached[_uncached(one.mode)], seconds)
         speedup, ratio = statistics.median(ratios), costs.ratio(steps, one.interval)
         one.run(steps)  # the last one may have had another interval
         rows.append(
@@ -217,8 +238,8 @@ def compare_speed(
                 "macs_ratio": ratio,
                 "efficiency": speedup / ratio,
                 "bytes_cached": one.bytes_cached(),
-                "peak_bytes": _peak(one, device),
-                "waits_per_step": waits_per_step(one.run, min(max(2, one.interval), steps // 2), device),
+                "peak_bytes": _peak(one, device) if profiles else None,
+                "waits_per_step": _waits(one, steps, device) if profiles else None,
             }
         )
     return rows
@@ -226,6 +247,11 @@ def compare_speed(
 
 def _peak(variant: Variant, device: torch.device) -> int | None:
     """Of one full and one shallow step; replayed graphs and, on the CPU, compiled passes escape the meter."""
-    if variant.mode == "graph" or (variant.mode == "compile" and device.type != "cuda"):
+    execution = EXECUTIONS[variant.mode]
+    if execution.graph or (execution.compile and device.type != "cuda"):
         return None
     return peak_bytes(lambda: variant.run(2), device)
+
+
+def _waits(variant: Variant, steps: int, device: torch.device) -> float:
+    return waits_per_step(variant.run, min(max(2, variant.interval), steps // 2), device)

@@ -25,10 +25,12 @@ class SpeedSettings:
         batches: images at a time.
         steps: calls of the U-Net in a trajectory, at least 2.
         intervals: N.
-        modes: see deepcache.cost.latency.MODES.
+        modes: see deepcache.caching.modes.
         reuses: what takes the place of the skipped feature: `hold`, `forecast1`, ...
         plugin: whether the authors' plug-in is among the ways.
         repeats: timed trajectories after a warm-up.
+        limit: seconds of timed trajectories of a batch, all ways together, after which no repetition begins.
+        profiles: whether waits and memory are found, too.
         operations: whether the time of a step is also told by kind of operation.
         resolution: side of the U-Net's input; None: the model's own.
         precision: a name in deepcache.sampling.families.PRECISIONS.
@@ -43,6 +45,8 @@ class SpeedSettings:
     reuses: tuple[str, ...]
     plugin: bool
     repeats: int
+    limit: float
+    profiles: bool
     operations: bool
     resolution: int | None
     precision: str
@@ -106,7 +110,7 @@ def _measure_model(name: str, settings: SpeedSettings, device: torch.device) -> 
             raise DeepCacheError(
                 f"{name} at batch {batch} does not fit into the memory of {device_name(device)}: lower its batches"
             ) from error
-        times = {"steps": settings.steps, "repeats": settings.repeats}
+        times = {"steps": settings.steps, "repeats": len(rows[0]["seconds"])}
         yield (
             [{**place, **times, **_for_an_image(row, batch)} for row in rows],
             [{**place, **row, **left} for row in operations],
@@ -134,7 +138,16 @@ def _compared(
         plugin=settings.plugin,
     )
     with progress(None, title, unit="run", total=len(variants) * (settings.repeats + 1)) as bar:
-        return compare_speed(variants, costs, settings.steps, settings.repeats, device, lambda _: bar.update())
+        return compare_speed(
+            variants,
+            costs,
+            settings.steps,
+            settings.repeats,
+            device,
+            lambda _: bar.update(),
+            profiles=settings.profiles,
+            limit=settings.limit,
+        )
 
 
 def _for_an_image(row: dict, batch: int) -> dict:

@@ -1,5 +1,6 @@
 """Wall-clock time of sampling, measured so that two methods can be compared."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -25,7 +26,13 @@ class Timing:
         return (max(self.seconds) - min(self.seconds)) / self.median
 
 
-def measure(variants: dict[str, Callable[[], None]], repeats: int, device: torch.device, on_run=lambda name: None):
+def measure(
+    variants: dict[str, Callable[[], None]],
+    repeats: int,
+    device: torch.device,
+    on_run: Callable[[str], None] = lambda name: None,
+    limit: float = math.inf,
+) -> dict[str, Timing]:
     """Time variants interleaved: each once as a warm-up, then all in turn, `repeats` times, in alternating order.
 
     Interleaving spreads slow changes of the machine's speed over all variants alike, alternating what a variant does to
@@ -36,12 +43,15 @@ def measure(variants: dict[str, Callable[[], None]], repeats: int, device: torch
         repeats: timed repetitions of each.
         device: what the variants run on.
         on_run: called with the variant's name after each run.
+        limit: seconds of timed runs after which no repetition begins; there is one at least.
 
     Returns:
         name -> Timing.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for repetition in range(repeats + 1):
+        if repetition > 1 and sum(map(sum, seconds.values())) >= limit:
+            break
         for name, run in reversed(variants.items()) if repetition % 2 else variants.items():
             _synchronise(device)
             start = time.perf_counter()

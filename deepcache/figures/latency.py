@@ -12,8 +12,11 @@ from deepcache.figures.style import plt, set_title
 ACROSS = 4  # panels side by side
 LOOKS = {
     ("ours", "eager"): ("ours", {"color": "#12355b", "marker": "o"}),
+    ("ours", "replay"): ("ours, replayed", {"color": "#7b4ea3", "marker": "^"}),
+    ("ours", "compile_shallow"): ("ours, shallow pass compiled", {"color": "#d1495b", "marker": "v"}),
+    ("ours", "graph_shallow"): ("ours, shallow pass compiled, replayed", {"color": "#edae49", "marker": "P"}),
     ("ours", "compile"): ("ours, compiled", {"color": "#5fa8d3", "marker": "s"}),
-    ("ours", "graph"): ("ours, compiled, CUDA graphs", {"color": "#2a9d6f", "marker": "D"}),
+    ("ours", "graph"): ("ours, compiled, replayed", {"color": "#2a9d6f", "marker": "D"}),
     ("pip_deepcache", "eager"): ("authors' plug-in", {"color": "#b85c12", "marker": "x"}),
 }
 

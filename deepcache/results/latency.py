@@ -118,7 +118,7 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
                 "efficiency": f"{row.efficiency:.2f}",
                 "cached, MiB": f"{row.bytes_cached / MEGA:.2f}",
                 "peak, MiB": "" if pd.isna(row.peak_bytes) else f"{row.peak_bytes / MEGA:.1f}",
-                "waits": f"{row.waits_per_step:g}",
+                "waits": "" if pd.isna(row.waits_per_step) else f"{row.waits_per_step:g}",
             }
             for row in rows.itertuples()
         ]

@@ -3,14 +3,14 @@
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepcache import DeepCache, DeepCacheError, Forecast
-from deepcache.caching.graphs import KEPT, CudaRecorder, Graphed
+from deepcache.caching.execution import EXECUTIONS, Execution
+from deepcache.caching.modes import MODES
 from tests.caching.pipelines import text_to_image
+from tests.caching.trajectories import STEPS, cached, trajectory
 from tests.conftest import make_unet2d, make_unet2d_condition
 
-STEPS = 7
 # What takes torch.compile the least time.
 SMALL = {"layers_per_block": 1, "block_out_channels": (8, 16)}
 SMALL_PIXELS = SMALL | {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
@@ -18,33 +18,6 @@ SMALL_LATENTS = SMALL | {
     "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
     "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
 }
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
-
-def trajectory(unet, batch=2, size=16, tokens=5, steps=STEPS, device="cpu", timestep=None):
-    """What the U-Net returns at each step of a made-up trajectory."""
-    generator = torch.Generator().manual_seed(batch * size + tokens)
-    x = torch.randn(batch, unet.config.in_channels, size, size, generator=generator).to(device)
-    call = {}
-    if unet.config.get("cross_attention_dim"):
-        call["encoder_hidden_states"] = torch.randn(batch, tokens, 16, generator=generator).to(device)
-    outputs = []
-    with torch.no_grad():
-        for step in range(steps):
-            t = (timestep or torch.tensor)(990 - 10 * step)
-            x = x - 0.1 * unet(x, t, **call, return_dict=False)[0]
-            outputs.append(x)
-    return torch.stack(outputs)
-
-
-def cached(unet, interval=3, branch=2, reuse=None, calls=({},), **modes):
-    """Trajectories one after another with caching."""
-    with DeepCache(unet, interval, branch, reuse=reuse, **modes) as cache:
-        found = []
-        for call in calls:
-            cache.start_trajectory()
-            found.append(trajectory(unet, **call))
-    return found
 
 
 @pytest.mark.parametrize("make", [make_unet2d, make_unet2d_condition])
@@ -207,10 +180,24 @@ def test_modes_that_overwrite_the_feature_are_refused(unet2d, mode):
         DeepCache(unet2d, 3, compile={"mode": mode})
 
 
-@pytest.mark.parametrize("modes", [{"compile": "inductor"}, {"graph": 1}])
-def test_wrong_modes_are_refused(unet2d, modes):
-    with pytest.raises(DeepCacheError, match="compile must be True, False or a dictionary"):
+@pytest.mark.parametrize(
+    ("modes", "said"),
+    [
+        ({"compile": "inductor"}, 'compile must be True, False, "shallow" or a dictionary'),
+        ({"graph": 1}, 'graph must be True, False or "auto"'),
+        ({"graph": "always"}, 'graph must be True, False or "auto"'),
+    ],
+)
+def test_wrong_modes_are_refused(unet2d, modes, said):
+    with pytest.raises(DeepCacheError, match=said):
         DeepCache(unet2d, 3, **modes)
+
+
+def test_the_shallow_pass_alone(guarded):
+    compiled = cached(make_unet2d(**SMALL_PIXELS), compile="shallow", branch=1, calls=[{}, {}])
+    assert guarded == ["shallow"] * 2
+    for one in compiled:
+        assert torch.allclose(one, cached(make_unet2d(**SMALL_PIXELS), branch=1)[0], rtol=0, atol=1e-5)
 
 
 def test_graph_needs_a_gpu(unet2d):
@@ -223,131 +210,11 @@ def test_offloaded_weights_are_refused(unet2d):
     unet2d._hf_hook = object()  # accelerate's mark
     with pytest.raises(DeepCacheError, match="accelerate moves this U-Net's weights"):
         DeepCache(unet2d, 3, compile=True).enable()
+    assert "forward" not in vars(unet2d)
+    with DeepCache(unet2d, 3, graph="auto"):  # records nothing then
+        trajectory(unet2d)
 
 
-# Graphs. On the CPU a recorder stands in for CUDA's: its replay computes anew from the recorded inputs into the
-# recorded output, as a graph does.
-
-
-class Replays:
-    def __init__(self):
-        self.recorded = self.replayed = 0
-
-    def __call__(self, function):
-        self.recorded += 1
-        output = function()
-
-        def replay():
-            self.replayed += 1
-            for place, new in zip(output, function(), strict=True):
-                place.copy_(new)
-
-        return output, replay
-
-
-class CountCopies(TorchDispatchMode):
-    """Counts the tensors that are copied into others."""
-
-    def __init__(self):
-        super().__init__()
-        self.into = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.into += func is torch.ops.aten.copy_.default
-        return func(*args, **(kwargs or {}))
-
-
-def double(x, *, add=0.0, mode="sum"):
-    return (2 * x + add,)
-
-
-@torch.no_grad()
-def test_graphed_records_each_shape_once_and_returns_copies():
-    recorder = Replays()
-    graphed = Graphed(double, recorder)
-    first = graphed(torch.ones(3), add=torch.ones(1))[0]
-    second = graphed(torch.full((3,), 5.0), add=torch.ones(1))[0]
-    assert first.tolist() == [3.0] * 3
-    assert second.tolist() == [11.0] * 3
-    assert (recorder.recorded, recorder.replayed) == (1, 2)
-    assert graphed(torch.ones(4))[0].tolist() == [2.0] * 4
-    assert graphed(torch.ones(4), mode="mean")[0].tolist() == [2.0] * 4
-    assert recorder.recorded == 3
-    assert graphed(torch.zeros(3), add=torch.ones(1))[0].tolist() == [1.0] * 3
-    assert recorder.recorded == 3
-
-
-@torch.no_grad()
-def test_graphed_keeps_the_latest_shapes():
-    recorder = Replays()
-    graphed = Graphed(double, recorder)
-    for size in (*range(1, KEPT + 2), KEPT + 1, 1):
-        assert graphed(torch.ones(size))[0].tolist() == [2.0] * size
-    assert recorder.recorded == KEPT + 2  # the first one was forgotten
-
-
-@torch.no_grad()
-def test_what_stays_is_copied_once():
-    recorder = Replays()
-    graphed = Graphed(lambda feature, x: (feature + x,), recorder, steady=1)
-    feature, zero, one = torch.full((3,), 2.0), torch.zeros(3), torch.ones(3)
-    assert graphed(feature, zero)[0].tolist() == [2.0] * 3
-    with CountCopies() as copies:
-        assert graphed(feature, one)[0].tolist() == [3.0] * 3
-        assert copies.into == 1 + 1, "of x, and by the stand-in of its output"
-    feature += 1
-    assert graphed(feature, zero)[0].tolist() == [3.0] * 3, "written into"
-    assert graphed(feature.clone() + 1, zero)[0].tolist() == [4.0] * 3, "another one"
-    assert graphed(feature, zero)[0].tolist() == [3.0] * 3, "the first one again"
-    with torch.inference_mode():
-        unversioned = feature * 2
-        assert graphed(unversioned, zero)[0].tolist() == [6.0] * 3
-        unversioned += 1
-        assert graphed(unversioned, zero)[0].tolist() == [7.0] * 3
-    assert graphed(feature, zero)[0].tolist() == [3.0] * 3
-    assert recorder.recorded == 1
-
-
-def test_graphed_refuses_gradients():
-    with pytest.raises(DeepCacheError, match="graph=True has no gradients"):
-        Graphed(double, Replays())(torch.ones(1))
-
-
-@GPU
-@pytest.mark.parametrize("compile", [False, True])
-def test_graphs_are_eager(compile):
-    calls = [{"device": "cuda", "batch": batch, "tokens": tokens} for batch, tokens in ((2, 5), (4, 5), (2, 9), (2, 5))]
-    graphs = cached(make_unet2d_condition().cuda(), reuse=Forecast(), compile=compile, graph=True, calls=calls)
-    eager = cached(make_unet2d_condition().cuda(), reuse=Forecast(), calls=calls)
-    for one, other in zip(graphs, eager, strict=True):
-        assert torch.allclose(one, other, rtol=0, atol=1e-3)
-
-
-@GPU
-def test_a_graph_shares_memory_and_survives_the_others():
-    recorder = CudaRecorder()
-    passes = [Graphed(lambda x, k=k: (k * x.sin(),), recorder) for k in (1, 2)]
-    with torch.no_grad():
-        x = torch.linspace(0, 1, 1000, device="cuda")
-        kept = [one(x)[0] for one in passes]
-        for one in passes:
-            one(torch.zeros_like(x))
-    assert torch.allclose(kept[1], 2 * kept[0])
-    assert torch.allclose(kept[0], x.sin())
-
-
-@GPU
-def test_no_step_waits_for_the_device():
-    unet = make_unet2d_condition().cuda()
-    times = torch.arange(990, 900, -10, device="cuda")
-    with DeepCache(unet, 3, 2, reuse=Forecast()) as cache:
-        cache.start_trajectory()
-        x = torch.randn(2, 4, 16, 16, device="cuda")
-        context = torch.randn(2, 5, 16, device="cuda")
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            with torch.no_grad():
-                for t in times:
-                    x = x - 0.1 * unet(x, t, context, return_dict=False)[0]
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+def test_modes_have_names():
+    assert tuple(EXECUTIONS) == MODES
+    assert Execution(compile={"backend": "eager"}).name == "compile" and Execution(graph="auto").name == "replay"

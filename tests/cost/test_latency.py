@@ -1,6 +1,7 @@
 """Speed beside MACs: what is compared, what is counted, what is written."""
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ import torch
 import yaml
 
 from deepcache import DeepCacheError
+from deepcache.caching import execution
+from deepcache.caching.modes import MODES
 from deepcache.cost import model_speed
 from deepcache.cost.latency import Costs, Variant, compare_speed, make_variants
 from deepcache.cost.macs import branch_macs
@@ -96,6 +99,35 @@ def test_times_are_those_of_the_runs():
     assert ours["speedup"] == pytest.approx(4, rel=0.3)
     assert ours["macs_ratio"] == pytest.approx(16 / 10)
     assert full["efficiency"] == 1
+
+
+def test_no_repetition_begins_beyond_the_limit_and_profiles_can_be_left_out():
+    full = Variant("full", "eager", 1, "", lambda steps: time.sleep(0.01))
+    (row,) = compare_speed([full], Costs(4, 1), 4, 50, CPU, profiles=False, limit=0.025)
+    assert 2 <= len(row["seconds"]) <= 3
+    assert (row["peak_bytes"], row["waits_per_step"]) == (None, None)
+    (row,) = compare_speed([full], Costs(4, 1), 4, 50, CPU, limit=0)
+    assert len(row["seconds"]) == 1 and row["waits_per_step"] == 0
+
+
+def test_where_the_shallow_pass_alone_is_compiled_the_uncached_steps_are_those_of_the_other_mode(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function, **options: compiled.append(function.__name__) or function)
+    monkeypatch.setattr(execution, "Compiled", torch.compile)
+    unet = make_unet2d()
+    inputs = dummy_inputs(unet, 2, None, CPU)
+    found = make_variants(unet, 1, inputs, 4, [2], ["compile_shallow"], ["hold"], plugin=True)
+    assert [one.name.split() for one in found] == [
+        ["full", "eager", "N=1"],
+        ["ours", "compile_shallow", "hold", "N=2"],
+        ["pip_deepcache", "eager", "hold", "N=2"],
+    ]
+    assert compiled == ["shallow"]
+    assert {row["implementation"]: row["mode"] for row in compare_speed(found, Costs(10, 2), 4, 1, CPU)} == {
+        "full": "eager",
+        "ours": "compile_shallow",
+        "pip_deepcache": "eager",
+    }
 
 
 @pytest.mark.parametrize(
@@ -204,7 +236,9 @@ def test_an_architecture_that_is_not_known(tmp_path):
 
 def test_every_architecture_is_known_to_the_schema():
     schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
-    assert schema["properties"]["latency"]["properties"]["models"]["propertyNames"]["enum"] == list(BENCHMARKED)
+    latency = schema["properties"]["latency"]["properties"]
+    assert latency["models"]["propertyNames"]["enum"] == list(BENCHMARKED)
+    assert latency["modes"]["items"]["enum"] == list(MODES)
 
 
 def test_table_words_and_picture(measured, tmp_path):
@@ -252,7 +286,8 @@ def test_memory_that_does_not_suffice_is_said(monkeypatch):
 
     monkeypatch.setattr(model_speed, "compare_speed", full)
     settings = SpeedSettings(
-        batches=(1,), intervals=(2,), modes=("eager",), reuses=("hold",), steps=2, repeats=1, plugin=False,
+        batches=(1,), intervals=(2,), modes=("eager",), reuses=("hold",), steps=2, repeats=1, limit=math.inf,
+        profiles=True, plugin=False,
         operations=False, resolution=8, precision="float32", channels_last=False, seed=0,
     )  # fmt: skip
     with pytest.raises(DeepCacheError, match="ddpm-cifar10 at batch 1 does not fit into the memory"):

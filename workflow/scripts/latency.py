@@ -4,9 +4,11 @@ All ways to run one model are timed in turn in one process, so slow changes of t
 Nothing is downloaded. A row's speed-up is to the same mode without caching; `efficiency` is that over MACs' ratio.
 """
 
+import math
 from pathlib import Path
 
 from deepcache import cli
+from deepcache.caching.modes import MODES
 
 
 def main(arguments) -> None:
@@ -28,6 +30,8 @@ def main(arguments) -> None:
         reuses=tuple(arguments.reuses),
         steps=arguments.steps,
         repeats=arguments.repeats,
+        limit=arguments.limit,
+        profiles=not arguments.no_profiles,
         resolution=arguments.resolution,
         precision=arguments.precision,
         channels_last=arguments.channels_last,
@@ -53,7 +57,15 @@ if __name__ == "__main__":
     parser.add_argument("--intervals", nargs="+", type=cli.positive, default=[2, 3, 5, 10], help="N")
     parser.add_argument("--steps", type=cli.positive, default=10, help="calls of the U-Net in a trajectory, at least 2")
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed trajectories after a warm-up")
-    parser.add_argument("--modes", nargs="+", default=["eager"], choices=["eager", "compile", "graph"])
+    parser.add_argument("--modes", nargs="+", default=["eager"], choices=MODES)
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=math.inf,
+        metavar="SECONDS",
+        help="of timed trajectories of a batch, after which no repetition begins",
+    )
+    parser.add_argument("--no-profiles", action="store_true", help="leave out waits and memory, which take the longest")
     parser.add_argument("--no-plugin", action="store_true", help="leave the authors' plug-in out")
     parser.add_argument("--reuses", nargs="+", default=["hold"], help="hold, forecast1, ...")
     parser.add_argument("--precision", default="float32", choices=["float32", "float16", "bfloat16"])
