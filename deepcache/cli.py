@@ -11,6 +11,7 @@ from typing import TextIO
 
 from deepcache.allocator import keep_memory
 from deepcache.errors import DeepCacheError
+from deepcache.execution_modes import MODES
 from deepcache.progress import LOG_INTERVAL
 
 
@@ -55,6 +56,13 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     """Add `--device` (see deepcache.devices.choose_device) and `--threads`."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads")
+
+
+def add_execution_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--execution`, see deepcache.caching.execution.execution_of."""
+    parser.add_argument(
+        "--execution", default="auto", choices=["auto", *MODES], help="how passes run; auto: replayed on a GPU"
+    )
 
 
 def positive(text: str) -> int:

@@ -39,8 +39,6 @@ except DeepCacheError as error:
 
 RESULTS = f"results/{config['suite']}"
 RUN = f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/seed-{{seed}}"
-# GPUs that a job takes: none where the suite runs on the CPU.
-GPUS = 0 if config["device"] == "cpu" else 1
 # Checkpoints that this workflow makes itself.
 MADE = [name for name, checkpoint in config["checkpoints"].items() if checkpoint["source"] in ("train", "random")]
 LAYOUTS = table_layouts(config)
@@ -123,6 +121,7 @@ def branches_of(model):
     return sorted({*(run.method.branch for run in runs if run.method.caches), *swept})
 
 
+include: "common/device.smk"
 include: "common/jobs.smk"
 include: "common/options.smk"
 include: "common/entries.smk"

@@ -18,7 +18,7 @@ rule measure_diversity:
     output:
         f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/diversity.json",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=6000,
         runtime=240,
     params:

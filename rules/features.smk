@@ -10,7 +10,7 @@ rule feature_similarity:
     wildcard_constraints:
         model="|".join(config["similarity"]["layers"]),
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=8000,
         runtime=240,
     params:

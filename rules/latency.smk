@@ -9,14 +9,14 @@ rule time_architecture:
     # As time_models: nothing else runs meanwhile.
     threads: whole_machine(LATENCY["threads"])
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=16000,
         runtime=240,
     params:
         code=code("latency"),
         options=latency_options,
     shell:
-        program("latency", "{params.options} --output {output.speed} --operations {output.operations}")
+        timed("latency", "{params.options} --output {output.speed} --operations {output.operations}")
 
 
 rule write_latency:

@@ -11,7 +11,7 @@ rule metrics:
     output:
         f"{RUN}/metrics.json",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=6000,
         runtime=240,
     params:
@@ -30,7 +30,7 @@ rule paired:
     output:
         f"{RUN}/paired.json",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=8000,
         runtime=480,
     params:
@@ -49,7 +49,7 @@ rule clip_score:
     output:
         f"{RUN}/clip_score.json",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=12000,
         runtime=240,
     params:
@@ -68,7 +68,7 @@ rule paired_fidelity:
     output:
         f"{RUN}/paired_fidelity.json",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=6000,
         runtime=240,
     params:

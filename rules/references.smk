@@ -8,7 +8,7 @@ rule reference_statistics:
     output:
         f"{RESULTS}/references/{{reference}}.npz",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=6000,
         runtime=1440,
     params:

@@ -9,7 +9,7 @@ rule sample_shard:
     output:
         f"{RUN}/shards/{{shard}}.npz",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=8000,
         runtime=1440,
     params:

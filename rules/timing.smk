@@ -13,14 +13,14 @@ rule time_models:
     # No other job runs on the machine meanwhile.
     threads: whole_machine(config["timing"]["threads"])
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=16000,
         runtime=240,
     params:
         code=lambda w: code_with("time_models", *map(method_in, timed_together(w.group))),
         options=timing_options,
     shell:
-        program("time_models", "{params.options} --output {output}")
+        timed("time_models", "{params.options} --output {output}")
 
 
 rule memory:
@@ -30,7 +30,7 @@ rule memory:
     output:
         f"{RESULTS}/memory/{{model}}.json",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=16000,
         runtime=60,
     params:

@@ -9,6 +9,10 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNet2DModel
 
+from deepcache.caching import execution
+from deepcache.cost import variants
+from tests.recorder import Replays
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -83,3 +87,13 @@ def call() -> Callable[..., int]:
         return 0
 
     return call
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """As if models lay on a GPU."""
+    recorder = Replays()
+    for module in (execution, variants):
+        monkeypatch.setattr(module, "CudaRecorder", lambda: recorder)
+    monkeypatch.setattr(execution.Execution, "on", lambda self, unet: self)
+    return recorder

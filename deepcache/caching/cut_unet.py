@@ -1,6 +1,7 @@
 """A U-Net that is cut: its two passes, and the hook that takes the feature."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -8,6 +9,7 @@ from torch import nn
 from deepcache.caching.attention_readers import SkippedAttention
 from deepcache.caching.branches import find_cut
 from deepcache.caching.execution import Execution
+from deepcache.caching.graphs import Graphed
 from deepcache.caching.passes import Tap, full_pass, shallow_pass
 from deepcache.caching.shallow import shallow_view
 from deepcache.caching.skipped_residuals import SkippedResiduals
@@ -43,7 +45,7 @@ class CutUNet:
         taps: bool,
     ):
         execution = execution.on(unet)
-        self._unet, self._deep = unet, bool(execution.graph)
+        self._unet, self._execution, self._deep = unet, execution, bool(execution.graph)
         self._cut = cut = find_cut(unet, branch)
         self.eager = execution.eager
         writes = Writes() if self.eager else None  # else the copies are part of what is compiled or recorded
@@ -59,6 +61,12 @@ class CutUNet:
         self._receiver: tuple | None = None  # while a full pass runs: what belongs to the feature, who gets it
         self._structure = structure(unet, cut, deep=self._deep)
         self._hook = cut.feeder.register_forward_hook(tap)
+
+    @property
+    def mode(self) -> str:
+        """How the passes run, see deepcache.execution_modes."""
+        replays = all(one.replays for one in self.passes if isinstance(one, Graphed))
+        return replace(self._execution, graph=self._execution.graph if replays else False).name
 
     @property
     def is_stale(self) -> bool:

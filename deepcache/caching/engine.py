@@ -165,6 +165,11 @@ class DeepCache:
         return self._trajectory.steps
 
     @property
+    def mode(self) -> str | None:
+        """How passes run, see deepcache.execution_modes: what "auto" has come to. None while caching is not enabled."""
+        return None if self._cut is None else self._cut.mode
+
+    @property
     def bytes_cached(self) -> int:
         """Bytes held between the steps."""
         return self._streams.nbytes

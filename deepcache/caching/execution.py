@@ -56,7 +56,7 @@ class Execution:
 
     @property
     def name(self) -> str:
-        """The mode, see deepcache.caching.modes."""
+        """The mode, see deepcache.execution_modes."""
         if self.compile is False:
             return "replay" if self.graph else "eager"
         return ("graph" if self.graph else "compile") + ("_shallow" if self.compile == "shallow" else "")
@@ -112,6 +112,14 @@ class Execution:
 
 
 EXECUTIONS = {one.name: one for one in (Execution(*both) for both in product((False, "shallow", True), (False, True)))}
+
+
+def execution_of(mode: str) -> Execution:
+    """By its mode, see deepcache.execution_modes, or "auto": what is fastest of what gives the same images bit for bit.
+
+    That is replay on a GPU, where it can be done, and eager elsewhere.
+    """
+    return Execution(graph="auto") if mode == "auto" else EXECUTIONS[mode]
 
 
 def _need_a_compiler() -> None:

@@ -17,6 +17,10 @@ logger = logging.getLogger(__name__)
 KEPT = 4  # sets of shapes; a graph holds memory of its own
 
 
+class RecordingError(DeepCacheError):
+    """A pass does something that a CUDA graph cannot hold."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """A recorded pass.
@@ -68,6 +72,7 @@ class Graphed:
         optional: bool = False,
     ):
         self._function = function
+        self._name = f"{function.__name__} pass"
         self._record = record
         self._steady = steady
         self._optional = optional
@@ -78,7 +83,8 @@ class Graphed:
         """As the function.
 
         Raises:
-            DeepCacheError: where gradients are wanted, which a graph does not have, or it cannot be recorded.
+            DeepCacheError: where gradients are wanted, which a graph does not have.
+            RecordingError: if it cannot be recorded.
         """
         if torch.is_grad_enabled() and not self._optional:
             raise DeepCacheError("graph=True has no gradients: sample under torch.no_grad()")
@@ -102,6 +108,11 @@ class Graphed:
         recording.replay()
         return _copied(recording.output)
 
+    @property
+    def replays(self) -> bool:
+        """Whether nothing has shown yet that it cannot be recorded."""
+        return not self._given_up
+
     def _recorded(self, leaves: list, structure: pytree.TreeSpec) -> Recording | None:
         """None where it runs as it is from now on."""
         try:
@@ -110,9 +121,13 @@ class Graphed:
             if not self._optional:
                 if isinstance(error, torch.OutOfMemoryError):
                     raise
-                raise DeepCacheError(f"this U-Net cannot be recorded in a CUDA graph ({reason(error)})") from error
+                raise RecordingError(
+                    f"the {self._name} cannot be recorded in a CUDA graph ({reason(error)})"
+                ) from error
             self._given_up = True
-            logger.warning("this U-Net cannot be recorded in a CUDA graph (%s): it runs as it is", reason(error))
+            logger.warning(
+                "the %s cannot be recorded in a CUDA graph (%s): it runs as it is", self._name, reason(error)
+            )
         self._recordings.clear()  # their memory may be what is missing
         return None
 

@@ -44,7 +44,7 @@ class Variant:
 
     Attributes:
         implementation: full (uncached), ours, or pip_deepcache (the authors' plug-in).
-        mode: see deepcache.caching.modes.
+        mode: see deepcache.execution_modes.
         interval: N; 1 without caching.
         reuse: what takes the place of the skipped feature, see `parse_reuse`; nothing without caching.
         run: runs so many steps.
@@ -95,7 +95,7 @@ def make_variants(
         inputs: its arguments but for the timestep, on its device.
         steps: T, of which the timesteps are made.
         intervals: N.
-        modes: see deepcache.caching.modes.
+        modes: see deepcache.execution_modes.
         reuses: see `parse_reuse`.
         plugin: whether the authors' plug-in is among them.
 

@@ -25,7 +25,7 @@ class SpeedSettings:
         batches: images at a time.
         steps: calls of the U-Net in a trajectory, at least 2.
         intervals: N.
-        modes: see deepcache.caching.modes.
+        modes: see deepcache.execution_modes.
         reuses: what takes the place of the skipped feature: `hold`, `forecast1`, ...
         plugin: whether the authors' plug-in is among the ways.
         repeats: timed trajectories after a warm-up.

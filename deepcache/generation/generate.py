@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from deepcache.caching.execution import Execution
 from deepcache.errors import DeepCacheError
 from deepcache.generation.checkpoints import find_checkpoint, load_pipeline
 from deepcache.generation.generation import Generation
@@ -26,6 +27,7 @@ def generate(
     device: torch.device,
     precision: str,
     batch_size: int,
+    execution: Execution,
 ) -> None:
     """Make what is missing of a request's images, and say how long it took.
 
@@ -37,6 +39,7 @@ def generate(
         device: where the pipeline runs.
         precision: of weights and activations, a name in PRECISIONS.
         batch_size: images made at a time.
+        execution: how the U-Net's passes run.
 
     Raises:
         DeepCacheError: if the checkpoint cannot make them, or the folder holds something else.
@@ -50,12 +53,12 @@ def generate(
     if caching.full_steps is None:
         raise DeepCacheError(f"{method.slug} decides while it samples; generate.py needs full steps that are known")
     settings = {"checkpoint": checksums, **generation.settings(), "method": method.slug}
-    settings |= {"batch_size": batch_size, "precision": precision}
+    settings |= {"batch_size": batch_size, "precision": precision, "compiled": execution.compile}
     about = {"prompts": list(request.prompts), "unet_calls": generation.unet_calls}
     # PLMS repeats a call that no schedule counts; without caching it is full, too.
     full_steps = list(caching.full_steps if method.caches else range(generation.unet_calls))
     about["full_steps"] = full_steps
-    with caching.applied(pipeline):
+    with caching.applied(pipeline, execution):
         images = ImageFolder(output, settings, about, len(request))
         missing = set(images.missing())
         if len(missing) < len(request):

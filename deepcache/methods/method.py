@@ -15,6 +15,7 @@ from deepcache.methods.schedule import NamedSchedule, Place, Resolved
 
 if TYPE_CHECKING:
     from deepcache.caching.engine import DeepCache
+    from deepcache.caching.execution import Execution
 
 UNCACHED = "full"
 HELD = HeldFeature()  # the paper's
@@ -144,15 +145,27 @@ class Caching:
         """The steps that run fully; None where that is decided while it samples."""
         return self.resolved.schedule if isinstance(self.resolved.schedule, tuple) else None
 
-    def applied(self, pipe_or_unet) -> "AbstractContextManager[DeepCache | None]":
-        """A context in which the U-Net runs as the method says; it yields None where the method caches nothing."""
-        if not self.method.caches:
+    def applied(self, pipe_or_unet, execution: "Execution | None" = None) -> "AbstractContextManager[DeepCache | None]":
+        """A context in which the U-Net runs as the method says; None where it runs as without caching, and eagerly.
+
+        Args:
+            pipe_or_unet: see `DeepCache`.
+            execution: how passes run, those of uncached steps too; default: eagerly.
+        """
+        if execution is None and not self.method.caches:
             return nullcontext()
         from deepcache.caching.engine import DeepCache
+        from deepcache.caching.execution import Execution
+        from deepcache.caching.find_unet import find_unet
 
+        execution = execution or Execution()
+        how = {"compile": execution.compile, "graph": execution.graph}
+        if not self.method.caches:
+            _, unet = find_unet(pipe_or_unet)
+            return nullcontext() if execution.on(unet).eager else DeepCache(pipe_or_unet, interval=1, **how)
         make_reuse = self.resolved.make_reuse or self.method.reuse.make
         schedule, branch = self.resolved.schedule, self.method.branch
-        return DeepCache(pipe_or_unet, schedule=schedule, branch=branch, reuse=make_reuse())
+        return DeepCache(pipe_or_unet, schedule=schedule, branch=branch, reuse=make_reuse(), **how)
 
 
 def parse_reuse(slug: str) -> NamedReuse:

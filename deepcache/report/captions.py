@@ -131,7 +131,7 @@ def timing_caption(timed: dict, tables: list[tuple[pd.DataFrame, dict]], suite: 
     start = (
         f"{len(timed['variants'])} variants in turn, {timed['repeats']} times each after a warm-up, "
         f"{timed['batch_size']} images from noise at a time, no dataset; seed 0; device: {timed['device']}, "
-        f"CPU threads: {timed['threads']}."
+        f"CPU threads: {timed['threads']}, passes: {timed['execution']}."
     )
     last = f"Times faster than without caching, or than what the table compares with ({ORDER}):"
     items = [f"{_short(layout)}, {one}" for table, layout in tables for one in compared(table, layout, "speed")]

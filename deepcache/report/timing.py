@@ -20,10 +20,10 @@ def timing_page(name: str, timed: dict) -> str:
     rows = [_row(variant, one, timed["variants"]) for variant, one in timed["variants"].items()]
     table = pd.DataFrame(rows).sort_values(["model", "sampler", "median_s"], ascending=[True, True, False])
     text = (
-        f"{timed['batch_size']} images at a time on {timed['device']}, CPU threads: {timed['threads']}; all variants "
-        f"in turn, {timed['repeats']} times, no other job on the machine; commit {timed['commit']}. `faster`: than "
-        "the same model and sampler without caching, the median over the repetitions. `spread`: slowest minus "
-        "fastest, over the median."
+        f"{timed['batch_size']} images at a time on {timed['device']}, CPU threads: {timed['threads']}, passes: "
+        f"{timed['execution']}; all variants in turn, {timed['repeats']} times, no other job on the machine; commit "
+        f"{timed['commit']}. `faster`: than the same model and sampler without caching, the median over the "
+        "repetitions. `spread`: slowest minus fastest, over the median."
     )
     numbers = table.select_dtypes("number")
     cells = table.assign(**{name: [f"{one:.3g}" for one in numbers[name]] for name in numbers}).replace("nan", "")

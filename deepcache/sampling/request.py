@@ -13,6 +13,7 @@ from deepcache.runs.sampler import Sampler
 if TYPE_CHECKING:
     import torch
 
+    from deepcache.caching.execution import Execution
     from deepcache.sampling.model import ImageModel
 
 
@@ -30,6 +31,7 @@ class Request:
         seed: of the images' noise.
         device: where it runs.
         precision: of weights and activations.
+        execution: how the U-Net's passes run.
     """
 
     model: "ImageModel"
@@ -41,6 +43,7 @@ class Request:
     seed: int
     device: "torch.device"
     precision: str
+    execution: "Execution"
 
     def with_method(self, method: Method, plan: Path | None = None) -> "Request":
         """The same with another method; DeepCacheError if it does not fit the sampler."""
@@ -77,7 +80,7 @@ def add_method_options(parser: argparse.ArgumentParser, default: str = "full") -
 
 
 def open_request(arguments: argparse.Namespace, method: Method | None = None) -> Request:
-    """Load what the options name; where a program has no option for method, plan or seed: full, none, 0.
+    """Load what the options name; where a program has none for method, plan, seed, execution: full, none, 0, eager.
 
     Args:
         arguments: the parsed options.
@@ -88,6 +91,7 @@ def open_request(arguments: argparse.Namespace, method: Method | None = None) ->
     """
     import torch
 
+    from deepcache.caching.execution import execution_of
     from deepcache.data.manifests import open_manifest, prompts_of
     from deepcache.devices import choose_device
     from deepcache.models.checkpoints import open_checkpoint
@@ -106,7 +110,8 @@ def open_request(arguments: argparse.Namespace, method: Method | None = None) ->
     model = load_model(folder, device, arguments.precision, prompts and prompts.texts)
     caching = _in_place(method, model, sampler, manifest, plan)
     seed = getattr(arguments, "seed", 0)
-    return Request(model, manifest, prompts, sampler, method, caching, seed, device, arguments.precision)
+    execution = execution_of(getattr(arguments, "execution", "eager"))
+    return Request(model, manifest, prompts, sampler, method, caching, seed, device, arguments.precision, execution)
 
 
 def _in_place(

@@ -30,7 +30,8 @@ def sample_shard(
     indices = range(shard * shard_size, (shard + 1) * shard_size)
     calls = math.ceil(len(indices) / batch_size) * request.model.num_steps(request.sampler)
     name = f"{request.manifest['name']} {request.method.slug} shard {shard}"
-    with request.caching.applied(request.model.unet) as cache, progress(None, name, unit="step", total=calls) as bar:
+    applied = request.caching.applied(request.model.unet, request.execution)
+    with applied as cache, progress(None, name, unit="step", total=calls) as bar:
 
         def make_images(batch):
             if cache is not None:
@@ -38,6 +39,7 @@ def sample_shard(
             return request.model.make_images(batch, request.seed, request.sampler, lambda step: bar.update())
 
         sampled = sample_batches(make_images, indices, batch_size)
+        mode = "eager" if cache is None else cache.mode
     full_steps = request.caching.full_steps
     settings = {
         "checkpoint": request.manifest["sha256"],
@@ -49,9 +51,10 @@ def sample_shard(
         "shard_size": shard_size,
         "batch_size": batch_size,
         "precision": request.precision,
+        "compiled": request.execution.compile,  # which rounds otherwise; a replay does not
         "prompts": request.prompts and request.prompts.fingerprint,
     }
     seconds = round(sampled.seconds, 3)
     made = {"weights": request.manifest["source"], "seconds": seconds, "batch_sizes": sampled.batch_sizes}
-    write_shard(path, sampled.images, settings, {**made, **provenance(request.device)})
+    write_shard(path, sampled.images, settings, {**made, "execution": mode, **provenance(request.device)})
     return sampled

@@ -8,7 +8,7 @@ rule record_features:
     output:
         f"{RESULTS}/plans/{{model}}/{{sampler}}/recorded-b{{branch}}.npz",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=16000,
         runtime=240,
     params:
@@ -27,7 +27,7 @@ rule calibrate:
     output:
         f"{RESULTS}/plans/{{model}}/{{sampler}}/chosen-n{{interval}}-b{{branch}}.json",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=8000,
         runtime=480,
     params:

@@ -82,6 +82,7 @@ def beyond_timing_options(wildcards, input):
         prompts=f"{wildcards.model}={input.prompts}" if input.prompts else None,
         plans=[f"{variant}={plan}" for variant, plan in beyond_plans(wildcards.model).items()],
         variants=beyond_variants(wildcards.model),
+        execution="eager",  # as the peers, which nothing records
     )
 
 

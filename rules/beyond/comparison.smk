@@ -11,7 +11,7 @@ rule sweep:
     output:
         f"{RESULTS}/beyond/{{model}}/b{{branch}}-n{{interval}}.json",
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=8000,
         runtime=480,
     params:
@@ -45,14 +45,14 @@ rule peers:
     # As time_models: nothing else runs meanwhile.
     threads: whole_machine(config["timing"]["threads"])
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=16000,
         runtime=480,
     params:
         code=code("beyond/peers"),
         options=peers_options,
     shell:
-        program("beyond/peers", "--timing {input.timing} --macs {input.macs} {params.options} --output {output}")
+        timed("beyond/peers", "--timing {input.timing} --macs {input.macs} {params.options} --output {output}")
 
 
 rule write_beyond:
@@ -112,14 +112,14 @@ rule forecast_cost:
         f"{RESULTS}/tables/forecast_cost.csv",
     threads: whole_machine(config["timing"]["threads"])
     resources:
-        gpu=GPUS,
+        gpu=gpus,
         mem_mb=8000,
         runtime=30,
     params:
         code=code("beyond/forecast_cost"),
-        options=f"--device {config['device']} --threads {config['timing']['threads']}",
+        threads=config["timing"]["threads"],
     shell:
-        program("beyond/forecast_cost", "{params.options} --output {output}")
+        timed("beyond/forecast_cost", "--threads {params.threads} --output {output}")
 
 
 if BEYOND["models"]:

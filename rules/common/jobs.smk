@@ -22,7 +22,12 @@ def asked_for(name, options):
 
 def on_device(name, options):
     """As `program`, of one that computes on the suite's device."""
-    return program(name, f"{options} --device {config['device']} --threads {{threads}}")
+    return program(name, f"{options} --device {DEVICE} --threads {{threads}}")
+
+
+def timed(name, options):
+    """As `on_device`, of one whose options say with how many threads it times."""
+    return program(name, f"{options} --device {DEVICE}")
 
 
 def unloaded(name, options):
@@ -47,7 +52,10 @@ def code_with(name, *methods):
 
 
 def record_every_job():
-    """Give each rule of this project its environment, and a log and a benchmark that its name and wildcards tell apart."""
+    """Give each rule of this project what all have.
+
+    That is an environment, a log and a benchmark that its name and wildcards tell apart, and its device if it takes a GPU.
+    """
     unchanged = PathModifier(None, None, workflow)  # they lie where the output is, which a module may have moved
     for one in workflow.rules:
         if not one.shellcmd or one.log or not Path(one.snakefile).is_relative_to(ROOT):
@@ -55,6 +63,8 @@ def record_every_job():
         output = str(one.output[0]) if one.output else RESULTS
         suite = re.match(r"(.*/)?results/[^/]+", output)[0]
         names = [name for name in re.findall(r"\{(\w+)", output) if name in one.wildcard_names]
+        if "gpu" in one.resources:
+            one.resources.update({"device": device})
         place = Path(one.name, *(f"{{{name}}}" for name in names))
         one.log_modifier = one.benchmark_modifier = unchanged
         one.set_log(f"{suite}/logs/{place}.log")

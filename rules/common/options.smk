@@ -35,7 +35,7 @@ def model_options(wildcards, input):
 
 def shard_options(wildcards):
     """How a shard is sampled, which images it holds, and how many are sampled at a time."""
-    run = {name: wildcards[name] for name in ("sampler", "method", "seed")}
+    run = {name: wildcards[name] for name in ("sampler", "method", "seed")} | {"execution": config["execution"]}
     model = config["models"][wildcards.model]
     shard = {"shard": int(wildcards.shard), "shard_size": model["shard_size"], "batch_size": model["batch_size"]}
     return shlex.join(as_options({**run, **shard}))
@@ -58,4 +58,4 @@ def latency_options(wildcards):
     """What target latency times of an architecture."""
     own = LATENCY["models"][wildcards.architecture]
     shared = {key: LATENCY[key] for key in LATENCY if key != "models"}
-    return shlex.join(as_options({"models": wildcards.architecture, **shared, **own, "device": config["device"]}))
+    return shlex.join(as_options({"models": wildcards.architecture, **shared, **own}))

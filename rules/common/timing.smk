@@ -45,12 +45,13 @@ def timing_options(wildcards):
         prompts=[f"{model}={dataset_manifest(name)}" for model, name in timed_prompts(wildcards).items()],
         plans=[f"{variant}={plan}" for variant, plan in timed_plans(wildcards).items()],
         variants=timed_together(wildcards.group),
+        execution=config["execution"],
     )
 
 
 def how_timed(**what):
     """Options of a job that has the machine to itself: what it times, and how the suite says that it is done."""
-    return shlex.join(as_options({**what, **config["timing"], "device": config["device"]}))
+    return shlex.join(as_options({**what, **config["timing"]}))
 
 
 def whole_machine(threads):

@@ -5,6 +5,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from deepcache import DeepCache
+from deepcache.caching.execution import Execution
 from deepcache.methods.method import Method
 from deepcache.methods.schedule import Place
 from deepcache.runs.sampler import Sampler
@@ -42,9 +43,8 @@ MANIFEST = {"name": "tiny", "sha256": {"unet/model.safetensors": "0" * 64}}
 def asked(model, seed: int) -> Request:
     """A request to the model."""
     place = Place(STEPS, BRANCH)
-    return Request(
-        model, MANIFEST, None, SAMPLER, Method(), Method().resolve(place), seed, torch.device("cpu"), "float32"
-    )
+    caching, eager = Method().resolve(place), Execution()
+    return Request(model, MANIFEST, None, SAMPLER, Method(), caching, seed, torch.device("cpu"), "float32", eager)
 
 
 def sampled(model, full_steps, reuse, seed: int = SEED) -> np.ndarray:

@@ -6,7 +6,7 @@ from torch._dynamo.testing import CompileCounter
 
 from deepcache import DeepCache, DeepCacheError, Forecast
 from deepcache.caching.execution import EXECUTIONS, Execution
-from deepcache.caching.modes import MODES
+from deepcache.execution_modes import MODES
 from tests.caching.pipelines import text_to_image
 from tests.caching.trajectories import STEPS, cached, trajectory
 from tests.conftest import make_unet2d, make_unet2d_condition

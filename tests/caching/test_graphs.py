@@ -1,12 +1,7 @@
-"""Passes from recorded graphs give what the eager ones give.
-
-On the CPU a recorder stands in for CUDA's: its replay computes anew from the recorded inputs into the recorded output,
-as a graph does.
-"""
+"""Passes from recorded graphs give what the eager ones give."""
 
 import pytest
 import torch
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepcache import DeepCache, DeepCacheError, Forecast
@@ -14,30 +9,9 @@ from deepcache.caching import execution
 from deepcache.caching.graphs import KEPT, CudaRecorder, Graphed
 from tests.caching.trajectories import STEPS, cached, trajectory
 from tests.conftest import make_unet2d_condition
+from tests.recorder import Replays
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
-
-class Replays:
-    """Counts; where it fails, with the error that it is given."""
-
-    def __init__(self, error=None):
-        self.recorded = self.replayed = 0
-        self.error = error
-
-    def __call__(self, function):
-        if self.error is not None:
-            raise self.error
-        self.recorded += 1
-        output = function()
-
-        def replay():
-            self.replayed += 1
-            for place, new in zip(pytree.tree_leaves(output), pytree.tree_leaves(function()), strict=True):
-                if place is not None:
-                    place.copy_(new)
-
-        return output, replay
 
 
 class CountCopies(TorchDispatchMode):
@@ -151,15 +125,6 @@ def test_where_memory_is_short_the_batch_is_to_be_halved_or_nothing_is_recorded(
 
 
 # Whole trajectories
-
-
-@pytest.fixture
-def recorder(monkeypatch):
-    """As if U-Nets lay on a GPU."""
-    recorder = Replays()
-    monkeypatch.setattr(execution, "CudaRecorder", lambda: recorder)
-    monkeypatch.setattr(execution.Execution, "on", lambda self, unet: self)
-    return recorder
 
 
 @pytest.mark.parametrize("graph", [True, "auto"])

@@ -14,13 +14,13 @@ import yaml
 
 from deepcache import DeepCacheError
 from deepcache.caching import execution
-from deepcache.caching.modes import MODES
 from deepcache.cost import model_speed
 from deepcache.cost.latency import Costs, Variant, compare_speed, make_variants
 from deepcache.cost.macs import branch_macs
 from deepcache.cost.model_speed import SpeedSettings, measure_models
 from deepcache.cost.operations import BETWEEN, KINDS, OTHER, STEP, kind_of, step_operations
 from deepcache.cost.waits import waits_per_step
+from deepcache.execution_modes import MODES
 from deepcache.figures.latency import draw_speed
 from deepcache.models.benchmarked import BENCHMARKED
 from deepcache.models.dummy_inputs import dummy_inputs

@@ -100,6 +100,7 @@ TIMED = {
     "repeats": 3,
     "threads": 1,
     "device": "Some CPU",
+    "execution": "eager",
     "commit": "abc",
     "variants": {
         "m/ddim-10/uniform-n5-b0": {"throughput": 8.0, "seconds": [0.5, 0.4, 0.6], "spread": 0.4},

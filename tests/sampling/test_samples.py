@@ -214,7 +214,14 @@ def collect(monkeypatch, paths, output, images) -> int:
 
 
 def test_a_collected_run_is_read_back(tmp_path, monkeypatch, capsys):
-    made = {"weights": "trained", "device": "CPU", "versions": {}, "commit": None, "batch_sizes": [4]}
+    made = {
+        "weights": "trained",
+        "execution": "eager",
+        "device": "CPU",
+        "versions": {},
+        "commit": None,
+        "batch_sizes": [4],
+    }
     paths = [tmp_path / f"shards/{i:05d}.npz" for i in range(3)]
     for i, path in enumerate(paths):
         write_shard(path, np.full((4, 2, 2, 1), i, np.uint8), {"seed": 0}, {**made, "seconds": i})

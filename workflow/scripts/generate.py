@@ -21,6 +21,7 @@ def main(arguments) -> None:
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
+    from deepcache.caching.execution import execution_of
     from deepcache.data.pictures import list_pictures
     from deepcache.data.prompts import read_prompts
     from deepcache.devices import choose_device
@@ -40,7 +41,10 @@ def main(arguments) -> None:
         strength=0.8 if arguments.strength is None and arguments.images is not None else arguments.strength,
         **{name: getattr(arguments, name) for name in same},
     )
-    generate(arguments.checkpoint, request, method, arguments.output, device, precision, arguments.batch_size)
+    execution = execution_of(arguments.execution)
+    generate(
+        arguments.checkpoint, request, method, arguments.output, device, precision, arguments.batch_size, execution
+    )
 
 
 def _renamed(value: str) -> None:
@@ -73,5 +77,6 @@ if __name__ == "__main__":
         help="where not given, float16 on a GPU, else float32",
     )
     cli.add_device_options(parser)
+    cli.add_execution_option(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
     cli.run(main, parser)

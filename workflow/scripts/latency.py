@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 from deepcache import cli
-from deepcache.caching.modes import MODES
+from deepcache.execution_modes import MODES
 
 
 def main(arguments) -> None:

@@ -29,6 +29,7 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     add_model_options(parser)
     add_method_options(parser)
+    cli.add_execution_option(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shard", type=int, default=0, help="index of the shard")
     parser.add_argument("--shard-size", type=cli.positive, default=128, help="images in a shard")

@@ -3,6 +3,7 @@
 Writes throughput (images/s) and the spread of the repetitions for each variant, model/sampler/method.
 """
 
+from functools import partial
 from pathlib import Path
 
 from deepcache import cli
@@ -12,8 +13,8 @@ def main(arguments) -> None:
     """Load each model once and time whole trajectories."""
     import torch
 
-    from deepcache.cost.timing import measure
-    from deepcache.cost.variants import Variants, timed_values
+    from deepcache.caching.execution import execution_of
+    from deepcache.cost.variants import Variants, measure_variants, timed_values
     from deepcache.devices import choose_device
     from deepcache.files import write_json
     from deepcache.progress import progress
@@ -22,12 +23,11 @@ def main(arguments) -> None:
     torch.set_num_threads(arguments.threads)
     device, size = choose_device(arguments.device), arguments.batch_size
     given = (arguments.checkpoints, arguments.precision, arguments.prompts, arguments.plans)
-    known = Variants(*(dict(pair.split("=", 1) for pair in pairs) for pairs in given), size, device)
-    variants = {variant: known.trajectory(variant) for variant in arguments.variants}
-    total = len(variants) * (arguments.repeats + 1)
-    with progress(None, "timing", unit="run", total=total) as bar:
-        found = measure(variants, arguments.repeats, device, lambda name: bar.update())
-    timed = {"batch_size": size, "repeats": arguments.repeats, "variants": timed_values(found, size)}
+    make = partial(Variants, *(dict(pair.split("=", 1) for pair in pairs) for pairs in given), size, device)
+    names, repeats, execution = arguments.variants, arguments.repeats, execution_of(arguments.execution)
+    with progress(None, "timing", unit="run", total=len(names) * (repeats + 1)) as bar:
+        found, mode = measure_variants(names, repeats, device, make, execution, lambda name: bar.update())
+    timed = {"batch_size": size, "repeats": repeats, "execution": mode, "variants": timed_values(found, size)}
     write_json(arguments.output, {**timed, **provenance(device)})
 
 
@@ -43,5 +43,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
     cli.add_device_options(parser)
+    cli.add_execution_option(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="JSON")
     cli.run(main, parser)
