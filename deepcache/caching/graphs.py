@@ -72,7 +72,6 @@ class Graphed:
         optional: bool = False,
     ):
         self._function = function
-        self._name = f"{function.__name__} pass"
         self._record = record
         self._steady = steady
         self._optional = optional
@@ -118,16 +117,13 @@ class Graphed:
         try:
             return self._new(leaves, structure)
         except RuntimeError as error:
+            message = f"the {self._function.__name__} pass cannot be recorded in a CUDA graph ({reason(error)})"
             if not self._optional:
                 if isinstance(error, torch.OutOfMemoryError):
                     raise
-                raise RecordingError(
-                    f"the {self._name} cannot be recorded in a CUDA graph ({reason(error)})"
-                ) from error
+                raise RecordingError(message) from error
             self._given_up = True
-            logger.warning(
-                "the %s cannot be recorded in a CUDA graph (%s): it runs as it is", self._name, reason(error)
-            )
+            logger.warning("%s: it runs as it is", message)
         self._recordings.clear()  # their memory may be what is missing
         return None
 
