@@ -31,6 +31,7 @@ include: "rules/samples.smk"
 include: "rules/metrics.smk"
 include: "rules/macs.smk"
 include: "rules/timing.smk"
+include: "rules/searches.smk"
 include: "rules/tables.smk"
 include: "rules/features.smk"
 include: "rules/diversity.smk"
@@ -49,7 +50,7 @@ rule all:
         DIVERSITY,
         SUMMARY,
         MACS,
-        KEPT,
+        *KEPT,
 
 
 # After `all`, of which it takes everything.
