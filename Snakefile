@@ -17,7 +17,7 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.envi
 os.environ.update(DEEPCACHE_ROOT=str(ROOT))
 
 
-if "suite" not in config:
+if not {"suite", "extends"} & config.keys():
 
     configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else str(ROOT / "config/config.yaml")
 

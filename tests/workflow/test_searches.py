@@ -80,6 +80,23 @@ def test_a_search_that_is_done_is_not_done_again(searched):
     lost.write_bytes(before)
 
 
+def test_paper_quick_is_planned_where_the_papers_suite_lies(fresh):
+    project = fresh()
+    done = project.run("table9", "-n", "--quiet", "reason", suite="paper-quick")
+    assert done.returncode == 0, done.stdout
+    planned = jobs(done.stdout)
+    assert planned["sample_shard"] == planned["collect_first"] == 2 * 6, "the first shard of each, for two N"
+    assert planned["screening"] == 2
+
+
+def test_a_suite_that_only_says_what_differs_has_the_rest_from_the_one_that_it_extends(fresh):
+    project = fresh()
+    (project.folder / "config/mine.yaml").write_text("extends: config/smoke.yaml\npaired_resamples: 3\n")
+    done = project.run("table9", "-n", suite="mine")
+    assert done.returncode == 0, done.stdout
+    assert jobs(done.stdout)["screening"] == 1, "the default suite has none"
+
+
 FEW = {
     "models": {"digits-ddpm": {"samples": 8, "shard_size": 4, "batch_size": 4, "sampler": "ddim-10"}},
 }
