@@ -17,7 +17,7 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.envi
 os.environ.update(DEEPCACHE_ROOT=str(ROOT))
 
 
-if "suite" not in config:
+if not {"suite", "extends"} & config.keys():
 
     configfile: "config/config.yaml" if os.path.exists("config/config.yaml") else str(ROOT / "config/config.yaml")
 
@@ -31,6 +31,7 @@ include: "rules/samples.smk"
 include: "rules/metrics.smk"
 include: "rules/macs.smk"
 include: "rules/timing.smk"
+include: "rules/searches.smk"
 include: "rules/tables.smk"
 include: "rules/features.smk"
 include: "rules/diversity.smk"
@@ -49,7 +50,7 @@ rule all:
         DIVERSITY,
         SUMMARY,
         MACS,
-        KEPT,
+        *KEPT,
 
 
 # After `all`, of which it takes everything.

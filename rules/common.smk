@@ -62,6 +62,8 @@ wildcard_constraints:
     interval="[1-9][0-9]*",
     architecture="|".join(LATENCY["models"]) or "$^",
     table="|".join(config["tables"]),
+    search="[a-z][a-z0-9_]*-[0-9]+",
+    images="[1-9][0-9]*",
 
 
 def manifest(checkpoint):
@@ -108,9 +110,10 @@ def plan_file(model, sampler, method):
     return f"{RESULTS}/plans/{name}"
 
 
-def shard_paths(run, model):
+def shard_paths(run, model, images=None):
+    """The shards of a run; those that hold its first images, if told how many."""
     settings = config["models"][model]
-    shards = math.ceil(settings["samples"] / settings["shard_size"])
+    shards = math.ceil((images or settings["samples"]) / settings["shard_size"])
     return [f"{run}/shards/{i:05d}.npz" for i in range(shards)]
 
 
@@ -126,6 +129,7 @@ include: "common/jobs.smk"
 include: "common/options.smk"
 include: "common/entries.smk"
 include: "common/timing.smk"
+include: "common/searches.smk"
 include: "common/tables.smk"
 include: "common/pictures.smk"
 include: "common/report.smk"

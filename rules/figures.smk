@@ -50,4 +50,4 @@ for name, figure in config["curves"].items():
             name
         input:
             f"{RESULTS}/figures/{name}.png",
-            *[kept_results(LAYOUTS[panel["table"]]) for panel in figure["panels"]],
+            *[files for panel in figure["panels"] for files in files_of(LAYOUTS[panel["table"]], kept_results)],

@@ -21,6 +21,15 @@ rule metrics:
         on_device("metrics", f"--run {{input.run}} {REFERENCE} --output {{output}}")
 
 
+use rule metrics as metrics_of_first with:
+    input:
+        run=rules.collect_first.output,
+        reference=rules.metrics.input.reference,
+        weights=rules.metrics.input.weights,
+    output:
+        f"{RUN}/metrics-{{images}}.json",
+
+
 rule paired:
     input:
         run=rules.collect_run.output,
@@ -58,6 +67,15 @@ rule clip_score:
         on_device(
             "clip_score", "--run {input.run} --prompts {input.prompts} --weights {input.weights} --output {output}"
         )
+
+
+use rule clip_score as clip_score_of_first with:
+    input:
+        run=rules.collect_first.output,
+        prompts=prompts_manifest,
+        weights=rules.clip_score.input.weights,
+    output:
+        f"{RUN}/clip_score-{{images}}.json",
 
 
 rule paired_fidelity:

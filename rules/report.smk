@@ -19,12 +19,12 @@ rule suite_settings:
 
 rule report_pages:
     input:
+        *rules.all.input,
         suite=rules.suite_settings.output,
         features=rules.draw_fig2.input.recorded,
         figures=[
             in_report(item, f"{RESULTS}/figures/{item.name}.png") for item in CONTENTS if item.category == PICTURES
         ],
-        everything=rules.all.input,
     output:
         pages=[in_report(item, f"{REPORT}/pages/{item.name}.html") for item in CONTENTS if item.category != PICTURES],
         captions=sorted({f"{REPORT}/captions/{item.name}.rst" for item in CONTENTS}),

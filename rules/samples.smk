@@ -33,3 +33,14 @@ rule collect_run:
         images=lambda w: config["models"][w.model]["samples"],
     shell:
         program("collect_run", "--shards {input.shards} --images {params.images} --output {output}")
+
+
+# The first images of a run as a run, for the rounds of a search.
+use rule collect_run as collect_first with:
+    input:
+        shards=lambda w: shard_paths(RUN.format(**w), w.model, int(w.images)),
+    output:
+        f"{RUN}/run-{{images}}.json",
+    params:
+        code=code("collect_run"),
+        images=lambda w: w.images,

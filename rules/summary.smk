@@ -4,9 +4,9 @@ SUMMARY = [f"{RESULTS}/{name}{end}" for name in ("summary", "paper_against_ours"
 
 rule summary:
     input:
+        *[files for layout in LAYOUTS.values() for files in files_of(layout, table_inputs)],
         published=published_tables(),
         tables=[table["path"] for table in summary_tables().values()],
-        results=[path for layout in LAYOUTS.values() for path in table_inputs(layout)],
         diversity=[f"{RESULTS}/{run.path}/run.json" for run in diversity_runs(config)],
         figures=[*FIGURES, f"{RESULTS}/figures/diversity.png"],
         macs=MACS,

@@ -1,6 +1,6 @@
 # Tables: our numbers beside the published ones.
 TABLES = [table_file(name) for name in LAYOUTS]
-KEPT = [path for layout in LAYOUTS.values() for path in kept_results(layout)]
+KEPT = [files for layout in LAYOUTS.values() for files in files_of(layout, kept_results)]
 
 for name, layout in LAYOUTS.items():
 
@@ -8,8 +8,8 @@ for name, layout in LAYOUTS.items():
         name:
             f"write_{name}"
         input:
+            *files_of(layout, table_inputs),
             published=published_table(layout),
-            results=table_inputs(layout),
         output:
             csv=table_file(name),
             markdown=table_file(name).replace(".csv", ".md"),
@@ -31,4 +31,4 @@ for name, layout in LAYOUTS.items():
         input:
             table_file(name),
             grids_of(name),
-            kept_results(layout),
+            *files_of(layout, kept_results),

@@ -43,6 +43,8 @@ class Progress:
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO:
                 self._start(record)
+            case LogEvent.PROGRESS:
+                self.total = record.total  # a checkpoint has added jobs
             case LogEvent.RESOURCES_INFO:
                 self.cores = getattr(record, "cores", self.cores)
             case LogEvent.JOB_INFO:
@@ -70,6 +72,8 @@ class Progress:
             first=record.priority == "highest",
             started=record.created,
         )
+        same = sum(job.rule == record.rule_name for job in self.running.values())
+        self.unfinished[record.rule_name] = max(self.unfinished[record.rule_name], same)  # it was added meanwhile
         self.threads[record.rule_name] = record.threads
         self.failed.discard(record.jobid)  # it is tried again
 

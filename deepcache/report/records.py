@@ -10,6 +10,7 @@ import yaml
 from deepcache.report.reading import read_json
 from deepcache.runs.run import Run
 from deepcache.suite.layout import layout_runs
+from deepcache.suite.search import settle
 
 
 def read_runs(results: Path, layouts: dict[str, dict], diversity: pd.DataFrame) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def read_runs(results: Path, layouts: dict[str, dict], diversity: pd.DataFrame) 
     """
     shown: dict[str, list[str]] = {}
     for layout in layouts.values():
-        for run in layout_runs(layout):
+        for run in layout_runs(settle(layout, results)):
             shown.setdefault(str(run.path), []).append(layout["title"].partition(":")[0])
     for sidecar in "; ".join(diversity["runs"]).split("; "):
         shown.setdefault(str(Run.parse(PurePosixPath(sidecar).parent).path), []).append("Diversity")

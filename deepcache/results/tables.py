@@ -10,6 +10,7 @@ from deepcache.quality.intervals import MINIMUM_SEEDS, over_seeds, paired_over_i
 from deepcache.results.result_files import Sources
 from deepcache.runs.run import Run
 from deepcache.suite.layout import FROM_CLIP, FROM_PAIRED, RESULT_FILES
+from deepcache.suite.search import ranked, settle
 
 INTERVALS = ("_low", "_high", "_change")  # endings of columns that are left out where nothing fills them
 
@@ -32,6 +33,7 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
         DeepCacheError: if a row is not among the published ones, a result is missing, or runs with different numbers of
             images would stand in one table (FID depends on it).
     """
+    layout = settle(layout, root)
     paper = _published_rows(layout["published"], published)
     sources = Sources(Path(root), layout)
     table = pd.DataFrame([_row(layout, row, paper, sources) for row in layout["rows"]])
@@ -75,10 +77,9 @@ def _value(column: dict, runs: dict[str, list[Run]], candidates: list[Run], by: 
 def _best(what: str, candidates: list[Run], by: str, sources: Sources):
     """Centre, power or score of the candidate with the lowest FID or the highest CLIP score."""
     scores = {run: sources.value(by, [run]) for run in candidates}
-    measured = [run for run, score in scores.items() if score is not None]
-    if not measured:
+    best = next(iter(ranked(scores, by)), None)
+    if best is None or scores[best] is None:
         return None
-    best = (max if by in FROM_CLIP else min)(measured, key=scores.__getitem__)
     return scores[best] if what == by else getattr(best.method.schedule, what)
 
 

@@ -10,12 +10,14 @@ import jsonschema
 from deepcache.errors import DeepCacheError, KeyedError
 from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
-from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, candidates, resolve_method
+from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, resolve_method
 from deepcache.suite.schema import read_schema
+from deepcache.suite.search import candidates
 
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
 ADM, FROM_ADM = "inception-adm", ("precision_adm", "recall_adm")
 PROMPTS = ("partiprompts", "coco", "text")
+DEFAULT = "default"  # the rate of every checkpoint that has none of its own
 RENAMED = {"plan": "estimate", "speed": "latency"}
 
 
@@ -54,21 +56,7 @@ def _schema_message(error: jsonschema.ValidationError) -> str:
 def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
     """What is wrong, as (key, sentence)."""
     for name, model in config["models"].items():
-        key = f"models.{name}"
-        yield from _reference(f"{key}.checkpoint", model["checkpoint"], config["checkpoints"])
-        if "reference" in model:
-            yield from _reference(f"{key}.reference", model["reference"], config["references"])
-        for weights in ("clip", "perceptual"):
-            if weights in model:
-                yield from _reference(f"{key}.{weights}", model[weights], config["checkpoints"])
-        if "prompts" in model:
-            yield from _dataset(f"{key}.prompts", model["prompts"], config, PROMPTS)
-        elif "clip" in model:
-            yield f"{key}.clip", "a CLIP score needs the model's prompts"
-        yield from _attempt(f"{key}.sampler", lambda model=model: Sampler.parse(model["sampler"]))
-        for seed in (config["calibration"]["seed"], config["calibration"]["seed"] + 1):
-            if seed in model["seeds"]:
-                yield f"{key}.seeds", f"{seed} is a seed of the calibration: what is measured needs others"
+        yield from _model_problems(config, f"models.{name}", model)
     for name, reference in config["references"].items():
         yield from _dataset(f"references.{name}.dataset", reference["dataset"], config, IMAGES)
         yield from _reference(f"references.{name}.weights", reference["weights"], config["checkpoints"])
@@ -85,6 +73,10 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
         if grid["images"] > samples:
             yield f"{key}.images", f"{grid['images']} is more than the {samples} samples of a run"
 
+    rates = config["estimate"]["tflops"]
+    for name in rates if isinstance(rates, dict) else ():
+        if name != DEFAULT:
+            yield from _reference("estimate.tflops", name, config["checkpoints"])
     for name in config["similarity"]["layers"]:
         yield from _reference("similarity.layers", name, config["models"])
     yield from _diversity_problems(config, config["diversity"])
@@ -109,6 +101,25 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
             ):
                 if wanted not in known:
                     yield key, f"{panel['table']} has no column {wanted}; it has {', '.join(sorted(known))}"
+
+
+def _model_problems(config: dict, key: str, model: dict) -> Iterator[tuple[str, str]]:
+    yield from _reference(f"{key}.checkpoint", model["checkpoint"], config["checkpoints"])
+    if "reference" in model:
+        yield from _reference(f"{key}.reference", model["reference"], config["references"])
+    for weights in ("clip", "perceptual"):
+        if weights in model:
+            yield from _reference(f"{key}.{weights}", model[weights], config["checkpoints"])
+    if "prompts" in model:
+        yield from _dataset(f"{key}.prompts", model["prompts"], config, PROMPTS)
+    elif "clip" in model:
+        yield f"{key}.clip", "a CLIP score needs the model's prompts"
+    yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(model["sampler"]))
+    for seed in (config["calibration"]["seed"], config["calibration"]["seed"] + 1):
+        if seed in model["seeds"]:
+            yield f"{key}.seeds", f"{seed} is a seed of the calibration: what is measured needs others"
+    if model.get("screened", 0) > model["samples"]:
+        yield f"{key}.screened", f"{model['screened']} is more than the {model['samples']} samples of a run"
 
 
 def _grid_problems(key: str, grid: dict, table: dict) -> Iterator[tuple[str, str]]:

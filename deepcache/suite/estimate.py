@@ -1,6 +1,7 @@
 """What a suite will cost before anything is started: images, MACs, hours, downloads, disk."""
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -34,7 +35,8 @@ def estimate(config: dict, count: Callable[[str, set[int]], Shape]) -> pd.DataFr
     """A row for each table and for the diversity, and one for all, in which what they share counts once.
 
     U-Net passes of the samples are counted (two for each step where there is guidance), not the first stage, metrics
-    and timing.
+    and timing. Which candidates of a search get all images is not known before: those are assumed that no row of a
+    table needs, so no more than this is sampled.
 
     Args:
         config: a checked config.
@@ -43,35 +45,79 @@ def estimate(config: dict, count: Callable[[str, set[int]], Shape]) -> pd.DataFr
     Returns:
         Columns `table`, `runs`, `images`, `petamacs`, `hours`, `download_gb`, `disk_gb`.
     """
-    runs = {name: layout_runs(table_layout(config, name)) for name in config["tables"]}
-    runs["diversity"] = diversity_runs(config)
-    together = list(dict.fromkeys(run for one in runs.values() for run in one))
+    layouts = {name: table_layout(config, name) for name in config["tables"]}
+    diversity = diversity_runs(config)
+    parts = {name: sampled_images(config, [layout]) for name, layout in layouts.items()}
+    parts["diversity"] = sampled_images(config, [], diversity)
+    parts["all"] = sampled_images(config, list(layouts.values()), diversity)
     branches: dict[str, set[int]] = {}
-    for run in together:
+    for run in parts["all"]:
         used = branches.setdefault(config["models"][run.model]["checkpoint"], set())
         used |= set() if not run.method.caches else {run.method.branch}
     shape_of = functools.cache(lambda name: count(name, branches.get(name, set())))
-    rows = [_row(config, shape_of, name, found) for name, found in [*runs.items(), ("all", together)]]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_row(config, shape_of, name, images) for name, images in parts.items()])
 
 
-def _row(config: dict, shape_of: Callable[[str], Shape], name: str, runs: list[Run]) -> dict:
-    giga_macs = samples_gb = 0.0
-    for run in runs:
+def sampled_images(config: dict, layouts: list[dict], others: Iterable[Run] = ()) -> dict[Run, int]:
+    """How many images of each run are sampled, at most.
+
+    Args:
+        config: a checked config.
+        layouts: of the tables, see deepcache.suite.layout.table_layout; what they share counts once.
+        others: runs of which all images are sampled.
+    """
+    rows = [row for layout in layouts for row in layout["rows"]]
+    screened = [row for row in rows if row["screenings"]]
+    whole = [{**layout, "rows": [row for row in layout["rows"] if not row["screenings"]]} for layout in layouts]
+    samples = {name: model["samples"] for name, model in config["models"].items()}
+    found = {run: samples[run.model] for run in [*(run for one in whole for run in layout_runs(one)), *others]}
+    needed = set(found)
+    for row in screened:
+        # All candidates of a search have as many full steps, so they cost the same.
+        runs = sorted(map(Run.parse, row["candidates"]), key=needed.__contains__)
+        size, all_images = config["models"][runs[0].model]["shard_size"], samples[runs[0].model]
+        left = len(runs)
+        for one in [*row["screenings"], {"images": all_images, "keep": 0}]:
+            images = min(all_images, size * math.ceil(one["images"] / size))
+            found |= {run: max(images, found.get(run, 0)) for run in runs[:left]}
+            left = one["keep"]
+    return found
+
+
+def rate(config: dict, checkpoint: str) -> float:
+    """What the device sustains on a checkpoint, in TFLOP/s."""
+    rates = config["estimate"]["tflops"]
+    return rates.get(checkpoint, rates["default"]) if isinstance(rates, dict) else rates
+
+
+def rates_in_words(config: dict) -> str:
+    """The rates of `estimate.tflops`: `50`, or `216 (sd-v1-5), else 50`."""
+    rates = config["estimate"]["tflops"]
+    if not isinstance(rates, dict):
+        return f"{rates:g}"
+    own = [f"{one:g} ({name})" for name, one in rates.items() if name != "default"]
+    return ", ".join([*own, f"{'else ' if own else ''}{rates['default']:g}"])
+
+
+def _row(config: dict, shape_of: Callable[[str], Shape], name: str, sampled: dict[Run, int]) -> dict:
+    giga_macs = samples_gb = hours = 0.0
+    for run, images in sampled.items():
         model = config["models"][run.model]
         shape, calls = shape_of(model["checkpoint"]), run.sampler.schedule_length("prompts" in model)
         shallow = shape.full_g if not run.method.caches else shape.shallow_g[run.method.branch]
         step = average_macs(shape.full_g, shallow, calls, range(run.method.num_full(calls)))
         passes = calls * (1 if run.sampler.guidance_scale == 1 else 2)
-        giga_macs += model["samples"] * passes * step
-        samples_gb += model["samples"] * shape.image_bytes / GIGA
-    downloads, kept = _transfers(config, shape_of, {run.model for run in runs})
+        macs = images * passes * step
+        giga_macs += macs
+        hours += 2 * macs / (rate(config, model["checkpoint"]) * 1e3) / 3600  # a MAC is two operations
+        samples_gb += images * shape.image_bytes / GIGA
+    downloads, kept = _transfers(config, shape_of, {run.model for run in sampled})
     return {
         "table": name,
-        "runs": len(runs),
-        "images": sum(config["models"][run.model]["samples"] for run in runs),
+        "runs": len(sampled),
+        "images": sum(sampled.values()),
         "petamacs": giga_macs / 1e6,
-        "hours": 2 * giga_macs / (config["estimate"]["tflops"] * 1e3) / 3600,  # a MAC is two operations
+        "hours": hours,
         "download_gb": downloads,
         "disk_gb": samples_gb + kept,
     }

@@ -7,6 +7,7 @@ heavy. `python -m deepcache.suite.layout CONFIG TABLE` prints a table's layout a
 from deepcache.methods.method import Method
 from deepcache.runs.run import Run
 from deepcache.runs.sampler import Sampler
+from deepcache.suite.search import candidates, screenings
 from deepcache.suite.timing import timed_as, timed_variant, timing_groups
 
 FROM_METRICS = ("fid", "sfid", "is", "precision", "recall", "precision_adm", "recall_adm", "kid", "fid_clean")
@@ -35,13 +36,6 @@ def resolve_runs(config: dict, run: dict, table: dict) -> list[Run]:
     return [Run(name, sampler, resolve_method(run, table), seed) for seed in model["seeds"]]
 
 
-def candidates(search: dict) -> list[dict]:
-    """What a row's search picks from, each as a run of a row: every centre with every power."""
-    shared = {key: value for key, value in search.items() if key not in ("centers", "powers", "by")}
-    pairs = [{"center": center, "power": power} for center in search["centers"] for power in search["powers"]]
-    return [{"schedule": "nonuniform", **shared, **pair} for pair in pairs]
-
-
 def table_layouts(config: dict) -> dict[str, dict]:
     """The layouts of all tables, each with its `timing`: which timing job times its runs, and under which models."""
     layouts = {name: table_layout(config, name) for name in config["tables"]}
@@ -55,8 +49,9 @@ def table_layouts(config: dict) -> dict[str, dict]:
 def table_layout(config: dict, name: str) -> dict:
     """A table's layout with every run spelt out, as plain values; all but the name of its timing job.
 
-    Each row holds its labels and, by name, its runs' folders below `results/<suite>` (one for each seed), and those of
-    the candidates of its search. Of the config it contains only what the table depends on.
+    Each row holds its labels and, by name, its runs' folders below `results/<suite>` (one for each seed), those of the
+    candidates of its search, and the rounds in which these become fewer: see deepcache.suite.search. Of the config it
+    contains only what the table depends on.
     """
     table = config["tables"][name]
     first = next((next(iter(row["runs"])) for row in table["rows"] if "runs" in row), None)
@@ -83,8 +78,12 @@ def table_layout(config: dict, name: str) -> dict:
             # Of the first seed alone: what one seed picks can be judged by the others.
             "candidates": [paths(run)[0] for run in candidates(row["search"])] if "search" in row else [],
             "by": row.get("search", {}).get("by", "fid"),
+            "screenings": [
+                {"file": f"searches/{name}-{i:02d}/first-{one['images']}.json", **one}
+                for one in (_screenings(config, table, row["search"]) if "search" in row else [])
+            ],
         }
-        for row in table["rows"]
+        for i, row in enumerate(table["rows"])
     ]
     return {
         "name": name,
@@ -98,6 +97,10 @@ def table_layout(config: dict, name: str) -> dict:
         "columns": columns,
         "rows": rows,
     }
+
+
+def _screenings(config: dict, table: dict, search: dict) -> list[dict]:
+    return screenings(len(candidates(search)), config["models"][search.get("model", table["model"])])
 
 
 def layout_runs(layout: dict, values: tuple[str, ...] | None = None) -> list[Run]:

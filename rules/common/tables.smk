@@ -13,6 +13,7 @@ def table_file(name):
 def table_inputs(layout):
     """The files that a table's cells are read from."""
     runs = [f"{RESULTS}/{run.path}/run.json" for run in layout_runs(layout)]
+    screenings = [f"{RESULTS}/{row['screenings'][-1]['file']}" for row in layout["rows"] if row["screenings"]]
     metrics = [f"{RESULTS}/{run.path}/metrics.json" for run in layout_runs(layout, FROM_METRICS)]
     paired = [f"{RESULTS}/{run.path}/paired.json" for run in paired_runs(layout)]
     clip = [f"{RESULTS}/{run.path}/clip_score.json" for run in layout_runs(layout, FROM_CLIP)]
@@ -20,14 +21,28 @@ def table_inputs(layout):
     macs = sorted({f"{RESULTS}/macs/{run.model}.json" for run in layout_runs(layout, ("macs_g",))})
     timing = timing_file(layout)
     memory = sorted({f"{RESULTS}/memory/{run.model}.json" for run in layout_runs(layout, FROM_MEMORY)})
-    return [*runs, *metrics, *paired, *clip, *fidelity, *macs, *timing, *memory]
+    return [*runs, *screenings, *metrics, *paired, *clip, *fidelity, *macs, *timing, *memory]
 
 
 def kept_results(layout):
     """All that a table rests on: asked for by name, or Snakemake would not notice that a shard is lost."""
     runs = layout_runs(layout)
     shards = [shard for run in runs for shard in shard_paths(f"{RESULTS}/{run.path}", run.model)]
-    return [*table_inputs(layout), *shards]
+    screened = [path for row in layout["rows"] for one in row["screenings"] for path in screened_files(one)]
+    return [*table_inputs(layout), *shards, *screened]
+
+
+def files_of(layout, files):
+    """Files of a table as inputs of a rule; of a row whose search screens, a function: who is kept is not known before.
+
+    Args:
+        layout: the table's.
+        files: says them of a layout, `table_inputs` or `kept_results`.
+    """
+    known = {**layout, "rows": [row for row in layout["rows"] if not row["screenings"]]}
+    # One function for each, or searches would wait for each other.
+    searches = [{**layout, "rows": [row]} for row in layout["rows"] if row["screenings"]]
+    return [*files(known), *(lambda w, search=search: files(settled(search)) for search in searches)]
 
 
 def summary_tables():

@@ -150,6 +150,12 @@ def change(path: str, value) -> dict:
             "curves.fig6: a picture in sample_grids has the same name",
         ),
         ("sample_grids/table2_samples/images", 1000, "sample_grids.table2_samples.images: 1000 is more than"),
+        ("models/digits-ldm/screened", 97, "models.digits-ldm.screened: 97 is more than the 96 samples of a run"),
+        ("models/digits-ldm/screened", 1, "config: models.digits-ldm.screened: 1 is less than the minimum of 2"),
+        ("estimate/tflops", 0, "config: estimate.tflops: 0 is less than or equal to the minimum of 0"),
+        ("estimate/tflops", {"digits-sd": 1}, "config: estimate.tflops: 'default' is a required property"),
+        ("estimate/tflops", {"default": 1, "digits-sd": -1}, "config: estimate.tflops.digits-sd: -1 is less than or"),
+        ("estimate/tflops", {"default": 1, "digits-ds": 2}, "config: estimate.tflops: digits-ds is not defined; known"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(path, value, message):
@@ -217,11 +223,11 @@ def test_speed_is_measured_against_what_the_config_says():
     assert baseline(layout, Run.parse("digits-ddpm/ddim-100/uniform-n3-b2/seed-3")) == uncached
 
 
-@pytest.mark.parametrize("name", ["paper", "smoke"])
+@pytest.mark.parametrize("name", ["paper", "paper-quick", "smoke"])
 def test_the_other_suites_are_good(name):
     config = read_suite(name)
     check(config)
-    assert config["suite"] == name
+    assert config["suite"] == name.removesuffix("-quick")
 
 
 def test_a_suite_extends_another(tmp_path):

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from deepcache.suite.estimate import Shape, estimate
+from deepcache.suite.estimate import Shape, estimate, rates_in_words
 
 HOME = {"checkpoint": "home", "sampler": "ddim-10", "samples": 4, "seeds": [0, 1]}
 AWAY = {
@@ -73,6 +73,41 @@ def test_downloads_and_disk(planned):
     assert planned["download_gb"].tolist() == pytest.approx([0, 0.5 + 0.1 + 3, 0, 0, 3.6])
     kept = 2 * 0.5 + 0.1 + 2 * 3  # converted and unpacked beside what was downloaded
     assert planned["disk_gb"].tolist() == pytest.approx([16e-6, 100e-6 + kept, 16e-6, 24e-6, 132e-6 + kept], rel=1e-5)
+
+
+def test_a_rate_by_checkpoint(planned):
+    config = {**CONFIG, "estimate": {"tflops": {"default": 1, "away": 2}}}
+    found = estimate(config, count).set_index("table")["hours"]
+    expected = planned["hours"] * 2
+    assert found[["table1", "table3", "diversity"]].tolist() == pytest.approx(
+        expected[["table1", "table3", "diversity"]].tolist()
+    )
+    assert found["table2"] == pytest.approx(planned.loc["table2", "hours"])
+    assert found["all"] == pytest.approx(expected["all"] - planned.loc["table2", "hours"])
+    assert rates_in_words(config) == "2 (away), else 1" and rates_in_words(CONFIG) == "2"
+
+
+def searching(**model) -> dict:
+    """Six candidates, one of which another table has as well."""
+    search = {"interval": 5, "centers": [2, 3, 4], "powers": [1.2, 1.4]}
+    shared = {"interval": 5, "schedule": "nonuniform", "center": 3, "power": 1.2}
+    found = table("home")
+    found["rows"] = [{"labels": {"row": 0}, "search": search}]
+    tables = {"table1": table("home", shared), "table2": found}
+    return {**CONFIG, "models": {**CONFIG["models"], "home": {**HOME, **model}}, "tables": tables}
+
+
+def test_of_a_search_by_halving_the_most_is_counted():
+    config = searching(samples=40, shard_size=4, screened=6)
+    found = estimate(config, count).set_index("table")
+    # Whole shards: 8 images of six, 12 of three, 40 of two; the shared run is among the first to go.
+    assert found.loc["table2", ["runs", "images"]].tolist() == [6, 3 * 8 + 12 + 2 * 40]
+    assert found.loc["all", "images"] == 2 * 40 + 2 * 8 + 12 + 2 * 40 + 6 * 40, "two seeds of Table 1, the diversity"
+    every = estimate(searching(samples=40, shard_size=4), count).set_index("table")
+    assert every.loc["table2", ["runs", "images"]].tolist() == [6, 6 * 40]
+    share = found.loc["table2", "images"] / every.loc["table2", "images"]
+    assert found.loc["table2", "petamacs"] == pytest.approx(share * every.loc["table2", "petamacs"])
+    assert found.loc["table2", "hours"] == pytest.approx(share * every.loc["table2", "hours"])
 
 
 def test_only_branches_in_use_are_counted(planned):

@@ -1,6 +1,7 @@
 """What the view knows of a run, and the time left that it computes."""
 
 import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_live.estimate import seconds_left
 from snakemake_logger_plugin_live.words import duration
@@ -47,6 +48,19 @@ def test_the_time_left_is_not_guessed_from_a_few_jobs():
     assert seconds_left(state, 1) is None
     state = progress(plan(checkpoint=2, sample=2), cores(1), started(1, "checkpoint"), finished(1, 1))
     assert seconds_left(state, 1) == pytest.approx(1 + 2 * 1), "of unknown rules: the mean of the known"
+
+
+def test_jobs_that_a_checkpoint_adds_count():
+    state = progress(plan(screen=1, table=1), cores(1), started(1, "screen"), finished(1, 10))
+    state.update(record(LogEvent.PROGRESS, done=1, total=5))
+    assert state.total == 5
+    assert seconds_left(state, 10) is None, "most are unknown"
+    known = progress(plan(screen=2), cores(1), started(1, "screen"), finished(1, 10))
+    known.update(record(LogEvent.PROGRESS, done=1, total=4))
+    assert seconds_left(known, 10) == pytest.approx(3 * 10)
+    known.update(started(2, "sample", 10))
+    assert known.unfinished["sample"] == 1
+    assert seconds_left(known, 14) == pytest.approx(2 * 10 + 6)
 
 
 def test_without_cores_as_many_are_taken_as_are_busy():

@@ -15,7 +15,7 @@ def main(arguments) -> None:
     """Read the suite, look at its architectures, print the table."""
     from deepcache.cost.shapes import checkpoint_shape
     from deepcache.suite.config import validate
-    from deepcache.suite.estimate import estimate
+    from deepcache.suite.estimate import estimate, rates_in_words
     from deepcache.suite.reading import complete, located, read_config
 
     config = complete(read_config(sys.stdin if arguments.suite == "-" else arguments.suite), ROOT)
@@ -27,10 +27,10 @@ def main(arguments) -> None:
     )
     print(table.to_markdown(index=False, floatfmt=".3g", intfmt=","))
     print(
-        f"\nSuite {config['suite']}. Hours: U-Net passes of the samples at {config['estimate']['tflops']:g} TFLOP/s "
-        "(`estimate.tflops` in the config, or --tflops), without first stage, metrics and timing. Downloads of "
-        "checkpoints are those of all weights in fp32. Disk: samples before compression, checkpoints, datasets. "
-        "`all` counts once what tables share."
+        f"\nSuite {config['suite']}. Hours: U-Net passes of the samples at {rates_in_words(config)} TFLOP/s "
+        "(`estimate.tflops` in the config, or --tflops), without first stage, metrics and timing. Of a search by "
+        "halving the most that there may be, whichever candidates are kept. Downloads of checkpoints are those of all "
+        "weights in fp32. Disk: samples before compression, checkpoints, datasets. `all` counts once what tables share."
     )
     if arguments.output is not None:
         from deepcache.files import atomic
