@@ -9,6 +9,7 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
 )
 from PIL import Image
+from torch.overrides import TorchFunctionMode
 
 from deepcache import DeepCache, DeepCacheError, uniform
 from deepcache.data.pictures import list_pictures, read_picture
@@ -54,6 +55,29 @@ def test_text_to_image_is_what_the_workflow_samples(sd, generate, name, options,
         calls if method == "full" else Method.parse(method).resolve(Place(6)).full_steps
     )
     assert np.ptp(ours, axis=(1, 2, 3)).min() > 0
+
+
+class Drawn(TorchFunctionMode):
+    """Types of the noise that torch is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.randn:
+            self.dtypes.append(kwargs["dtype"])
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_noise_does_not_depend_on_the_precision(place, sd, task):
+    strength = None if task == "text-to-image" else 0.5
+    pipeline = load_pipeline(sd, task, "cpu", torch.bfloat16)
+    generation = Generation(pipeline, requested(task, strength=strength, steps=4))
+    with Drawn() as drawn:
+        generation.sample([0, 1])
+    assert drawn.dtypes and set(drawn.dtypes) == {torch.float32}
 
 
 @pytest.mark.parametrize("model", ["sd", "sdxl"])

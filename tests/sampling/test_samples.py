@@ -17,7 +17,7 @@ from deepcache.models.digits import ddpm_scheduler
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.families import load_model
 from deepcache.sampling.model import to_uint8
-from deepcache.sampling.noise import initial_noise
+from deepcache.sampling.noise import NoiseInFloat32, image_generator, initial_noise
 from deepcache.sampling.shards import (
     read_images,
     read_run,
@@ -45,6 +45,17 @@ def test_noise_of_an_image_depends_on_seed_and_index_alone():
     assert not torch.equal(initial_noise(4, [7], (1, 4, 4)), noise[[7]])
     assert len({row.sum().item() for row in noise}) == 10
     assert abs(initial_noise(0, range(200), (1, 16, 16)).std().item() - 1) < 0.01
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_noise_of_a_narrower_type_is_the_same_noise_rounded(dtype):
+    shape = (3, 5, 7)  # no multiple of 16, at which every version of torch draws others by itself
+    with NoiseInFloat32():
+        drawn = torch.randn(shape, generator=image_generator(2, 8), dtype=dtype)
+        wide = torch.randn(shape, generator=image_generator(2, 8), dtype=torch.float64)
+    assert torch.equal(drawn, initial_noise(2, [8], shape)[0].to(dtype))
+    assert wide.dtype == torch.float64
+    assert not torch.equal(torch.randn(shape, generator=image_generator(2, 8), dtype=dtype), drawn)
 
 
 def test_quantised_by_rounding():
