@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK = (ROOT / "requirements.lock").read_text()
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
 def normalised(name: str) -> str:
@@ -29,12 +29,12 @@ def pins(python: str) -> dict[str, str]:
 
 
 def test_conda_environment_has_the_locked_versions():
-    environment = yaml.safe_load((ROOT / "envs/deepcache.yaml").read_text())["dependencies"]
+    environment = yaml.safe_load((ROOT / "envs/deepcache.yaml").read_text(encoding="utf-8"))["dependencies"]
     assert "python=3.11" in environment
     listed = dict(line.split("==") for line in next(entry for entry in environment if isinstance(entry, dict))["pip"])
     locked = pins("3.11")
     assert listed == {name: locked[name] for name in listed}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     assert set(listed) == {normalised(re.match(r"[\w.-]+", line)[0]) for line in project}
 
 
@@ -62,9 +62,11 @@ def test_one_version_in_all_places():
     """A test that fails here alone asks for a new installation: `make test` makes it."""
     import deepcache
 
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
-    assert re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)[0] == version
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
+    assert (
+        re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)[0] == version
+    )
     assert deepcache.__version__ == version
 
 
@@ -88,7 +90,7 @@ def test_no_cycles_between_modules():
     folder, graph = ROOT / "deepcache", {}
     for path in folder.rglob("*.py"):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        imported = re.findall(r"^ *from (deepcache[\w.]*) import (\w+)", path.read_text(), flags=re.M)
+        imported = re.findall(r"^ *from (deepcache[\w.]*) import (\w+)", path.read_text(encoding="utf-8"), flags=re.M)
         # `from deepcache.caching import schedules` imports a module, `from deepcache.errors import X` a name.
         graph[name] = {
             f"{module}.{thing}" if (ROOT / module.replace(".", "/") / f"{thing}.py").exists() else module
@@ -101,7 +103,9 @@ def test_rules_run_programs_that_exist():
     named = {
         name
         for file in (ROOT / "rules").rglob("*.smk")
-        for name in re.findall(r"""\w+\(\s*["']((?:beyond/)?[a-z_0-9]+)["'],\s*f?["'].*--output""", file.read_text())
+        for name in re.findall(
+            r"""\w+\(\s*["']((?:beyond/)?[a-z_0-9]+)["'],\s*f?["'].*--output""", file.read_text(encoding="utf-8")
+        )
     }
     assert len(named) > 25
     assert {name for name in named if not (ROOT / f"workflow/scripts/{name}.py").is_file()} == set()

@@ -144,7 +144,7 @@ def test_runge_kutta_steps_cannot_begin_in_the_middle(place, pipelines):
 
 def test_image_j_is_a_repetition_of_its_prompt(sd, generate):
     ours, record = generate(sd, "--num-images", 2, "--batch-size", 3)
-    Path("prompts.txt").write_text("\n".join(prompt for prompt in PROMPTS for _ in range(2)))
+    Path("prompts.txt").write_text("\n".join(prompt for prompt in PROMPTS for _ in range(2)), encoding="utf-8")
     twice, _ = generate(sd, "--batch-size", 3, output="twice")
     assert np.array_equal(ours, twice) and not np.array_equal(ours[0], ours[1])
     assert (record["images"], record["prompts"]) == (6, PROMPTS)
@@ -158,10 +158,10 @@ def test_one_image_stands_for_all_prompts(sd, generate):
 def test_only_the_white_part_is_repainted(sd, generate):
     for name, value in (("white.png", 255), ("black.png", 0)):
         Image.new("L", (32, 24), value).save(name)
-    Path("prompts.txt").write_text("a seven\n")
+    Path("prompts.txt").write_text("a seven\n", encoding="utf-8")
     options = ("--images", "images/0.png", "--sampler", "ddim", "--masks")
     before = [generate(sd, *options, name, output=f"before-{name}")[0] for name in ("white.png", "black.png")]
-    Path("prompts.txt").write_text("something else\n")
+    Path("prompts.txt").write_text("something else\n", encoding="utf-8")
     after = [generate(sd, *options, name, output=f"after-{name}")[0] for name in ("white.png", "black.png")]
     assert not np.array_equal(before[0], after[0])
     assert np.array_equal(before[1], after[1])

@@ -179,7 +179,7 @@ def test_checkpoints_have_a_row_for_each_file():
 
 
 def test_a_damaged_result_is_one_clear_line(tmp_path):
-    (tmp_path / "run.json").write_text("{")
+    (tmp_path / "run.json").write_text("{", encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"run.json: cannot be read .*delete it and run again"):
         read_json(tmp_path / "run.json")
 
@@ -189,7 +189,7 @@ def test_a_damaged_result_is_one_clear_line(tmp_path):
     [("report.pdf", "suite.json", "must end in .html"), ("report.html", "none.json", "none.json: no such file")],
 )
 def test_report_refuses_what_it_cannot_make(tmp_path, output, suite, message):
-    (tmp_path / "suite.json").write_text("{}")
+    (tmp_path / "suite.json").write_text("{}", encoding="utf-8")
     done = report(tmp_path, "--suite", suite, "--output", output)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and message in done.stderr
@@ -197,8 +197,8 @@ def test_report_refuses_what_it_cannot_make(tmp_path, output, suite, message):
 
 
 def test_where_snakemake_fails_its_words_are_shown_and_nothing_is_left(tmp_path):
-    (tmp_path / "suite.json").write_text("{}")
-    (tmp_path / "Snakefile").write_text("rule some:\n    output: 'a'\n    shell: 'touch a'\n")
+    (tmp_path / "suite.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "Snakefile").write_text("rule some:\n    output: 'a'\n    shell: 'touch a'\n", encoding="utf-8")
     done = report(tmp_path, "--suite", "suite.json", "--target", "other", "--output", "report.html")
     assert done.returncode == 1
     assert "other" in done.stderr and "report.html is not made" in done.stderr

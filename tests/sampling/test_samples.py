@@ -85,7 +85,9 @@ def test_images_do_not_depend_on_batches(model, method):
 def test_early_repositories_have_no_folders(model, tmp_path):
     flat = tmp_path / "flat"
     flat.mkdir()
-    (flat / "model_index.json").write_text((tmp_path / "model" / "model_index.json").read_text())
+    (flat / "model_index.json").write_text(
+        (tmp_path / "model" / "model_index.json").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     for part in ("unet", "scheduler"):
         for file in (tmp_path / "model" / part).iterdir():
             file.rename(flat / file.name)
@@ -139,7 +141,7 @@ def test_other_samplers_are_refused(model, slug, message):
 def test_unknown_checkpoints_are_refused(tmp_path):
     with pytest.raises(DeepCacheError, match=r"model_index.json: cannot be read"):
         load_model(tmp_path, "cpu")
-    (tmp_path / "model_index.json").write_text('{"_class_name": "DiTPipeline"}')
+    (tmp_path / "model_index.json").write_text('{"_class_name": "DiTPipeline"}', encoding="utf-8")
     with pytest.raises(DeepCacheError, match="DiTPipeline is not among the known"):
         load_model(tmp_path, "cpu")
 
@@ -187,7 +189,7 @@ def write_run(folder: Path, **changes) -> Path:
     for i in (2, 10, 1):
         shard(folder / f"shards/{i}.npz", i)
     run = {"images": 10, "settings_hash": settings_hash({"seed": 0}), "shards": {f"{i}.npz": "" for i in (10, 2, 1)}}
-    (folder / "run.json").write_text(json.dumps({**run, **changes}))
+    (folder / "run.json").write_text(json.dumps({**run, **changes}), encoding="utf-8")
     return folder / "run.json"
 
 
@@ -207,7 +209,7 @@ def test_a_run_that_is_not_what_its_sidecar_says_is_refused(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"images": 1, "settings_hash": "", "shards": {"first.npz": ""}}'])
 def test_a_damaged_sidecar_is_named(tmp_path, content):
-    (tmp_path / "run.json").write_text(content)
+    (tmp_path / "run.json").write_text(content, encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"run.json: not a readable run \(.*\); delete it and run again"):
         read_sidecar(tmp_path / "run.json")
 

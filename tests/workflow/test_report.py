@@ -61,11 +61,11 @@ def variable(html: str, name: str) -> dict:
 @pytest.mark.slow
 def test_a_report_is_one_file_made_again_when_a_table_has_changed(fresh):
     project = fresh()
-    (project.folder / "config/small.yaml").write_text(yaml.safe_dump(small_suite(project.folder)))
+    (project.folder / "config/small.yaml").write_text(yaml.safe_dump(small_suite(project.folder)), encoding="utf-8")
     results = project.folder / "results/small"
     done = project.run("report", "--cores", "1", suite="small")
     assert done.returncode == 0, done.stdout
-    html = (results / "report.html").read_text()
+    html = (results / "report.html").read_text(encoding="utf-8")
 
     categories, shown = variable(html, "categories"), variable(html, "results")
     assert set(categories) == {"Tables", "Figures", "Timing", "Provenance"}
@@ -85,7 +85,7 @@ def test_a_report_is_one_file_made_again_when_a_table_has_changed(fresh):
 
     again = project.run("report", "-n", suite="small")
     assert "Nothing to be done" in again.stdout
-    with (results / "tables/table06.csv").open("a") as file:
+    with (results / "tables/table06.csv").open("a", encoding="utf-8") as file:
         file.write("\n")
     planned = jobs(project.run("report", "-n", suite="small").stdout)
     assert planned == {"summary": 1, "report_pages": 1, "report": 1}
