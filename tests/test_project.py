@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -42,6 +43,15 @@ def test_the_lock_fits_both_pythons_and_has_hashes():
     assert pins("3.11").keys() >= {"torch", "diffusers", "snakemake", "numpy"}
     assert pins("3.12").keys() >= {"torch", "diffusers", "snakemake", "numpy"}
     assert LOCK.count("--hash=sha256:") > len(pins("3.11"))
+
+
+def test_the_lock_keeps_what_is_promised():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for line in (*project["dependencies"], *project["optional-dependencies"]["test"]):
+        promised = Requirement(line)
+        assert promised.specifier, f"{line} names no lowest version, so none is tested"
+        for python in ("3.11", "3.12"):
+            assert promised.specifier.contains(pins(python)[normalised(promised.name)]), line
 
 
 def test_public_names():
