@@ -2,15 +2,21 @@
 # make test         set up .venv and run the tests that every change must pass
 # make quick        every program, table and figure on a tenth of the demo's images, in a few minutes
 # make nightly      all else that is tested: the whole demo, the paper's suite with random weights, Slurm, slow tests;
-#                   Chromium, if it is there, looks at the report
+#                   the lowest versions, the other Python; Chromium, if it is there, looks at the report
+# make test-lowest  the tests with the lowest versions that pyproject.toml promises, in .venv-lowest
+# make test-other   the tests with the locked versions in another Python, OTHER_PYTHON=python3.12, in .venv-other
 # make test-slurm   the Slurm profile on a real Slurm of one node (Debian: slurmctld slurmd slurm-client munge)
 # make lint         style of Python, Snakemake and the rules
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 READY := .venv/.ready
+TESTS := -m pytest -m "not slow and not slurm" --numprocesses auto --dist loadfile
+INSTALL := install --quiet --disable-pip-version-check
+UV := 0.13.9
+OTHER_PYTHON ?= python3.12
 
-.PHONY: demo test quick complete nightly smoke test-slow test-slurm lint lock clean
+.PHONY: demo test quick complete nightly smoke test-slow test-lowest test-other test-slurm lint lock clean
 
 demo: $(READY)
 	$(BIN)/snakemake all --cores $(CORES) --prioritize table2
@@ -18,7 +24,7 @@ demo: $(READY)
 	@echo "Tables:  results/digits/tables/   Figures: results/digits/figures/   MACs: results/macs/paper_models.md"
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not slurm" --numprocesses auto --dist loadfile
+	$(BIN)/python $(TESTS)
 
 quick: $(READY)
 	$(MAKE) complete SUITE=quick
@@ -28,6 +34,8 @@ nightly: $(READY)
 	$(MAKE) complete SUITE=config NAME=digits
 	$(MAKE) smoke
 	$(MAKE) test-slow
+	$(MAKE) test-lowest
+	$(MAKE) test-other
 	$(MAKE) test-slurm
 
 smoke: $(READY)
@@ -38,6 +46,13 @@ smoke: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m "slow and not slurm" --numprocesses auto --dist loadfile
+
+# They are resolved anew when pyproject.toml changes, not locked: a second lock would tell only what its day's index had.
+test-lowest: .venv-lowest/.ready
+	.venv-lowest/bin/python $(TESTS)
+
+test-other: .venv-other/.ready
+	.venv-other/bin/python $(TESTS)
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest tests/slurm
@@ -60,17 +75,37 @@ lint: $(READY)
 
 # The environment is made anew only when what it consists of has changed.
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
-	  || { echo "error: Python 3.11 or 3.12 is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
+	$(call check,$(PYTHON),PYTHON)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/pip $(INSTALL) --require-hashes -r requirements.lock
+	$(BIN)/pip $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+.venv-other/.ready: requirements.lock pyproject.toml
+	$(call check,$(OTHER_PYTHON),OTHER_PYTHON)
+	$(OTHER_PYTHON) -m venv --clear .venv-other
+	.venv-other/bin/pip $(INSTALL) --require-hashes -r requirements.lock
+	.venv-other/bin/pip $(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-lowest/.ready: pyproject.toml
+	$(call check,$(PYTHON),PYTHON)
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/pip $(INSTALL) uv==$(UV)
+	.venv-lowest/bin/uv pip compile --quiet --resolution lowest-direct --extra test --no-header \
+	  --python .venv-lowest/bin/python pyproject.toml --output-file .venv-lowest/requirements.txt
+	.venv-lowest/bin/pip $(INSTALL) -r .venv-lowest/requirements.txt
+	.venv-lowest/bin/pip $(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# A Python that is missing, or of a version that is not promised, is an error and not a test left out.
+check = @$(1) -c 'import sys; sys.exit(not (3, 11, 4) <= sys.version_info < (3, 13))' \
+	  || { echo "error: Python 3.11.4 or newer, or 3.12, is needed: make $(2)=/path/to/python3.11 ..." >&2; exit 1; }
 
 # Resolve the dependencies of pyproject.toml anew (needs uv).
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --extra test --generate-hashes --no-header \
+	uv pip compile --quiet --universal --python-version 3.11.4 --extra test --generate-hashes --no-header \
 	  pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf .venv results .snakemake *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest .venv-other results .snakemake *.egg-info .pytest_cache .ruff_cache

@@ -81,7 +81,7 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
     try:
         if arguments.log is not None and not _is_stderr(arguments.log):
             arguments.log.parent.mkdir(parents=True, exist_ok=True)
-            sys.stderr = _Tee(terminal, arguments.log.open("w"))
+            sys.stderr = _Tee(terminal, arguments.log.open("w", encoding="utf-8", errors="backslashreplace"))
         main(arguments)
     except DeepCacheError as error:
         print(f"error: {error}", file=sys.stderr)

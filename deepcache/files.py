@@ -55,7 +55,7 @@ def check_replaceable(folder: str | Path, marker: str) -> None:
 def write_json(path: str | Path, value) -> None:
     """Write `value` as indented JSON, whole or not at all; NaN and infinity are refused."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def sha256(path: str | Path) -> str:

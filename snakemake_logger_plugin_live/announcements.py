@@ -22,7 +22,7 @@ def failed(rule: str, output: Sequence[str], logs: Sequence[str]) -> str:
 def last_lines(log: Path) -> list[str]:
     """The last lines of a log; none where it cannot be read."""
     try:
-        with log.open(errors="replace") as lines:
+        with log.open(errors="replace", encoding="utf-8") as lines:
             return [line.rstrip("\n") for line in deque(lines, LAST_LINES)]
     except OSError:
         return []
@@ -35,5 +35,5 @@ def ready(job: Job, seconds: float) -> str:
         if path.suffix in (".md", ".png"):
             parts.append(f"{path} is ready after {duration(seconds)}")
         if path.suffix == ".md":
-            parts.append(f"\n{path.read_text().strip()}\n")
+            parts.append(f"\n{path.read_text(encoding='utf-8').strip()}\n")
     return "\n".join(parts)

@@ -37,14 +37,18 @@ def test_bad_input_is_one_line_and_status_1(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit) as end:
         run(monkeypatch, main, "--log", str(tmp_path / "deep/log"))
     assert end.value.code == 1
-    assert capsys.readouterr().err == (tmp_path / "deep/log").read_text() == "error: config: suite: missing\n"
+    assert (
+        capsys.readouterr().err
+        == (tmp_path / "deep/log").read_text(encoding="utf-8")
+        == "error: config: suite: missing\n"
+    )
 
 
 def test_a_defect_shows_its_traceback_on_the_terminal_and_in_the_log(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit) as end:
         run(monkeypatch, lambda arguments: 1 // 0, "--log", str(tmp_path / "log"))
     assert end.value.code == 1
-    assert "ZeroDivisionError" in (tmp_path / "log").read_text()
+    assert "ZeroDivisionError" in (tmp_path / "log").read_text(encoding="utf-8")
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
@@ -54,9 +58,9 @@ def test_a_log_that_stderr_goes_to_already_is_written_once(tmp_path):
         "cli.run(lambda arguments: print('once', file=sys.stderr), cli.argument_parser('A program.'))"
     )
     log = tmp_path / "log"
-    with log.open("w") as stream:
+    with log.open("w", encoding="utf-8") as stream:
         subprocess.run([sys.executable, "-c", program, "--log", log], stderr=stream, check=True, cwd=ROOT)
-    assert log.read_text() == "once\n"
+    assert log.read_text(encoding="utf-8") == "once\n"
 
 
 class Terminal(io.StringIO):
@@ -76,7 +80,7 @@ def test_a_bar_moves_on_the_terminal_and_is_lines_in_the_log(monkeypatch, tmp_pa
 
     run(monkeypatch, main, "--log", str(tmp_path / "log"))
     assert "\r" in terminal.getvalue()
-    log = (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text(encoding="utf-8")
     assert "\r" not in log
     assert log.startswith("work:   0%|")
     assert log.endswith("done\n")

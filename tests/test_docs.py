@@ -20,7 +20,7 @@ TOP = "deepcache|workflow|config|rules|resources|envs|profiles|tests|docs"
 
 
 def text_of(page: str) -> str:
-    return (ROOT / page).read_text()
+    return (ROOT / page).read_text(encoding="utf-8")
 
 
 def links(page: str) -> list[tuple[Path, str]]:
@@ -32,7 +32,7 @@ def links(page: str) -> list[tuple[Path, str]]:
 
 def headings(path: Path) -> set[str]:
     """A page's headings as links name them."""
-    lines = re.findall(r"^#+ (.*)", path.read_text(), flags=re.M)
+    lines = re.findall(r"^#+ (.*)", path.read_text(encoding="utf-8"), flags=re.M)
     return {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in lines}
 
 

@@ -8,18 +8,18 @@ from deepcache.files import atomic, check_replaceable, sha256, write_json
 
 def test_file_appears_whole_and_alone(tmp_path):
     with atomic(tmp_path / "deep" / "file.csv") as temporary:
-        temporary.write_text("whole")
+        temporary.write_text("whole", encoding="utf-8")
         assert temporary.suffix == ".csv"
         assert not (tmp_path / "deep" / "file.csv").exists()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file.csv"]
 
 
 def test_failure_leaves_what_was_there(tmp_path):
-    (tmp_path / "file.csv").write_text("old")
+    (tmp_path / "file.csv").write_text("old", encoding="utf-8")
     with pytest.raises(RuntimeError), atomic(tmp_path / "file.csv") as temporary:
-        temporary.write_text("half")
+        temporary.write_text("half", encoding="utf-8")
         raise RuntimeError
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["old"]
 
 
 def test_folders_too(tmp_path):

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK = (ROOT / "requirements.lock").read_text()
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
 def normalised(name: str) -> str:
@@ -29,12 +30,12 @@ def pins(python: str) -> dict[str, str]:
 
 
 def test_conda_environment_has_the_locked_versions():
-    environment = yaml.safe_load((ROOT / "envs/deepcache.yaml").read_text())["dependencies"]
+    environment = yaml.safe_load((ROOT / "envs/deepcache.yaml").read_text(encoding="utf-8"))["dependencies"]
     assert "python=3.11" in environment
     listed = dict(line.split("==") for line in next(entry for entry in environment if isinstance(entry, dict))["pip"])
     locked = pins("3.11")
     assert listed == {name: locked[name] for name in listed}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     assert set(listed) == {normalised(re.match(r"[\w.-]+", line)[0]) for line in project}
 
 
@@ -42,6 +43,15 @@ def test_the_lock_fits_both_pythons_and_has_hashes():
     assert pins("3.11").keys() >= {"torch", "diffusers", "snakemake", "numpy"}
     assert pins("3.12").keys() >= {"torch", "diffusers", "snakemake", "numpy"}
     assert LOCK.count("--hash=sha256:") > len(pins("3.11"))
+
+
+def test_the_lock_keeps_what_is_promised():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for line in (*project["dependencies"], *project["optional-dependencies"]["test"]):
+        promised = Requirement(line)
+        assert promised.specifier, f"{line} names no lowest version, so none is tested"
+        for python in ("3.11", "3.12"):
+            assert promised.specifier.contains(pins(python)[normalised(promised.name)]), line
 
 
 def test_public_names():
@@ -62,9 +72,11 @@ def test_one_version_in_all_places():
     """A test that fails here alone asks for a new installation: `make test` makes it."""
     import deepcache
 
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
-    assert re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)[0] == version
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
+    assert (
+        re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)[0] == version
+    )
     assert deepcache.__version__ == version
 
 
@@ -88,7 +100,7 @@ def test_no_cycles_between_modules():
     folder, graph = ROOT / "deepcache", {}
     for path in folder.rglob("*.py"):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        imported = re.findall(r"^ *from (deepcache[\w.]*) import (\w+)", path.read_text(), flags=re.M)
+        imported = re.findall(r"^ *from (deepcache[\w.]*) import (\w+)", path.read_text(encoding="utf-8"), flags=re.M)
         # `from deepcache.caching import schedules` imports a module, `from deepcache.errors import X` a name.
         graph[name] = {
             f"{module}.{thing}" if (ROOT / module.replace(".", "/") / f"{thing}.py").exists() else module
@@ -101,7 +113,9 @@ def test_rules_run_programs_that_exist():
     named = {
         name
         for file in (ROOT / "rules").rglob("*.smk")
-        for name in re.findall(r"""\w+\(\s*["']((?:beyond/)?[a-z_0-9]+)["'],\s*f?["'].*--output""", file.read_text())
+        for name in re.findall(
+            r"""\w+\(\s*["']((?:beyond/)?[a-z_0-9]+)["'],\s*f?["'].*--output""", file.read_text(encoding="utf-8")
+        )
     }
     assert len(named) > 25
     assert {name for name in named if not (ROOT / f"workflow/scripts/{name}.py").is_file()} == set()

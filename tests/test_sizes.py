@@ -16,7 +16,7 @@ PROGRAMS = sorted((ROOT / "workflow/scripts").rglob("*.py"))
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
     """Name and lines of every function and method, without its decorators."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name, node.end_lineno - node.lineno + 1
 
@@ -24,7 +24,7 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
 def rules(path: Path) -> Iterator[tuple[str, int]]:
     """Name and lines, without blank ones, of every rule and checkpoint."""
     name, indent, count = None, 0, 0
-    for line in filter(str.strip, path.read_text().splitlines()):
+    for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):
         depth = len(line) - len(line.lstrip())
         if name is not None and depth <= indent:
             yield name, count
@@ -48,7 +48,10 @@ def longer(paths: Iterable[Path], count, most: int) -> list[str]:
 
 def test_files():
     assert len(PYTHON) > 150 and len(SNAKEMAKE) > 10
-    assert longer([*PYTHON, *SNAKEMAKE], lambda path: [("all", len(path.read_text().splitlines()))], FILE) == []
+    assert (
+        longer([*PYTHON, *SNAKEMAKE], lambda path: [("all", len(path.read_text(encoding="utf-8").splitlines()))], FILE)
+        == []
+    )
 
 
 def test_functions():
@@ -73,5 +76,5 @@ def test_rules():
     ],
 )
 def test_lines_of_rules_are_counted(tmp_path, text):
-    (tmp_path / "x.smk").write_text(text)
+    (tmp_path / "x.smk").write_text(text, encoding="utf-8")
     assert list(rules(tmp_path / "x.smk")) == [("a", 3), ("b", 2)]

@@ -160,7 +160,7 @@ def _print_to_log(arguments: list[str]) -> None:
         return
     path = Path(arguments[arguments.index("--log") + 1])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as log:
+    with path.open("w", encoding="utf-8") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
 

@@ -200,17 +200,32 @@ class _TensorsOnly(nn.Module):
 
 def _attention_products(inputs: list, outputs: list) -> int:
     """Queries times keys, and weights times values, of fvcore's view of scaled_dot_product_attention."""
-    (*batch, queries, width), (*_, keys, _), (*_, value) = (one.type().sizes() for one in inputs[:3])
+    (*batch, queries, width), (*_, keys, _), (*_, value) = (_shape(one) for one in inputs[:3])
     return math.prod(batch) * queries * keys * (width + value)
+
+
+def _convolution_padded_by_a_word(inputs: list, outputs: list) -> int:
+    """Of a convolution with padding="same" or "valid", which fvcore does not know: outputs times weights of one."""
+    return math.prod(_shape(outputs[0])) * math.prod(_shape(inputs[1])[1:])
+
+
+def _shape(value) -> list[int]:
+    return value.type().sizes()
 
 
 def _analysis(model: nn.Module, tensors: tuple[torch.Tensor, ...], attention: bool):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # fvcore scripts a loss when it is imported
+        for category in (DeprecationWarning, FutureWarning):  # fvcore scripts a loss when it is imported
+            warnings.simplefilter("ignore", category)
         from fvcore.nn import FlopCountAnalysis
         from fvcore.nn.jit_handles import addmm_flop_jit, conv_flop_jit, linear_flop_jit
 
-    counted = {"aten::_convolution": conv_flop_jit, "aten::linear": linear_flop_jit, "aten::addmm": addmm_flop_jit}
+    counted = {
+        "aten::_convolution": conv_flop_jit,
+        "aten::_convolution_mode": _convolution_padded_by_a_word,
+        "aten::linear": linear_flop_jit,
+        "aten::addmm": addmm_flop_jit,
+    }
     if attention:
         counted["aten::scaled_dot_product_attention"] = _attention_products
     analysis = FlopCountAnalysis(model, tensors).clear_op_handles().set_op_handle(**counted)
@@ -218,33 +233,43 @@ def _analysis(model: nn.Module, tensors: tuple[torch.Tensor, ...], attention: bo
     return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
 
 
-_CONVOLUTIONS = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
+_CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 
 
 class _TraceableOnMeta(TorchFunctionMode):
     """Lets the tracer see convolutions on the device "meta".
 
-    The tracer records them as aten::_convolution, which lies below aten::convolution; the latter's kernel for "meta"
-    never gets there (and trips over the sizes, which are tensors in a trace). So the inner one is called at once.
+    Their kernel for "meta" trips over the sizes, which are tensors in a trace. So a linear layer stands for each one:
+    it returns as much, by as many multiply-accumulates.
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func in _CONVOLUTIONS and args[0].is_meta:
-            return _inner_convolution(_CONVOLUTIONS[func], *args, **kwargs)
+            return _as_linear_layer(*args, **kwargs)
         return func(*args, **kwargs)
 
 
-def _inner_convolution(dims: int, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> torch.Tensor:
+def _as_linear_layer(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> torch.Tensor:
+    """A linear layer that runs at each position of a convolution's output, on as many inputs as an output has weights.
+
+    Its inputs depend on `input`: the tracer drops what nothing depends on. `groups` are in the weight's shape already.
+    """
+    kernel = weight.shape[2:]
+    batch, size = input.shape[: -len(kernel) - 1], input.shape[-len(kernel) :]
+    stride, dilation = _per_dim(stride, kernel), _per_dim(dilation, kernel)
+    reach = [step * (width - 1) for step, width in zip(dilation, kernel, strict=True)]
     if isinstance(padding, str):
-        raise DeepCacheError(f"a convolution with padding={padding!r} cannot be counted on the device 'meta'")
-    stride, padding, dilation, none = (_per_dim(value, dims) for value in (stride, padding, dilation, 0))
-    cudnn_flags = (False,) * 4
-    return torch._convolution(input, weight, bias, stride, padding, dilation, False, none, groups, *cudnn_flags)
+        padded = {"same": reach, "valid": [0] * len(kernel)}[padding]
+    else:
+        padded = [2 * one for one in _per_dim(padding, kernel)]
+    positions = [(n + more - less - 1) // by + 1 for n, more, less, by in zip(size, padded, reach, stride, strict=True)]
+    inputs = input.sum().expand(*batch, *positions, weight[0].numel())
+    return nn.functional.linear(inputs, weight.flatten(1), bias).movedim(-1, len(batch))
 
 
-def _per_dim(value: int | Sequence[int], dims: int) -> list[int]:
-    return [value] * dims if isinstance(value, int) else list(value)
+def _per_dim(value: int | Sequence[int], dims: Sequence) -> list[int]:
+    return [value] * len(dims) if isinstance(value, int) else list(value)
 
 
 @contextmanager

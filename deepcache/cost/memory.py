@@ -142,7 +142,7 @@ class _AllocatorPeak:
 def _restart_resident_peak() -> bool:
     """Set the process's peak back to what it has now; whether that was possible."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     except OSError:
         return False
     return True
@@ -150,5 +150,7 @@ def _restart_resident_peak() -> bool:
 
 def _resident_peak() -> int:
     """Bytes."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    line = next(
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:")
+    )
     return int(line.split()[1]) * 1024

@@ -43,7 +43,7 @@ def checkpoint_shape(name: str, entry: dict, branches: set[int]) -> Shape:
         unet, tokens = bare_unet(folder)
         size = sum(parameter.numel() for parameter in unet.parameters())
         configs = [folder / part / "config.json" for part in FIRST_STAGES]
-        first_stage = next((json.loads(path.read_text()) for path in configs if path.is_file()), None)
+        first_stage = next((json.loads(path.read_text(encoding="utf-8")) for path in configs if path.is_file()), None)
     else:
         raise DeepCacheError(
             f"checkpoints.{name}.architecture: needed for the estimate, as the checkpoint is not here; one of "

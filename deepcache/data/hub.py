@@ -84,7 +84,7 @@ def resolve_revision(repo_id: str, revision: str, folder: str | Path) -> str:
     folder = Path(folder)
     note, asked = folder.with_name(f"{folder.name}.revision.json"), {"repository": repo_id, "revision": revision}
     with suppress(OSError, ValueError):
-        noted = json.loads(note.read_text())
+        noted = json.loads(note.read_text(encoding="utf-8"))
         if noted.items() >= asked.items():
             return noted["commit"]
     try:

@@ -69,7 +69,7 @@ def open_manifest(path: str | Path) -> dict:
         DeepCacheError: if it is missing, or the fingerprint is another one.
     """
     try:
-        manifest = json.loads(Path(path).read_text())
+        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
         place, expected = manifest["path"], manifest["fingerprint"]
         manifest["name"], manifest["format"], manifest["items"]
     except (*UNREADABLE, TypeError) as error:

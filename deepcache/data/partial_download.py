@@ -62,7 +62,7 @@ class PartialDownload:
     def resumable(self, url: str) -> Version | None:
         """The version of which a part lies here, if more of the same can be asked for."""
         try:
-            version = Version(**json.loads(self.sidecar.read_text()))
+            version = Version(**json.loads(self.sidecar.read_text(encoding="utf-8")))
         except (*files.UNREADABLE, TypeError):
             return None
         usable = version.url == url and version.validator is not None and version.length is not None

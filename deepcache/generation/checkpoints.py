@@ -54,7 +54,7 @@ def find_checkpoint(place: str | Path) -> tuple[Path, dict[str, str]]:
 def _read_index(folder: Path) -> dict:
     index = folder / "model_index.json"
     try:
-        content = json.loads(index.read_text())
+        content = json.loads(index.read_text(encoding="utf-8"))
         content["_class_name"]  # a KeyError counts as unreadable
     except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(

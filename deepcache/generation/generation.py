@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from deepcache.errors import DeepCacheError
 from deepcache.files import sha256
 from deepcache.generation.request import Request
 from deepcache.sampling.model import step_callback
-from deepcache.sampling.noise import image_generator
+from deepcache.sampling.noise import NoiseInFloat32, image_generator
 from deepcache.sampling.schedulers import RUNGE_KUTTA, make_scheduler
 
 
@@ -61,16 +62,23 @@ class Generation:
         if request.masks is not None:
             options |= {"mask_image": self._pictures(request.masks, prompts, "L")}
         negative = None if request.negative_prompt is None else [request.negative_prompt] * len(prompts)
-        images = self._pipeline(
-            [request.prompts[prompt] for prompt in prompts],
-            negative_prompt=negative,
-            guidance_scale=request.guidance_scale,
-            num_inference_steps=request.steps,
-            generator=[image_generator(request.seed, index) for index in indices],
-            output_type="np",
-            callback_on_step_end=step_callback(on_step),
-            **options,
-        ).images
+        with ExitStack() as noise:
+            noise.enter_context(NoiseInFloat32())
+
+            def after_step(step: int) -> None:
+                noise.close()  # all is drawn before the first step; a mode costs time at every call of torch
+                on_step(step)
+
+            images = self._pipeline(
+                [request.prompts[prompt] for prompt in prompts],
+                negative_prompt=negative,
+                guidance_scale=request.guidance_scale,
+                num_inference_steps=request.steps,
+                generator=[image_generator(request.seed, index) for index in indices],
+                output_type="np",
+                callback_on_step_end=step_callback(after_step),
+                **options,
+            ).images
         for index, image in zip(indices, images, strict=True):
             if not np.isfinite(image).all():
                 raise DeepCacheError(f"image {index} has no finite values: take a wider precision")

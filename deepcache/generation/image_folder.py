@@ -72,7 +72,7 @@ class ImageFolder:
 
     def _read_runs(self, settings: dict) -> list[dict]:
         try:
-            record = json.loads(self._record_path.read_text())
+            record = json.loads(self._record_path.read_text(encoding="utf-8"))
             before, runs = dict(record["settings"]), list(record["runs"])
         except (*UNREADABLE, TypeError) as error:
             raise DeepCacheError(f"{self._record_path}: cannot be read ({error}): give another --output") from error

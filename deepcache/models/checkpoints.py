@@ -63,7 +63,7 @@ def open_checkpoint(manifest: str | Path) -> tuple[Path, dict]:
         DeepCacheError: if a weight file is missing or has changed since the manifest was written.
     """
     try:
-        content = json.loads(Path(manifest).read_text())
+        content = json.loads(Path(manifest).read_text(encoding="utf-8"))
         folder, checksums = Path(content["folder"]), content["sha256"]
     except UNREADABLE as error:
         raise DeepCacheError(f"{manifest}: not a checkpoint manifest ({error})") from error

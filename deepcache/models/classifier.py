@@ -76,7 +76,7 @@ class DigitsClassifier(nn.Module):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.state_dict(), folder / "model.safetensors")
-        (folder / "config.json").write_text(json.dumps({"_class_name": type(self).__name__}) + "\n")
+        (folder / "config.json").write_text(json.dumps({"_class_name": type(self).__name__}) + "\n", encoding="utf-8")
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "DigitsClassifier":

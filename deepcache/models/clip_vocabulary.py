@@ -32,8 +32,8 @@ def clip_tokenizer(tokens: int = VOCABULARY_SIZE, context: int = CONTEXT):
     vocabulary, merges = clip_vocabulary(tokens)
     # From files, since the constructor's arguments are not the same in transformers 4 and 5.
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "vocab.json").write_text(json.dumps(vocabulary))
-        Path(folder, "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+        Path(folder, "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+        Path(folder, "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
         return CLIPTokenizer.from_pretrained(folder, model_max_length=context)
 
 

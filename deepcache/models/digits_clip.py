@@ -36,6 +36,6 @@ def save_clip(model: nn.Module, folder: Path) -> None:
     """Write a folder that open_clip reads as `local-dir:FOLDER`: settings, weights, tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"model_cfg": CONFIG, "preprocess_cfg": PREPROCESSING}
-    (folder / "open_clip_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    (folder / "open_clip_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     digits_tokenizer().save_pretrained(folder)

@@ -133,7 +133,7 @@ def load_perceptual(folder: str | Path, device: torch.device) -> Perceptual:
 
 def _digits(folder: Path) -> DigitsDistance:
     try:
-        kind = json.loads((folder / "config.json").read_text())["_class_name"]
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"]
         if kind != DigitsClassifier.__name__:
             raise ValueError(f"of the class {kind}")
         return DigitsDistance(DigitsClassifier.from_pretrained(folder))

@@ -78,7 +78,7 @@ def open_prompted_folder(path: Path, prompts: dict, texts: list[str]) -> ImageSe
 
 def _recorded_prompts(record: Path) -> str | None:
     try:
-        return json.loads(record.read_text())["settings"]["prompts"] if record.exists() else None
+        return json.loads(record.read_text(encoding="utf-8"))["settings"]["prompts"] if record.exists() else None
     except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{record}: cannot be read ({error}); remove it to pair by names alone") from error
 
@@ -87,6 +87,6 @@ def _is_manifest(path: Path) -> bool:
     if path.suffix.lower() != ".json":
         return False
     try:
-        return "fingerprint" in json.loads(path.read_text())
+        return "fingerprint" in json.loads(path.read_text(encoding="utf-8"))
     except (*UNREADABLE, TypeError):
         return False  # the reader of captions says what is wrong with it

@@ -25,10 +25,10 @@ def write_pages(results: SuiteResults, folder: Path) -> None:
     about |= dict.fromkeys(SUMMARY, captions.verdicts_caption(results.verdicts, together))
     for item in items:
         with atomic(folder / "captions" / f"{item.name}.rst") as temporary:
-            temporary.write_text(about[item.name])
+            temporary.write_text(about[item.name], encoding="utf-8")
         if item.category != FIGURES:
             with atomic(folder / "pages" / f"{item.name}.html") as temporary:
-                temporary.write_text(page(item.name, pages[item.name]))
+                temporary.write_text(page(item.name, pages[item.name]), encoding="utf-8")
 
 
 def markdown_pages(results: SuiteResults) -> dict[str, str]:

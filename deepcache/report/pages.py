@@ -2,6 +2,7 @@
 
 import html
 import re
+import string
 
 STYLE = """
 body { font: 14px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1f2933; margin: 1.5rem; }
@@ -34,3 +35,8 @@ def page(title: str, markdown: str) -> str:
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
+
+
+def plain(text: str) -> str:
+    """Markdown that shows a text as it is: words of others, such as a processor's name."""
+    return re.sub(f"([{re.escape(string.punctuation)}])", r"\\\1", text)

@@ -14,7 +14,7 @@ from deepcache.files import UNREADABLE
 def read_json(path: Path) -> dict:
     """A result file; DeepCacheError where it cannot be read."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
 
@@ -30,7 +30,7 @@ def read_table(path: Path) -> pd.DataFrame:
 def read_text(path: Path) -> str:
     """A page of Markdown; DeepCacheError where it cannot be read."""
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
 

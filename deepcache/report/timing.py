@@ -6,6 +6,7 @@ import pandas as pd
 
 from deepcache.cost.speed_up import speed_up
 from deepcache.methods.method import Method
+from deepcache.report.pages import plain
 
 BAR = 3  # blocks for each time faster
 
@@ -20,8 +21,8 @@ def timing_page(name: str, timed: dict) -> str:
     rows = [_row(variant, one, timed["variants"]) for variant, one in timed["variants"].items()]
     table = pd.DataFrame(rows).sort_values(["model", "sampler", "median_s"], ascending=[True, True, False])
     text = (
-        f"{timed['batch_size']} images at a time on {timed['device']}, CPU threads: {timed['threads']}, passes: "
-        f"{timed['execution']}; all variants in turn, {timed['repeats']} times, no other job on the machine; commit "
+        f"{timed['batch_size']} images at a time on {plain(timed['device'])}, CPU threads: {timed['threads']}, "
+        f"passes: {timed['execution']}; all variants in turn, {timed['repeats']} times, no other job on the machine; commit "
         f"{timed['commit']}. `faster`: than the same model and sampler without caching, the median over the "
         "repetitions. `spread`: slowest minus fastest, over the median."
     )

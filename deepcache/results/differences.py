@@ -41,7 +41,7 @@ def read_differences(folder: Path) -> list[Touched]:
     try:
         return [
             Touched(one["warning"], int(cells["table"]), tuple(cells["columns"]), re.compile(cells.get("rows", "")))
-            for one in yaml.safe_load(path.read_text())
+            for one in yaml.safe_load(path.read_text(encoding="utf-8"))
             for cells in one["cells"]
         ]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, re.error) as error:

@@ -68,7 +68,7 @@ def diversity_markdown(table: pd.DataFrame, title: str) -> str:
 
 def _read(path: Path) -> dict:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         lengths = {len(found["per_prompt"][metric]) for metric in METRICS}
         missing = [key for key in (*KEPT, *COMPARED) if key not in found]
         if missing or lengths != {found["images"]}:

@@ -152,7 +152,7 @@ def published_cells(folder: Path) -> list[Cell]:
     cells = []
     for name, read in TABLES.items():
         try:
-            with (folder / name).open(newline="") as file:
+            with (folder / name).open(newline="", encoding="utf-8") as file:
                 found = list(read(list(csv.DictReader(file))))
             if not found or not all(cell.paper > 0 for cell in found):
                 raise ValueError("no rows, or a macs_g that is not positive")

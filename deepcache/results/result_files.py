@@ -124,6 +124,6 @@ class Sources:
 
     def _json(self, path: Path) -> dict:
         try:
-            return json.loads(path.read_text())
+            return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error

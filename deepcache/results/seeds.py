@@ -76,7 +76,7 @@ def _read(path: Path, scored: Path) -> SeedRun:
     if missing:
         raise DeepCacheError(f"{path}: not a readable run (has no {', '.join(missing)}); delete it and run again")
     try:
-        clip = json.loads(scored.read_text())
+        clip = json.loads(scored.read_text(encoding="utf-8"))
         count, prompts = len(clip["scores"]), clip["prompts"]["prompts"]
         same = clip["settings_hash"] == sidecar["settings_hash"] and count == sidecar["images"]
         shared = {key: value for key, value in sidecar["settings"].items() if key != "seed"}

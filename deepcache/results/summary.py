@@ -97,7 +97,7 @@ def _row(root: Path, run: Run, tables: list[str]) -> dict:
 
 def _json(path: Path) -> dict:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except UNREADABLE as error:
         raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
 

@@ -120,7 +120,7 @@ def _over_seeds(metric: str, runs: list[Run], sources: Sources) -> dict:
 
 def _origin(folders: list[Path], runs: dict[str, list[Run]], sources: Sources) -> dict:
     """Number of images and seeds, device, weights, what is undefined and why, and every run's sidecar."""
-    sidecars = [json.loads((path / "run.json").read_text()) for path in folders]
+    sidecars = [json.loads((path / "run.json").read_text(encoding="utf-8")) for path in folders]
     undefined = {
         f"{metric}: {reason}"
         for path in folders

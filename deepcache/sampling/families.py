@@ -59,7 +59,7 @@ def bare_unet(folder: str | Path) -> tuple[torch.nn.Module, int | None]:
 
     family, place = _family(folder), part_folder(Path(folder), "unet")
     try:
-        config = json.loads((place / "config.json").read_text())
+        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
         unet_class = getattr(diffusers, config["_class_name"])
     except (*UNREADABLE, AttributeError) as error:
         raise DeepCacheError(f"{place / 'config.json'}: cannot be read as a U-Net's config ({error})") from error
@@ -71,7 +71,7 @@ def _prompt_tokens(folder: Path) -> int | None:
     """How long a prompt is for the checkpoint's text encoder; None where it has none."""
     config = folder / "text_encoder" / "config.json"
     try:
-        return json.loads(config.read_text())["max_position_embeddings"] if config.is_file() else None
+        return json.loads(config.read_text(encoding="utf-8"))["max_position_embeddings"] if config.is_file() else None
     except UNREADABLE as error:
         raise DeepCacheError(f"{config}: cannot be read as a text encoder's config ({error})") from error
 
@@ -79,7 +79,7 @@ def _prompt_tokens(folder: Path) -> int | None:
 def _family(folder: str | Path) -> type[ImageModel]:
     index = Path(folder) / "model_index.json"
     try:
-        kind = json.loads(index.read_text())["_class_name"]
+        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
     except UNREADABLE as error:
         raise DeepCacheError(f"{index}: cannot be read as a diffusers pipeline ({error})") from error
     if kind not in FAMILIES:

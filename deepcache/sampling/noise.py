@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 
 def image_seed(seed: int, index: int, purpose: str = "noise") -> int:
@@ -23,3 +24,18 @@ def image_generator(seed: int, index: int) -> torch.Generator:
 def initial_noise(seed: int, indices: Iterable[int], shape: tuple[int, ...]) -> torch.Tensor:
     """Standard normal noise of the images, float32, shape (len(indices), *shape)."""
     return torch.stack([torch.randn(shape, generator=image_generator(seed, index)) for index in indices])
+
+
+class NoiseInFloat32(TorchFunctionMode):
+    """Inside, normal noise of a narrower type is drawn in float32 and rounded, as `initial_noise` is by who casts it.
+
+    Asked for a narrower type, torch draws other numbers, from the same generator: for all of them up to torch 2.11, for
+    the last of them (where their number is no multiple of 16) still in torch 2.15.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        dtype = kwargs.get("dtype")
+        if func is torch.randn and dtype in (torch.bfloat16, torch.float16):
+            return func(*args, **{**kwargs, "dtype": torch.float32}).to(dtype)
+        return func(*args, **kwargs)

@@ -96,7 +96,7 @@ def read_sidecar(path: str | Path) -> dict:
         DeepCacheError: if the file is damaged, is no sidecar, or names shards by something other than their index.
     """
     try:
-        run = json.loads(Path(path).read_text())
+        run = json.loads(Path(path).read_text(encoding="utf-8"))
         missing = [key for key in ("images", "settings_hash", "shards") if key not in run]
         if missing:
             raise ValueError(f"has no {', '.join(missing)}")

@@ -164,4 +164,4 @@ if __name__ == "__main__":
 
     import yaml
 
-    print(json.dumps(table_layouts(yaml.safe_load(Path(sys.argv[1]).read_text()))[sys.argv[2]]))
+    print(json.dumps(table_layouts(yaml.safe_load(Path(sys.argv[1]).read_text(encoding="utf-8")))[sys.argv[2]]))

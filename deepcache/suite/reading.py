@@ -14,7 +14,7 @@ def read_config(source: str | Path | TextIO) -> dict:
     named = isinstance(source, str | Path)
     name = source if named else source.name
     try:
-        config = yaml.safe_load(Path(source).read_text() if named else source)
+        config = yaml.safe_load(Path(source).read_text(encoding="utf-8") if named else source)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DeepCacheError(f"{name} cannot be read ({reason(error)})") from error
     if not isinstance(config, dict):

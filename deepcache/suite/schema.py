@@ -15,7 +15,7 @@ MARK = "x-method"  # where a schema says so, the properties of a method are adde
 
 def read_schema(path: str | Path) -> dict[str, Any]:
     """The JSON schema in a YAML file, with the properties of methods where it asks for them."""
-    schema = yaml.safe_load(Path(path).read_text())
+    schema = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     _add(schema, method_properties())
     return schema
 

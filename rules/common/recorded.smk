@@ -14,6 +14,6 @@ def tell_recorded_times():
 def benchmarked_seconds(path):
     """The first column of a benchmark of Snakemake's; None where there is none, or only a part of one."""
     try:
-        return float(Path(path).read_text().splitlines()[1].split("\t")[0])
+        return float(Path(path).read_text(encoding="utf-8").splitlines()[1].split("\t")[0])
     except (OSError, IndexError, ValueError):
         return None

@@ -25,7 +25,7 @@ def start_preloaded():
     command = [sys.executable, str(ROOT / "workflow/preloaded.py"), "--serve", str(address)]
     log = Path(RESULTS, "logs/preloaded.log")
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as messages:
+    with log.open("w", encoding="utf-8") as messages:
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages)
 
 

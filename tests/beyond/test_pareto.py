@@ -24,7 +24,7 @@ FEWER = "DDIM with fewer steps"
 
 def write(path: Path, content) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 

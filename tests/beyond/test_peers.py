@@ -106,7 +106,7 @@ def test_merging_has_the_nearest_speed():
 
 def times(path: Path, name: str, sampler: str, **seconds) -> Path:
     timed = {f"{name}/{sampler}/{method.replace('_', '-')}": {"seconds": one} for method, one in seconds.items()}
-    path.write_text(json.dumps({"variants": timed}))
+    path.write_text(json.dumps({"variants": timed}), encoding="utf-8")
     return path
 
 
@@ -135,7 +135,7 @@ def test_variants_that_were_not_timed_or_are_others(tmp_path, variant, message):
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"variants": []}', '{"variants": {"a": {"seconds": []}}}'])
 def test_damaged_times_and_macs_are_named(tmp_path, content):
-    (tmp_path / "a.json").write_text(content)
+    (tmp_path / "a.json").write_text(content, encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"a\.json: not readable times \(.*\); delete it and run again"):
         read_targets(tmp_path / "a.json", "a", OWN, ["a/ddim-100/uniform-n2-b0"])
     with pytest.raises(DeepCacheError, match=r"a\.json: not readable MACs \(.*\); delete it and run again"):
@@ -148,7 +148,7 @@ def test_damaged_times_and_macs_are_named(tmp_path, content):
 @pytest.fixture
 def compare(call, tmp_path):
     """Run the program on two images of two seeds; returns its exit status, or what it wrote."""
-    (tmp_path / "macs.json").write_text(json.dumps({"full_g": 6.0, "shallow_g": {}}))
+    (tmp_path / "macs.json").write_text(json.dumps({"full_g": 6.0, "shallow_g": {}}), encoding="utf-8")
 
     def compare(name: str, sampler: str, times: Path, variants: list[str], *options):
         output = tmp_path / "peers.json"
@@ -161,7 +161,7 @@ def compare(call, tmp_path):
             *("--output", output, *options),
         )
         assert output.exists() == (status == 0)
-        return status or json.loads(output.read_text())
+        return status or json.loads(output.read_text(encoding="utf-8"))
 
     return compare
 
@@ -215,7 +215,7 @@ def text_to_image(tmp_path) -> tuple:
     """Options of digits-sd with its CLIP model; where its prompts are."""
     write_checkpoint(tmp_path / "model.json", "digits-sd", CHECKPOINTS / "digits-sd", "bundled", {})
     write_checkpoint(tmp_path / "clip.json", "digits-clip", CHECKPOINTS / "digits-clip", "bundled", {})
-    (tmp_path / "prompts.txt").write_text("a handwritten three\nseven\n")
+    (tmp_path / "prompts.txt").write_text("a handwritten three\nseven\n", encoding="utf-8")
     write_manifest(tmp_path / "prompts.json", "mine", "text", tmp_path / "prompts.txt", "local")
     return "--prompts", tmp_path / "prompts.json", "--clip", tmp_path / "clip.json"
 
@@ -231,7 +231,7 @@ def test_token_merging_where_it_is_installed(compare, text_to_image, tmp_path, m
     package = SimpleNamespace(apply_patch=apply_patch, remove_patch=lambda unet: hooks.pop().remove())
     monkeypatch.setitem(sys.modules, "tomesd", package)
     (tmp_path / "installed/tomesd-0.1.dist-info").mkdir(parents=True)
-    (tmp_path / "installed/tomesd-0.1.dist-info/METADATA").write_text("Name: tomesd\nVersion: 0.1\n")
+    (tmp_path / "installed/tomesd-0.1.dist-info/METADATA").write_text("Name: tomesd\nVersion: 0.1\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path / "installed")
     timed = times(tmp_path / "times.json", "sd", "plms-6-cfg7.5", full=[6.0], uniform_n2_b0=[3.0])
     found = compare("sd", "plms-6-cfg7.5", timed, ["uniform-n2-b0"], *text_to_image, "--merge-ratios", 0.25, 0.5)

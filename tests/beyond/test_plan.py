@@ -27,7 +27,7 @@ PLAN = Plan(
 def test_a_plan_comes_back_as_it_was(tmp_path):
     write_plan(tmp_path / "plan.json", PLAN)
     assert read_plan(tmp_path / "plan.json", MANIFEST, SAMPLER.slug, 2) == PLAN
-    content = json.loads((tmp_path / "plan.json").read_text())
+    content = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
     assert content["sha256"] == MANIFEST["sha256"] and content["precision"] == "float32"
 
 
@@ -68,6 +68,6 @@ def test_a_plan_that_does_not_hang_together_is_refused(changes, message):
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weights": [], "full_steps": 3}'])
 def test_a_damaged_file_is_named(tmp_path, text):
-    (tmp_path / "plan.json").write_text(text)
+    (tmp_path / "plan.json").write_text(text, encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"plan\.json: not a readable plan .*; delete it and calibrate again"):
         read_plan(tmp_path / "plan.json", MANIFEST, SAMPLER.slug, 2)

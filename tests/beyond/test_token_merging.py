@@ -57,5 +57,5 @@ def test_version_of_what_is_installed(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert merging_version() is None
     (tmp_path / "tomesd-0.1.dist-info").mkdir()
-    (tmp_path / "tomesd-0.1.dist-info/METADATA").write_text("Name: tomesd\nVersion: 0.1\n")
+    (tmp_path / "tomesd-0.1.dist-info/METADATA").write_text("Name: tomesd\nVersion: 0.1\n", encoding="utf-8")
     assert merging_version() == "0.1"

@@ -23,8 +23,8 @@ WORDS = ["a", "b", "a</w>", "b</w>", "<|startoftext|>", "<|endoftext|>"]
 
 
 def _tokenizer(folder: Path) -> CLIPTokenizer:
-    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(WORDS)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(WORDS)}), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
     return CLIPTokenizer.from_pretrained(folder, model_max_length=8)
 
 

@@ -188,7 +188,7 @@ def test_architectures(name, parameters, macs):
 
 @pytest.mark.parametrize("name", ["digits-ddpm", "digits-ldm", "digits-sd"])
 def test_architectures_of_the_digits_models_are_those_of_their_checkpoints(name):
-    config = json.loads((ROOT / f"resources/checkpoints/{name}/unet/config.json").read_text())
+    config = json.loads((ROOT / f"resources/checkpoints/{name}/unet/config.json").read_text(encoding="utf-8"))
     one = BENCHMARKED[name]
     built = one.build().config
     for key in ("sample_size", "block_out_channels", "down_block_types", "layers_per_block", "attention_head_dim"):
@@ -235,7 +235,7 @@ def test_an_architecture_that_is_not_known(tmp_path):
 
 
 def test_every_architecture_is_known_to_the_schema():
-    schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
+    schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
     latency = schema["properties"]["latency"]["properties"]
     assert latency["models"]["propertyNames"]["enum"] == list(BENCHMARKED)
     assert latency["modes"]["items"]["enum"] == list(MODES)
@@ -247,7 +247,7 @@ def test_table_words_and_picture(measured, tmp_path):
     files = ["--measured", measured, "--operations", operations, "--output", tmp_path / "speed.csv"]
     subprocess.run([*program, *files], check=True, cwd=ROOT)
     table = pd.read_csv(tmp_path / "speed.csv")
-    words = (tmp_path / "speed.md").read_text()
+    words = (tmp_path / "speed.md").read_text(encoding="utf-8")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
     assert "## ddpm-cifar10, batch 2" in words
     full, ours, theirs = (
@@ -268,7 +268,7 @@ def test_table_words_and_picture(measured, tmp_path):
 
 
 def test_a_file_that_is_no_table_of_speeds(tmp_path):
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"other.csv: not a table of speeds"):
         read_speed([tmp_path / "other.csv"])
 

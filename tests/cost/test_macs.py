@@ -84,6 +84,33 @@ def test_convolutions_and_linear_layers_by_hand(device):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(
+    ("layer", "size", "positions"),
+    [
+        (nn.Conv1d(4, 6, 4), (9,), 6),
+        (nn.Conv2d(4, 6, (3, 5), stride=(2, 1), padding=(1, 0), dilation=(2, 1), bias=False), (9, 8), 4 * 4),
+        (nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), (9, 8), 5 * 4),
+        (nn.Conv2d(4, 6, 4, dilation=2, padding="same"), (9, 8), 9 * 8),
+        (nn.Conv2d(4, 6, 4, dilation=2, padding="valid"), (9, 8), 3 * 2),
+        (nn.Conv3d(4, 6, 2, padding=1, padding_mode="circular"), (9, 3, 4), 10 * 4 * 5),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
+)
+def test_convolutions_of_all_kinds_by_hand(device, layer, size, positions):
+    layer = copy.deepcopy(layer).to(device)
+    expected = positions * layer.weight.numel()
+    assert count_ops_and_params(layer, torch.zeros(2, 4, *size, device=device))[0] == 2 * expected
+    assert count_ops_and_params(layer, torch.zeros(4, *size, device=device))[0] == expected
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_convolution_behind_a_convolution(device):
+    """Its output has the right shape, and what made its input is counted too."""
+    two = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 6, 3, bias=False), nn.Flatten(), nn.Linear(24, 5)).to(device)
+    assert count_ops_and_params(two, torch.zeros(1, 4, 4, 4, device=device))[0] == 16 * 16 + 4 * 4 * 9 * 6 + 24 * 5
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_attentions_products_are_counted_if_asked_for(device):
     model, x = Small().to(device), torch.zeros(2, 3, 8, 8, device=device)
     products = 2 * 6 * 6 * (16 + 16)  # of 6 tokens of 16 channels

@@ -54,7 +54,7 @@ def program(tmp_path, monkeypatch):
         places = ["--downloads", str(downloads), "--output", str(output)]
         monkeypatch.setattr(sys, "argv", [str(SCRIPT), *fixed, *places, *map(str, options)])
         runpy.run_path(str(SCRIPT), run_name="__main__")
-        return json.loads(output.read_text())
+        return json.loads(output.read_text(encoding="utf-8"))
 
     program.output, program.downloads = output, downloads
     return program
@@ -99,7 +99,7 @@ def test_local_folder_and_prompt_file(program, tmp_path):
     manifest = program("folder", "local", "--folder", tmp_path / "mine")
     assert manifest["path"] == str(tmp_path / "mine")
     assert manifest["origin"] == {"folder": str(tmp_path / "mine")}
-    (tmp_path / "p.tsv").write_text("Prompt\tCategory\na cat\tAnimals\n")
+    (tmp_path / "p.tsv").write_text("Prompt\tCategory\na cat\tAnimals\n", encoding="utf-8")
     digest = sha256(tmp_path / "p.tsv")
     manifest = program("partiprompts", "local", "--folder", tmp_path / "p.tsv", "--sha256", f"p.tsv={digest[:8]}")
     assert manifest["items"] == 1

@@ -62,7 +62,7 @@ def test_unknown_formats_are_refused(tmp_path):
 
 
 def test_prompt_files_are_datasets(tmp_path):
-    (tmp_path / "p.txt").write_text("a cat\na dog\n")
+    (tmp_path / "p.txt").write_text("a cat\na dog\n", encoding="utf-8")
     assert open_prompts("text", tmp_path / "p.txt") == ["a cat", "a dog"]
 
 

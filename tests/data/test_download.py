@@ -156,9 +156,12 @@ def test_a_part_of_unknown_origin_is_not_used(server, fetch, spoil):
     if spoil is None:
         sidecar.unlink()
     elif spoil == "url":
-        sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"url": "http://elsewhere/file.bin"}))
+        sidecar.write_text(
+            json.dumps(json.loads(sidecar.read_text(encoding="utf-8")) | {"url": "http://elsewhere/file.bin"}),
+            encoding="utf-8",
+        )
     else:
-        sidecar.write_text(spoil)
+        sidecar.write_text(spoil, encoding="utf-8")
     fetch()
     assert is_alone(fetch.path)
     assert "Range" not in server.requests[0]["headers"]
@@ -292,7 +295,7 @@ def test_credentials_are_neither_printed_nor_stored(server, fetch, tmp_path, cap
     server.troubles["/file.bin"] = [Reply(503), Break(1000), Reply(404)]
     url = server.url.replace("http://", "http://user:secret@") + "?token=secret"
     message = failure(fetch, url=url)
-    stored = fetch.partial.with_name("file.bin.partial.json").read_text()
+    stored = fetch.partial.with_name("file.bin.partial.json").read_text(encoding="utf-8")
     assert server.requests[0]["headers"]["Authorization"].startswith("Basic ")
     assert server.url in message
     assert "secret" not in message + stored + capsys.readouterr().err

@@ -43,12 +43,12 @@ def test_the_bundled_digits_need_no_place(tmp_path):
 
 
 def test_prompts_have_manifests_too(tmp_path):
-    (tmp_path / "p.txt").write_text("a\nb\n")
+    (tmp_path / "p.txt").write_text("a\nb\n", encoding="utf-8")
     found = write_manifest(tmp_path / "m.json", "p", "text", tmp_path / "p.txt", "local")
     assert found["items"] == 2
     assert found["bytes"] == 4
     assert refused(open_dataset, open_manifest(tmp_path / "m.json"), 8) == "datasets.p: text holds prompts, not images"
-    (tmp_path / "p.txt").write_text("a\nc\n")
+    (tmp_path / "p.txt").write_text("a\nc\n", encoding="utf-8")
     assert "changed since" in refused(open_manifest, tmp_path / "m.json")
 
 
@@ -79,7 +79,7 @@ def test_what_opening_leaves_behind_is_no_change(folder):
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"path": "x", "fingerprint": "y"}'])
 def test_another_file_is_no_manifest(tmp_path, content):
-    (tmp_path / "m.json").write_text(content)
+    (tmp_path / "m.json").write_text(content, encoding="utf-8")
     assert "m.json: not a dataset's manifest" in refused(open_manifest, tmp_path / "m.json")
 
 
@@ -94,4 +94,4 @@ def test_nothing_is_written_for_a_bad_dataset(tmp_path):
 
 def test_a_manifest_is_plain_json(folder, tmp_path):
     written = write_manifest(tmp_path / "m.json", "x", "folder", folder, "local")
-    assert json.loads((tmp_path / "m.json").read_text()) == written
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == written

@@ -30,7 +30,7 @@ def sdxl(tmp_path_factory):
 def place(tmp_path, monkeypatch):
     """A working folder with prompts, an image for each and masks whose lower half is white."""
     monkeypatch.chdir(tmp_path)
-    Path("prompts.txt").write_text("\n".join(PROMPTS) + "\n")
+    Path("prompts.txt").write_text("\n".join(PROMPTS) + "\n", encoding="utf-8")
     numbers = np.random.default_rng(0)
     for folder in ("images", "masks"):
         Path(folder).mkdir()
@@ -52,7 +52,7 @@ def generate(place, monkeypatch):
         monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, (*fixed, *steps, *options))])
         runpy.run_path(str(SCRIPT), run_name="__main__")
         images = [np.asarray(Image.open(path)).astype(int) for path in sorted(Path(output).glob("[0-9]*.png"))]
-        return np.stack(images), json.loads(Path(output, "generation.json").read_text())
+        return np.stack(images), json.loads(Path(output, "generation.json").read_text(encoding="utf-8"))
 
     yield generate
     # The script switches the libraries' bars off for the whole process, the hub's among them.

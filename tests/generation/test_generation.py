@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
+from torch.overrides import TorchFunctionMode
 
 from deepcache import DeepCache, DeepCacheError, uniform
 from deepcache.data.pictures import list_pictures, read_picture
@@ -52,6 +53,29 @@ def test_text_to_image_is_what_the_workflow_samples(sd, generate, name, options,
         calls if method == "full" else Method.parse(method).resolve(Place(6)).full_steps
     )
     assert np.ptp(ours, axis=(1, 2, 3)).min() > 0
+
+
+class Drawn(TorchFunctionMode):
+    """Types of the noise that torch is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.randn:
+            self.dtypes.append(kwargs["dtype"])
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_noise_does_not_depend_on_the_precision(place, sd, task):
+    strength = None if task == "text-to-image" else 0.5
+    pipeline = load_pipeline(sd, task, "cpu", torch.bfloat16)
+    generation = Generation(pipeline, requested(task, strength=strength, steps=4))
+    with Drawn() as drawn:
+        generation.sample([0, 1])
+    assert drawn.dtypes and set(drawn.dtypes) == {torch.float32}
 
 
 @pytest.mark.parametrize("model", ["sd", "sdxl"])
@@ -118,7 +142,7 @@ def test_runge_kutta_steps_cannot_begin_in_the_middle(place, pipelines):
 
 def test_image_j_is_a_repetition_of_its_prompt(sd, generate):
     ours, record = generate(sd, "--num-images", 2, "--batch-size", 3)
-    Path("prompts.txt").write_text("\n".join(prompt for prompt in PROMPTS for _ in range(2)))
+    Path("prompts.txt").write_text("\n".join(prompt for prompt in PROMPTS for _ in range(2)), encoding="utf-8")
     twice, _ = generate(sd, "--batch-size", 3, output="twice")
     assert np.array_equal(ours, twice) and not np.array_equal(ours[0], ours[1])
     assert (record["images"], record["prompts"]) == (6, PROMPTS)
@@ -132,10 +156,10 @@ def test_one_image_stands_for_all_prompts(sd, generate):
 def test_only_the_white_part_is_repainted(sd, generate):
     for name, value in (("white.png", 255), ("black.png", 0)):
         Image.new("L", (32, 24), value).save(name)
-    Path("prompts.txt").write_text("a seven\n")
+    Path("prompts.txt").write_text("a seven\n", encoding="utf-8")
     options = ("--images", "images/0.png", "--sampler", "ddim", "--masks")
     before = [generate(sd, *options, name, output=f"before-{name}")[0] for name in ("white.png", "black.png")]
-    Path("prompts.txt").write_text("something else\n")
+    Path("prompts.txt").write_text("something else\n", encoding="utf-8")
     after = [generate(sd, *options, name, output=f"after-{name}")[0] for name in ("white.png", "black.png")]
     assert not np.array_equal(before[0], after[0])
     assert np.array_equal(before[1], after[1])

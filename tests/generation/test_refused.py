@@ -66,7 +66,7 @@ def test_wrong_files_are_refused_in_one_line(sd, refused):
     assert refused(sd, *masks) == "masks/0.png: a mask of 24x32 pixels, but images/0.png has 32x24: make them equal"
     Path("images/1.png").write_bytes(Path("images/0.png").read_bytes()[:200])
     assert refused(sd, "--images", "images").startswith("images/1.png: not readable as an image (")
-    Path("prompts.txt").write_text("")
+    Path("prompts.txt").write_text("", encoding="utf-8")
     assert refused(sd) == "prompts.txt: the file is empty"
 
 
@@ -78,9 +78,9 @@ def test_other_checkpoints_are_refused_in_one_line(sd, refused):
     first_stage = AutoencoderKL(block_out_channels=(4,), norm_num_groups=2)
     DiTPipeline(transformer, first_stage, DDIMScheduler()).save_pretrained("dit")
     assert refused("dit") == "dit/model_index.json: DiTPipeline has no U-Net: DeepCache needs skip connections"
-    index = json.loads((sd / "model_index.json").read_text())
+    index = json.loads((sd / "model_index.json").read_text(encoding="utf-8"))
     Path("other").mkdir()
-    Path("other/model_index.json").write_text(json.dumps({**index, "_class_name": "LDMPipeline"}))
+    Path("other/model_index.json").write_text(json.dumps({**index, "_class_name": "LDMPipeline"}), encoding="utf-8")
     assert refused("other").startswith("other/model_index.json: LDMPipeline is not among the known pipelines (Stable")
 
 
@@ -103,7 +103,10 @@ def test_damaged_checkpoints_are_refused_in_one_line(refused, tmp_path, damage):
     elif damage == "no config":
         config.unlink()
     else:
-        config.write_text(config.read_text().replace('"cross_attention_dim": 16', '"cross_attention_dim": 24'))
+        config.write_text(
+            config.read_text(encoding="utf-8").replace('"cross_attention_dim": 16', '"cross_attention_dim": 24'),
+            encoding="utf-8",
+        )
     assert refused(folder).startswith(f"{folder}: diffusers cannot load it (")
 
 

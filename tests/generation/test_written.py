@@ -91,7 +91,7 @@ def test_folder_with_other_settings_is_refused(sd, sdxl, generate, refused):
     )
     assert '(method was "full", not "uniform-n2-b0")' in refused(sd, "--sampler", "ddim", "--cache-interval", 2)
     assert "(checkpoint)" in refused(sdxl, "--sampler", "ddim")
-    Path("prompts.txt").write_text("another\n")
+    Path("prompts.txt").write_text("another\n", encoding="utf-8")
     assert "(prompts)" in refused(sd, "--sampler", "ddim")
     assert content("out") == before
 
@@ -101,7 +101,7 @@ def test_folder_with_something_else_is_refused(sd, generate, refused):
     Path("out/.00000.1.partial.png").write_bytes(b"")  # what a killed run leaves
     generate(sd, "--steps", 2)
     Path("other").mkdir()
-    Path("other/notes.txt").write_text("mine")
+    Path("other/notes.txt").write_text("mine", encoding="utf-8")
     assert refused(sd, output="other") == "other exists and holds no generation.json: give another --output"
-    Path("out/generation.json").write_text("{")
+    Path("out/generation.json").write_text("{", encoding="utf-8")
     assert refused(sd, "--steps", 2).startswith("out/generation.json: cannot be read (")

@@ -154,7 +154,9 @@ def test_a_file_that_does_not_define_a_schedule_is_named(tmp_path, monkeypatch, 
     head += "from deepcache.methods.schedule import NamedSchedule\n\n\n"
     (package / "__init__.py").touch()
     body = text or "    pass\n"
-    (package / "mine.py").write_text(f"{head}@dataclass(frozen=True)\nclass Mine(NamedSchedule):\n{body}")
+    (package / "mine.py").write_text(
+        f"{head}@dataclass(frozen=True)\nclass Mine(NamedSchedule):\n{body}", encoding="utf-8"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     for name in [name for name in sys.modules if name.startswith("more_methods")]:
         monkeypatch.delitem(sys.modules, name)

@@ -46,7 +46,7 @@ def program(tmp_path, monkeypatch):
         script = "workflow/scripts/checkpoint.py"
         monkeypatch.setattr(sys, "argv", [script, "--name", "model", "--output", str(output), *map(str, arguments)])
         runpy.run_path(str(ROOT / script), run_name="__main__")
-        return json.loads(output.read_text())
+        return json.loads(output.read_text(encoding="utf-8"))
 
     return program
 

@@ -12,7 +12,7 @@ from deepcache.models.checkpoints import open_checkpoint, write_manifest
 from deepcache.models.classifier import DigitsClassifier
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = yaml.safe_load((ROOT / "config/config.yaml").read_text())["checkpoints"]
+SHIPPED = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["checkpoints"]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_weights_that_changed_are_refused(folder, tmp_path, spoil):
 
 
 def test_a_bad_manifest_is_named(tmp_path):
-    (tmp_path / "m.json").write_text("{}")
+    (tmp_path / "m.json").write_text("{}", encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"m\.json: not a checkpoint manifest"):
         open_checkpoint(tmp_path / "m.json")
 
@@ -58,7 +58,7 @@ def test_a_bad_manifest_is_named(tmp_path):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_checkpoints_are_what_config_and_record_say(name):
     folder = ROOT / SHIPPED[name]["folder"]
-    record = json.loads((folder / "training.json").read_text())
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     assert SHIPPED[name]["sha256"] == record["sha256"]
     assert {file: sha256(folder / file) for file in record["sha256"]} == record["sha256"]
     assert record["model"] == name

@@ -144,8 +144,8 @@ def test_a_file_becomes_a_folder_that_samples(weights, tmp_path, form):
     content = {"state_dict": weights, "global_step": 3} if form == "wrapped" else weights
     torch.save(content, path, _use_new_zipfile_serialization=form != "before 1.6")
     load_original(path).save_pretrained(folder)
-    assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "DDPMPipeline"
-    scheduler = json.loads((folder / "scheduler/scheduler_config.json").read_text())
+    assert json.loads((folder / "model_index.json").read_text(encoding="utf-8"))["_class_name"] == "DDPMPipeline"
+    scheduler = json.loads((folder / "scheduler/scheduler_config.json").read_text(encoding="utf-8"))
     wanted = {"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear", "num_train_timesteps": 1000}
     assert wanted.items() <= scheduler.items() and scheduler["clip_sample"] is True
     model, expected = load_model(folder, "cpu"), convert(weights).unet.state_dict()

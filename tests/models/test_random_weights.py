@@ -119,7 +119,7 @@ def test_the_program_writes_a_ddpm_that_samples(tmp_path):
     assert "ddpm-cifar10 random weights: 100%" in done.stderr
     assert list(tmp_path.iterdir()) == [folder]
     record = {"architecture": "ddpm-cifar10", "seed": 3, "sample_size": 8}
-    assert json.loads((folder / "random.json").read_text()) == record
+    assert json.loads((folder / "random.json").read_text(encoding="utf-8")) == record
     assert types_in(folder) == {torch.float16}
     model = load_model(folder, "cpu")
     assert sum(p.numel() for p in model.unet.parameters()) == 35_746_307
@@ -189,7 +189,7 @@ def test_parts_of_stable_diffusion_have_the_original_sizes(architecture, unet):
 
 
 def test_parts_of_ldm_are_those_of_the_official_checkpoint():
-    with OFFICIAL_LDM.open() as lines:
+    with OFFICIAL_LDM.open(encoding="utf-8") as lines:
         shapes = {row["key"]: tuple(map(int, row["shape"].split("x"))) for row in csv.DictReader(lines)}
     official = convert({key: torch.empty(shape, device="meta") for key, shape in shapes.items()})
     ldm = RANDOM["ldm4g-imagenet"]("ldm4g-imagenet", None)
@@ -304,4 +304,4 @@ def test_only_its_own_folders_are_replaced(small_sd, tmp_path):
         write_random("sd-v1-5", tmp_path / "out", 0)
     (tmp_path / "out" / "thesis.tex").rename(tmp_path / "out" / "random.json")
     write_random("sd-v1-5", tmp_path / "out", 0, 8)
-    assert json.loads((tmp_path / "out" / "random.json").read_text())["sample_size"] == 8
+    assert json.loads((tmp_path / "out" / "random.json").read_text(encoding="utf-8"))["sample_size"] == 8

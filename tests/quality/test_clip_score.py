@@ -61,7 +61,7 @@ def write_model(tmp_path):
         save_file(model.state_dict(), folder / "open_clip_model.safetensors")
         preprocess = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "interpolation": "bilinear"}
         content = {"model_cfg": config, "preprocess_cfg": preprocess}
-        (folder / "open_clip_config.json").write_text(json.dumps(content))
+        (folder / "open_clip_config.json").write_text(json.dumps(content), encoding="utf-8")
         return folder
 
     return write_model
@@ -197,7 +197,7 @@ def test_folders_that_are_no_model(model, tmp_path):
     torch.save({"state_dict": Harmful(tmp_path / "harm")}, model / "open_clip_pytorch_model.bin")
     refused("holds more than weights, and nothing in it is run")
     assert not (tmp_path / "harm").exists()
-    config.write_text("{}")
+    config.write_text("{}", encoding="utf-8")
     refused("Could not load valid config")
     config.unlink()
     refused("config file missing")
@@ -209,7 +209,7 @@ def test_folders_that_are_no_model(model, tmp_path):
 @pytest.fixture
 def prompt_file(tmp_path) -> Path:
     path = tmp_path / "prompts.txt"
-    path.write_text("\n".join(PROMPTS) + "\n")
+    path.write_text("\n".join(PROMPTS) + "\n", encoding="utf-8")
     return path
 
 
@@ -221,7 +221,7 @@ def score(tmp_path, model, call):
         output = tmp_path / "score.json"
         status = call("clip_score.py", "--device", "cpu", "--output", output, *("--weights", model), *options)
         assert output.exists() == (status == 0)
-        return status or json.loads(output.read_text())
+        return status or json.loads(output.read_text(encoding="utf-8"))
 
     return score
 
@@ -231,7 +231,9 @@ def write_run(folder: Path, images: np.ndarray, **settings) -> Path:
     for index, part in enumerate((images[:4], images[4:])):
         write_shard(folder / "shards" / f"{index:05d}.npz", part, settings, {})
     run = {"images": len(images), "settings": settings, "settings_hash": settings_hash(settings)}
-    (folder / "run.json").write_text(json.dumps({**run, "shards": {"00001.npz": "", "00000.npz": ""}}))
+    (folder / "run.json").write_text(
+        json.dumps({**run, "shards": {"00001.npz": "", "00000.npz": ""}}), encoding="utf-8"
+    )
     return folder / "run.json"
 
 
@@ -257,7 +259,7 @@ def test_in_a_run_image_j_belongs_to_prompt_j_round_the_list(score, model, promp
     origin = ("run", "settings_hash", "weights", "precision", "versions", "device", "threads", "commit")
     assert tuple(found) == ("clip_score", "scores", "images", "prompts", *origin)
     assert (found["images"], found["run"]) == (8, str(run))
-    assert found["settings_hash"] == json.loads(run.read_text())["settings_hash"]
+    assert found["settings_hash"] == json.loads(run.read_text(encoding="utf-8"))["settings_hash"]
     assert found["prompts"]["prompts"] == 3
     assert found["weights"] == weights
 

@@ -168,13 +168,13 @@ def write_run(root: Path, method: str, seed: int, images: np.ndarray, scores: np
         write_shard(folder / f"shards/{index:05d}.npz", part, settings, {})
     run = {"images": len(images), "settings": settings, "settings_hash": settings_hash(settings)}
     run |= {"weights": "shipped", "devices": ["a CPU"], "shards": {"00000.npz": "", "00001.npz": ""}}
-    (folder / "run.json").write_text(json.dumps(run))
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     prompts = root / "prompts.txt"
-    prompts.write_text("\n".join(["a zero", "a one", "a two", "a three", "a four"]))
+    prompts.write_text("\n".join(["a zero", "a one", "a two", "a three", "a four"]), encoding="utf-8")
     clip = {"scores": scores.tolist(), "images": len(images), "settings_hash": run["settings_hash"]}
     clip |= {"prompts": {"file": str(prompts), "prompts": 5, "fingerprint": "2"}}
     clip |= {"weights": {"sha256": "3"}, "precision": "float32"}
-    (folder / "clip_score.json").write_text(json.dumps(clip))
+    (folder / "clip_score.json").write_text(json.dumps(clip), encoding="utf-8")
     return folder
 
 
@@ -216,7 +216,7 @@ def test_from_runs_to_table_and_picture(runs, measure, call, tmp_path, images, s
     for method, folders in runs.items():
         files.append(tmp_path / PLMS / method / "diversity.json")
         assert measure(folders[::-1], files[-1], "--batch-size", 2) == 0
-    one = json.loads(files[0].read_text())
+    one = json.loads(files[0].read_text(encoding="utf-8"))
     expected = measure_diversity(images, scores, perceptual)
     for name, values in expected.per_prompt().items():
         assert one["per_prompt"][name] == pytest.approx(values, rel=1e-5)
@@ -246,7 +246,7 @@ def test_from_runs_to_table_and_picture(runs, measure, call, tmp_path, images, s
         assert changed[f"{name}_change"] == pytest.approx(changed[name] - full[name])
     assert alike["pixel_mse_change_high"] < 0
     assert full["runs"].split("; ") == one["runs"]
-    text = output.with_suffix(".md").read_text()
+    text = output.with_suffix(".md").read_text(encoding="utf-8")
     assert text.startswith("# Seeds") and "3 seeds, 5 prompts, device: a CPU." in text and "random" not in text
 
     picture = tmp_path / "diversity.png"
@@ -294,7 +294,9 @@ def test_runs_that_are_not_seeds_of_one_are_refused(runs, measure, tmp_path, cap
     refused(runs["full"], f"{first} and {second} differ in images: {alone}")
     write_run(tmp_path, "full", 1, images[1], scores[1], prompts="another")
     clip = runs["full"][1] / "clip_score.json"
-    clip.write_text(clip.read_text().replace('"fingerprint": "2"', '"fingerprint": "another"'))
+    clip.write_text(
+        clip.read_text(encoding="utf-8").replace('"fingerprint": "2"', '"fingerprint": "another"'), encoding="utf-8"
+    )
     refused(runs["full"], f"{first} and {second} differ in prompts: {alone}")
     write_run(tmp_path, "full", 1, images[1], scores[1], checkpoint={"unet": "another"})
     refused(runs["full"], f"{first} and {second} differ in checkpoint: {alone}")
@@ -306,14 +308,19 @@ def test_scores_that_do_not_fit_are_refused(runs, measure, call, tmp_path, capsy
     shutil.copy(runs["full"][1] / "clip_score.json", clip)
     assert measure(runs["full"], output) == 1
     assert error(capsys) == f"error: {clip} does not hold the scores of {run}: delete it and run again"
-    clip.write_text("{}")
+    clip.write_text("{}", encoding="utf-8")
     assert measure(runs["full"], output) == 1
     assert error(capsys) == f"error: {clip}: not readable CLIP scores ('scores'); delete it and run again"
     more = np.concatenate([images[0], images[1]]), np.concatenate([scores[0], scores[1]])
     write_run(tmp_path, "full", 0, *more)
     assert measure(runs["full"], output) == 1
     assert error(capsys) == f"error: {run} holds 10 images of 5 prompts: sample each prompt once"
-    run.write_text(json.dumps({key: value for key, value in json.loads(run.read_text()).items() if key != "weights"}))
+    run.write_text(
+        json.dumps(
+            {key: value for key, value in json.loads(run.read_text(encoding="utf-8")).items() if key != "weights"}
+        ),
+        encoding="utf-8",
+    )
     assert measure(runs["full"], output) == 1
     assert error(capsys) == f"error: {run}: not a readable run (has no weights); delete it and run again"
     options = ("--clip-scores", clip, "--perceptual", CLASSIFIER, "--device", "cpu", "--output", output)
@@ -333,9 +340,9 @@ def test_a_table_compares_like_with_like(runs, measure, call, tmp_path, capsys):
 
     refused([full, cached], f"{cached} and {full} differ in seeds: measure both on the same")
     refused([cached], f"{cached}: the same without caching (full) is missing, to which it is compared")
-    short = json.loads(full.read_text())
+    short = json.loads(full.read_text(encoding="utf-8"))
     short["per_prompt"]["pixel_mse"].pop()
-    full.write_text(json.dumps(short))
+    full.write_text(json.dumps(short), encoding="utf-8")
     refused([full], f"{full}: not a readable diversity (has no value for each image); delete it and run again")
 
 

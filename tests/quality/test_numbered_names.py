@@ -61,7 +61,7 @@ def test_a_folders_images_meet_their_prompts(tmp_path):
     names = [f"{number}.png" for number in range(1, 12)]
     folder = images(tmp_path / "images", names)
     prompts = tmp_path / "prompts.txt"
-    prompts.write_text("\n".join(f"prompt {number}" for number in range(1, 12)))
+    prompts.write_text("\n".join(f"prompt {number}" for number in range(1, 12)), encoding="utf-8")
     texts, about = open_prompts(prompts)
     assert levels(open_prompted_folder(folder, about, texts)) == list(range(11))
     assert [path.name for path in list_pictures(folder)] == names
@@ -74,13 +74,13 @@ def test_a_folders_images_meet_their_prompts(tmp_path):
 def test_images_of_other_prompts_are_refused(tmp_path):
     folder = images(tmp_path / "images", ["0.png", "1.png"])
     prompts = tmp_path / "prompts.txt"
-    prompts.write_text("one\ntwo")
+    prompts.write_text("one\ntwo", encoding="utf-8")
     texts, about = open_prompts(prompts)
     write_json(folder / "generation.json", {"settings": {"prompts": "0" * 64}})
     with pytest.raises(
         DeepCacheError, match=r"was made from other prompts than those of .*, says its generation\.json"
     ):
         open_prompted_folder(folder, about, texts)
-    (folder / "generation.json").write_text("{")
+    (folder / "generation.json").write_text("{", encoding="utf-8")
     with pytest.raises(DeepCacheError, match="cannot be read"):
         open_prompted_folder(folder, about, texts)

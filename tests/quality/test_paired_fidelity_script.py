@@ -22,7 +22,7 @@ def compare(tmp_path, call):
         output = tmp_path / "fidelity.json"
         status = call("paired_fidelity.py", "--device", "cpu", "--output", output, "--perceptual", CLASSIFIER, *options)
         assert output.exists() == (status == 0)
-        return status or json.loads(output.read_text())
+        return status or json.loads(output.read_text(encoding="utf-8"))
 
     return compare
 
@@ -37,7 +37,7 @@ def write_run(folder: Path, images: np.ndarray) -> Path:
         "settings_hash": settings_hash(settings),
         "shards": {"00001.npz": "", "00000.npz": ""},
     }
-    (folder / "run.json").write_text(json.dumps(run))
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     return folder / "run.json"
 
 

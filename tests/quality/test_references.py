@@ -216,12 +216,12 @@ def test_metrics_of_the_reference_itself_are_zero(manifests, call, capsys):
     sidecar, output = manifests / "run/run.json", manifests / "metrics.json"
 
     def measure(**changes):
-        sidecar.write_text(json.dumps({**run, **changes}))
+        sidecar.write_text(json.dumps({**run, **changes}), encoding="utf-8")
         files = ("--run", sidecar, "--reference", manifests / "reference.npz", "--output", output)
         return call("metrics.py", *weights_options(manifests), *files, "--batch-size", 7)
 
     assert measure() == 0
-    found = json.loads(output.read_text())
+    found = json.loads(output.read_text(encoding="utf-8"))
     for distance in ("fid", "sfid", "fid_clean"):
         assert found[distance] == pytest.approx(0, abs=1e-4)
     assert found["kid"] < 0, "the unbiased estimate of zero from equal images"

@@ -71,11 +71,11 @@ def measure(tmp_path, call, monkeypatch):
             names.append(f"{index:05d}.npz")
             write_shard(tmp_path / "shards" / names[-1], images[start : start + 16], settings, {})
         run = {"images": len(images), "settings_hash": settings_hash(settings), "shards": dict.fromkeys(names[::-1])}
-        (tmp_path / "run.json").write_text(json.dumps(run))
+        (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
         files = ("--run", tmp_path / "run.json", "--reference", reference, "--output", tmp_path / "metrics.json")
         options = ("--extractor", "digits-classifier", "--weights", weights, "--device", "cpu", "--batch-size", BATCH)
         assert call("metrics.py", *files, *options) == 0
-        return json.loads((tmp_path / "metrics.json").read_text())
+        return json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
 
     return measure
 
@@ -245,7 +245,7 @@ def write_run(folder: Path, images: np.ndarray) -> Path:
     """A run of one shard; returns its sidecar."""
     write_shard(folder / "shards/00000.npz", images, {"seed": 0}, {})
     run = {"images": len(images), "settings_hash": settings_hash({"seed": 0}), "shards": {"00000.npz": None}}
-    (folder / "run.json").write_text(json.dumps(run))
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     return folder / "run.json"
 
 
@@ -258,7 +258,7 @@ def test_the_change_of_fid_is_paired(reference, call, tmp_path, noise):
     weights = ("--extractor", "digits-classifier", "--weights", reference.parent / "classifier.json")
     output = ("--resamples", 40, "--device", "cpu", "--output", tmp_path / "paired.json")
     assert call("paired.py", *runs, "--reference", reference, *weights, *output) == 0
-    found = json.loads((tmp_path / "paired.json").read_text())
+    found = json.loads((tmp_path / "paired.json").read_text(encoding="utf-8"))
     low, value, high = (found[f"fid_change{end}"] for end in ("_low", "", "_high"))
     assert value == pytest.approx(brute_force(other)["fid"] - brute_force(plain)["fid"], rel=1e-6, abs=1e-8)
     assert low < value < high if noise else low == value == high == 0

@@ -1,5 +1,6 @@
 """Pages and captions, and the program that makes one file of them."""
 
+import html
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -46,7 +47,7 @@ def rendered(text: str) -> str:
 
 
 def test_a_table_s_caption_names_everything_that_makes_its_numbers():
-    html = rendered(table_caption(table2(), LAYOUTS["table2"], SUITE))
+    shown = rendered(table_caption(table2(), LAYOUTS["table2"], SUITE))
     for fact in (
         "digits at 16 x 16 pixels",
         "Images in each run: 256",
@@ -56,8 +57,8 @@ def test_a_table_s_caption_names_everything_that_makes_its_numbers():
         "N=5, interval 5: 5.73, 1.5, -4.23",
         "DDPM*, interval 1: 4.16, 1, -3.16",
     ):
-        assert fact in html
-    assert "4.19" not in html, "the paper alone has this one"
+        assert fact in shown
+    assert "4.19" not in shown, "the paper alone has this one"
 
 
 def test_the_paper_s_own_suite_is_comparable_unless_its_weights_are_random():
@@ -90,9 +91,9 @@ def test_macs_caption_counts_and_names_the_largest_difference():
             "rel_error": [0.0, 0.1, 0.0],
         }
     )
-    html = rendered(macs_caption(macs))
-    assert "2 of 3 cells are within 0.5%" in html
-    assert "a, N=5: 5, 5.5, +0.5 G MACs (+10.00%)" in html
+    shown = rendered(macs_caption(macs))
+    assert "2 of 3 cells are within 0.5%" in shown
+    assert "a, N=5: 5, 5.5, +0.5 G MACs (+10.00%)" in shown
 
 
 TIMED = {
@@ -122,9 +123,27 @@ def test_timing_page_compares_with_the_same_sampler_without_caching():
 
 
 def test_timing_caption_has_the_paper_s_speed():
-    html = rendered(timing_caption(TIMED, [(table2(), LAYOUTS["table2"])], SUITE))
-    assert "device: Some CPU" in html
-    assert "Table 2, N=5, interval 5: 1.85, 2.1, +0.25" in html
+    shown = rendered(timing_caption(TIMED, [(table2(), LAYOUTS["table2"])], SUITE))
+    assert "device: Some CPU" in shown
+    assert "Table 2, N=5, interval 5: 1.85, 2.1, +0.25" in shown
+
+
+NAMES = [
+    "Intel(R) Xeon(R) Processor @ 2.50GHz",
+    "A<B> & *C* `D` |E| _F_ G_ \"H\" 'I' \\J {{ K }} {% L %}",
+    "처리기™ é",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_processor_may_have_any_name(name):
+    captions = [
+        timing_caption({**TIMED, "device": name}, [], SUITE),
+        table_caption(table2().replace("Some CPU", name), LAYOUTS["table2"], SUITE),
+    ]
+    for text in captions:
+        assert name in html.unescape(rendered(text)), "docutils writes @ as &#64;"
+    assert name in html.unescape(page("timing", timing_page("m", {**TIMED, "device": name})))
 
 
 class Tags(HTMLParser):
@@ -180,7 +199,7 @@ def test_checkpoints_have_a_row_for_each_file():
 
 
 def test_a_damaged_result_is_one_clear_line(tmp_path):
-    (tmp_path / "run.json").write_text("{")
+    (tmp_path / "run.json").write_text("{", encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"run.json: cannot be read .*delete it and run again"):
         read_json(tmp_path / "run.json")
 
@@ -190,7 +209,7 @@ def test_a_damaged_result_is_one_clear_line(tmp_path):
     [("report.pdf", "suite.json", "must end in .html"), ("report.html", "none.json", "none.json: no such file")],
 )
 def test_report_refuses_what_it_cannot_make(tmp_path, output, suite, message):
-    (tmp_path / "suite.json").write_text("{}")
+    (tmp_path / "suite.json").write_text("{}", encoding="utf-8")
     done = report(tmp_path, "--suite", suite, "--output", output)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and message in done.stderr
@@ -198,8 +217,8 @@ def test_report_refuses_what_it_cannot_make(tmp_path, output, suite, message):
 
 
 def test_where_snakemake_fails_its_words_are_shown_and_nothing_is_left(tmp_path):
-    (tmp_path / "suite.json").write_text("{}")
-    (tmp_path / "Snakefile").write_text("rule some:\n    output: 'a'\n    shell: 'touch a'\n")
+    (tmp_path / "suite.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "Snakefile").write_text("rule some:\n    output: 'a'\n    shell: 'touch a'\n", encoding="utf-8")
     done = report(tmp_path, "--suite", "suite.json", "--target", "other", "--output", "report.html")
     assert done.returncode == 1
     assert "other" in done.stderr and "report.html is not made" in done.stderr

@@ -105,7 +105,7 @@ STANDARD = {"comparable": False, "reason": "not run", "tolerances": {"macs_g": {
 
 
 def test_numbers_that_a_difference_touches_are_warned_of(text, tmp_path):
-    (tmp_path / "macs.csv").write_text(text)
+    (tmp_path / "macs.csv").write_text(text, encoding="utf-8")
     cells = paper_cells(PUBLISHED, [], tmp_path / "macs.csv", STANDARD).set_index(["table", "row", "column"])
     assert "reference images of LSUN" in cells.loc[(2, "dataset=LSUN-Bedroom, method=DDPM*, interval=1", "fid")].warning
     nonuniform = cells.loc[(11, "schedule=nonuniform, interval=20", "precision")].warning
@@ -125,7 +125,7 @@ def test_numbers_that_a_difference_touches_are_warned_of(text, tmp_path):
 )
 def test_a_misspelt_difference_is_refused(tmp_path, change, said):
     entry = {"table": 2, "rows": "dataset=LSUN", "columns": ["fid"], **change}
-    (tmp_path / "differences.yaml").write_text(json.dumps([{"warning": "unknown", "cells": [entry]}]))
+    (tmp_path / "differences.yaml").write_text(json.dumps([{"warning": "unknown", "cells": [entry]}]), encoding="utf-8")
     cells = [(2, "dataset=LSUN-Bedroom, method=DDPM", "fid")]
     with pytest.raises(DeepCacheError, match=said):
         check_all_touch(read_differences(tmp_path), cells)

@@ -16,7 +16,7 @@ from deepcache.results.verdicts import DIFFERS, NOT_COMPARABLE, NOT_RUN, PAPER_D
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "config/published"
-STANDARD = yaml.safe_load((ROOT / "config/paper.yaml").read_text())["verdicts"]
+STANDARD = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))["verdicts"]
 ELSEWHERE = {**STANDARD, "comparable": False, "reason": "other data"}
 # By table of the paper, the columns that say what a row is; all others hold results.
 LABELS = {
@@ -42,7 +42,7 @@ FULL, CACHED = RUN.format("full"), RUN.format("uniform-n3-b1")
 
 def write(path: Path, content) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return path
 
 
@@ -53,7 +53,7 @@ def test_every_published_number_stands_there_once(tmp_path):
     files = sorted(PUBLISHED.glob("*.csv"))
     assert len(files) == 14
     for number, file in enumerate(files, 1):
-        with file.open(newline="") as text:
+        with file.open(newline="", encoding="utf-8") as text:
             for row in csv.DictReader(text):
                 expected.update(
                     (number, name, cell) for name, cell in row.items() if cell and name not in LABELS[number]

@@ -43,7 +43,7 @@ LAYOUT = {
 
 def write(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_different_numbers_of_images_are_refused(root):
 
 
 def test_a_missing_result_is_named(root):
-    (root / "macs/model.json").write_text("{")
+    (root / "macs/model.json").write_text("{", encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"macs/model.json: cannot be read"):
         build_table(LAYOUT, root, root)
 

@@ -158,13 +158,13 @@ def test_a_safety_checker_is_neither_needed_nor_run(text_folder, tmp_path):
     """As Stable Diffusion's repositories name one: its folder is not downloaded."""
     folder = tmp_path / "sd"
     shutil.copytree(text_folder, folder)
-    index = json.loads((folder / "model_index.json").read_text())
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     index |= {
         "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
         "feature_extractor": ["transformers", "CLIPImageProcessor"],
         "requires_safety_checker": True,
     }
-    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     model = load_model(folder, "cpu", prompts=PROMPTS)
     assert model._pipeline.safety_checker is None
     assert model.sample([0], 0, Sampler("ddim", 2)).shape == (1, 16, 16, 3)

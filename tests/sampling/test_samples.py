@@ -17,7 +17,7 @@ from deepcache.models.digits import ddpm_scheduler
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.families import load_model
 from deepcache.sampling.model import to_uint8
-from deepcache.sampling.noise import initial_noise
+from deepcache.sampling.noise import NoiseInFloat32, image_generator, initial_noise
 from deepcache.sampling.shards import (
     read_images,
     read_run,
@@ -47,6 +47,17 @@ def test_noise_of_an_image_depends_on_seed_and_index_alone():
     assert abs(initial_noise(0, range(200), (1, 16, 16)).std().item() - 1) < 0.01
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_noise_of_a_narrower_type_is_the_same_noise_rounded(dtype):
+    shape = (3, 5, 7)  # no multiple of 16, at which every version of torch draws others by itself
+    with NoiseInFloat32():
+        drawn = torch.randn(shape, generator=image_generator(2, 8), dtype=dtype)
+        wide = torch.randn(shape, generator=image_generator(2, 8), dtype=torch.float64)
+    assert torch.equal(drawn, initial_noise(2, [8], shape)[0].to(dtype))
+    assert wide.dtype == torch.float64
+    assert not torch.equal(torch.randn(shape, generator=image_generator(2, 8), dtype=dtype), drawn)
+
+
 def test_quantised_by_rounding():
     levels = torch.arange(256).float() / 127.5 - 1
     assert to_uint8(levels.view(1, 1, 1, 256)).flatten().tolist() == list(range(256))
@@ -74,7 +85,9 @@ def test_images_do_not_depend_on_batches(model, method):
 def test_early_repositories_have_no_folders(model, tmp_path):
     flat = tmp_path / "flat"
     flat.mkdir()
-    (flat / "model_index.json").write_text((tmp_path / "model" / "model_index.json").read_text())
+    (flat / "model_index.json").write_text(
+        (tmp_path / "model" / "model_index.json").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     for part in ("unet", "scheduler"):
         for file in (tmp_path / "model" / part).iterdir():
             file.rename(flat / file.name)
@@ -128,7 +141,7 @@ def test_other_samplers_are_refused(model, slug, message):
 def test_unknown_checkpoints_are_refused(tmp_path):
     with pytest.raises(DeepCacheError, match=r"model_index.json: cannot be read"):
         load_model(tmp_path, "cpu")
-    (tmp_path / "model_index.json").write_text('{"_class_name": "DiTPipeline"}')
+    (tmp_path / "model_index.json").write_text('{"_class_name": "DiTPipeline"}', encoding="utf-8")
     with pytest.raises(DeepCacheError, match="DiTPipeline is not among the known"):
         load_model(tmp_path, "cpu")
 
@@ -176,7 +189,7 @@ def write_run(folder: Path, **changes) -> Path:
     for i in (2, 10, 1):
         shard(folder / f"shards/{i}.npz", i)
     run = {"images": 10, "settings_hash": settings_hash({"seed": 0}), "shards": {f"{i}.npz": "" for i in (10, 2, 1)}}
-    (folder / "run.json").write_text(json.dumps({**run, **changes}))
+    (folder / "run.json").write_text(json.dumps({**run, **changes}), encoding="utf-8")
     return folder / "run.json"
 
 
@@ -196,7 +209,7 @@ def test_a_run_that_is_not_what_its_sidecar_says_is_refused(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"images": 1, "settings_hash": "", "shards": {"first.npz": ""}}'])
 def test_a_damaged_sidecar_is_named(tmp_path, content):
-    (tmp_path / "run.json").write_text(content)
+    (tmp_path / "run.json").write_text(content, encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"run.json: not a readable run \(.*\); delete it and run again"):
         read_sidecar(tmp_path / "run.json")
 

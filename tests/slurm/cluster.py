@@ -125,10 +125,12 @@ class Cluster:
             folder=self.folder,
             partition=PARTITION,
         )
-        (self.folder / "slurm.conf").write_text(text)
-        (self.folder / "gres.conf").write_text(GPUS)
+        (self.folder / "slurm.conf").write_text(text, encoding="utf-8")
+        (self.folder / "gres.conf").write_text(GPUS, encoding="utf-8")
         wrapper = self.folder / "bin/srun"
-        wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {find("srun")} "$@"\n')
+        wrapper.write_text(
+            f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {find("srun")} "$@"\n', encoding="utf-8"
+        )
         wrapper.chmod(0o755)
 
     def _start(self, program: str, *arguments: str) -> None:
@@ -141,7 +143,10 @@ class Cluster:
         while not condition():
             stopped = any(daemon.poll() is not None for daemon in self._daemons)
             if stopped or time.monotonic() > deadline:
-                logs = [f"{path.name}:\n{path.read_text()[-2000:]}" for path in sorted(self.folder.glob("*.log"))]
+                logs = [
+                    f"{path.name}:\n{path.read_text(encoding='utf-8')[-2000:]}"
+                    for path in sorted(self.folder.glob("*.log"))
+                ]
                 raise RuntimeError("Slurm does not work here\n" + "\n".join(logs))
             time.sleep(0.2)
 

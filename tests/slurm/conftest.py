@@ -78,12 +78,12 @@ def project(cluster, tmp_path_factory) -> Project:
     """A copy whose profile was adapted to the cluster as docs/cluster.md says."""
     project = Project(tmp_path_factory.mktemp("project"), cluster.environment)
     path = project.folder / "profiles/slurm/config.yaml"
-    profile = yaml.safe_load(path.read_text())
+    profile = yaml.safe_load(path.read_text(encoding="utf-8"))
     profile["default-resources"]["slurm_partition"] = PARTITION
     profile["slurm-status-command"] = "squeue"
     # Not part of adapting it: jobs of seconds are looked at earlier.
     profile["slurm-init-seconds-before-status-checks"] = 10
-    path.write_text(yaml.safe_dump(profile))
+    path.write_text(yaml.safe_dump(profile), encoding="utf-8")
     return project
 
 

@@ -231,8 +231,8 @@ def test_the_other_suites_are_good(name):
 
 
 def test_a_suite_extends_another(tmp_path):
-    (tmp_path / "base.yaml").write_text("a: {x: 1, y: [1, 2], z: 3}\nb: {c: 1}\n")
-    (tmp_path / "middle.yaml").write_text("extends: base.yaml\na: {y: [3]}\n")
+    (tmp_path / "base.yaml").write_text("a: {x: 1, y: [1, 2], z: 3}\nb: {c: 1}\n", encoding="utf-8")
+    (tmp_path / "middle.yaml").write_text("extends: base.yaml\na: {y: [3]}\n", encoding="utf-8")
     config = {"extends": "middle.yaml", "a": {"x": {"deeper": 1}, "z": None}, "d": 4}
     assert extend(config, tmp_path) == {"a": {"x": {"deeper": 1}, "y": [3]}, "b": {"c": 1}, "d": 4}
 
@@ -251,7 +251,7 @@ def test_a_suite_extends_another(tmp_path):
 )
 def test_what_cannot_be_extended_is_one_line(tmp_path, files, message):
     for name, text in files.items():
-        (tmp_path / f"{name}.yaml").write_text(text)
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(DeepCacheError, match=f"^config: extends: .*{message}") as error:
         extend({"extends": "a.yaml"}, tmp_path)
     assert "\n" not in str(error.value)
@@ -265,7 +265,7 @@ def test_configs_declare_the_branches_that_the_models_have():
     for name, model in CONFIG["models"].items():
         unet, _ = bare_unet(ROOT / CONFIG["checkpoints"][model["checkpoint"]]["folder"])
         assert model["branches"] == num_branches(unet), name
-    paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
+    paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
     for model in paper["models"].values():
         architecture = paper["checkpoints"][model["checkpoint"]]["architecture"]
         assert model["branches"] == num_branches(ARCHITECTURES[architecture].build()), architecture

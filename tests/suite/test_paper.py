@@ -45,7 +45,7 @@ OTHERS = [
 
 @pytest.fixture(scope="module")
 def checkpoints() -> dict:
-    return extend(yaml.safe_load((ROOT / "config/paper.yaml").read_text()), ROOT)["checkpoints"]
+    return extend(yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8")), ROOT)["checkpoints"]
 
 
 @pytest.mark.parametrize("name", ["sd-v1-5", "bk-sdm-base", "bk-sdm-small", "bk-sdm-tiny"])

@@ -19,14 +19,14 @@ def reference(properties: dict, **more) -> str:
 
 def test_the_page_is_what_the_schema_says():
     command = "python workflow/scripts/config_reference.py"
-    up_to_date = (ROOT / "config/README.md").read_text() == Reference(SCHEMA).to_markdown()
+    up_to_date = (ROOT / "config/README.md").read_text(encoding="utf-8") == Reference(SCHEMA).to_markdown()
     assert up_to_date, f"config/schema.yaml has changed: run `{command}`"
 
 
 def test_the_program_writes_the_page(tmp_path):
     program = ROOT / "workflow/scripts/config_reference.py"
     subprocess.run([sys.executable, program, "--output", tmp_path / "page.md"], check=True)
-    assert (tmp_path / "page.md").read_text() == Reference(SCHEMA).to_markdown()
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == Reference(SCHEMA).to_markdown()
 
 
 def test_every_key_has_a_description_of_one_line():

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def train(model: str, output: Path, steps: int) -> dict:
     script = runpy.run_path(str(ROOT / "workflow/scripts/train.py"))
     script["main"](argparse.Namespace(model=model, output=output, steps=steps, seed=0, threads=1))
-    return json.loads((output / "training.json").read_text())
+    return json.loads((output / "training.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("model", ["digits-classifier", "digits-ddpm"])

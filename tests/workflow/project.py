@@ -47,7 +47,7 @@ class Project:
                 shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, folder / part)
-        (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
         self.results = folder / "results/tiny"
         self.screen = ""
 
@@ -55,7 +55,7 @@ class Project:
         """Snakemake's command line; `overlay` is merged over the tiny config, or over another suite's."""
         files = ["config/config.yaml", "tiny.yaml"] if suite is None else [f"config/{suite}.yaml"]
         if overlay:
-            (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+            (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
             files.append("overlay.yaml")
         return [SNAKEMAKE, *arguments, "--configfile", *files]
 

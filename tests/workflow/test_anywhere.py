@@ -38,7 +38,7 @@ rule mine:
 @pytest.fixture
 def elsewhere(tmp_path):
     """A folder that holds a suite and nothing of the project."""
-    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(SUITE))
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(SUITE), encoding="utf-8")
     return tmp_path
 
 
@@ -62,7 +62,7 @@ def test_in_another_folder(finished, elsewhere, reference):
 
 def test_as_a_module(finished, elsewhere, reference):
     snakefile = finished.folder / "workflow/Snakefile"
-    (elsewhere / "Snakefile").write_text(OTHER.format(snakefile=snakefile))
+    (elsewhere / "Snakefile").write_text(OTHER.format(snakefile=snakefile), encoding="utf-8")
     # What its samples are made from is there already: modules start no server that imports torch once.
     shutil.copytree(finished.results, elsewhere / "results/tiny")
     (elsewhere / TARGET).unlink()
@@ -84,6 +84,6 @@ def test_the_estimate_finds_the_projects_checkpoints(elsewhere):
 
 
 def test_the_catalogue_finds_what_it_expects():
-    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
     assert usage["software-stack-deployment"]["conda"] and usage["report"]
     assert (ROOT / "workflow/Snakefile").is_file() and (ROOT / "config/README.md").is_file()

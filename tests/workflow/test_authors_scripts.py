@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs/reproduce.md").read_text()
+PAGE = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
 SECTION = PAGE.partition("## Coming from the authors' scripts")[2].partition("\n## ")[0]
 SCRIPTS = re.findall(r"^\| `(\S+)` \|", SECTION, flags=re.M)
 # What the commands take from a finished suite, of a few images.

@@ -30,13 +30,13 @@ COLUMNS = "model,branch,interval,schedule,reuse,macs_g,psnr_db,psnr_low,psnr_hig
 
 def test_every_way_to_cache_is_compared(fresh):
     project = fresh()
-    (project.folder / "config/small.yaml").write_text(yaml.safe_dump(SUITE))
+    (project.folder / "config/small.yaml").write_text(yaml.safe_dump(SUITE), encoding="utf-8")
     planned = jobs(project.run("beyond", "-n", suite="small").stdout)
     assert planned["sweep"] == planned["calibrate"] == 2 and planned["record_features"] == planned["forecast_cost"] == 1
     done = project.run(*FILES, "--cores", "2", suite="small")
     assert done.returncode == 0, done.stdout
     results = project.folder / "results/small"
-    assert (results / "tables/beyond.csv").read_text().splitlines()[0] == COLUMNS
+    assert (results / "tables/beyond.csv").read_text(encoding="utf-8").splitlines()[0] == COLUMNS
     table = pd.read_csv(results / "tables/beyond.csv").set_index(["interval", "schedule", "reuse"])
     for interval in (2, 5):
         rows = table.loc[interval]
@@ -46,7 +46,7 @@ def test_every_way_to_cache_is_compared(fresh):
         assert ("chosen", "chosen") in rows.index and ("online", "forecast1") in rows.index
     gains = pd.read_csv(results / "tables/beyond_gains.csv")
     assert gains[["interval", "full_steps"]].to_numpy().tolist() == [[2, 5], [5, 2]]
-    assert "digits-ddpm" in (results / "tables/beyond.md").read_text()
+    assert "digits-ddpm" in (results / "tables/beyond.md").read_text(encoding="utf-8")
     for path in FILES[1:]:
         assert (project.folder / path).read_bytes()[:4] == b"\x89PNG"
     again = project.run(*FILES, "-n", suite="small")

@@ -15,13 +15,13 @@ def planned_after_editing(finished):
 
     def planned(name: str) -> dict[str, int]:
         file = finished.folder / name
-        edited.append((file, file.read_text(), file.stat()))
-        file.write_text(file.read_text() + "\n# edited\n")
+        edited.append((file, file.read_text(encoding="utf-8"), file.stat()))
+        file.write_text(file.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
         return jobs(finished.run("table2", "table6", "-n").stdout)
 
     yield planned
     for file, text, stat in edited:
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
         os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 

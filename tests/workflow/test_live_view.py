@@ -80,7 +80,7 @@ def test_messages_and_errors_are_shown_and_jobs_are_not(capsys):
 def test_a_failed_job_is_named_with_the_end_of_its_log(capsys, tmp_path):
     log = tmp_path / ("a folder with a long name " * 5) / "log"
     log.parent.mkdir()
-    log.write_text("".join(f"line {i} [0/3]\n" for i in range(50)))
+    log.write_text("".join(f"line {i} [0/3]\n" for i in range(50)), encoding="utf-8")
     error = record(
         LogEvent.ERROR, "CalledProcessError in line 7:\nCommand 'a\nb' returned non-zero exit status 1.", level=40
     )
@@ -100,7 +100,7 @@ def test_a_failed_job_without_messages(capsys, tmp_path, written):
 
 def test_what_was_asked_for_first_is_shown_when_it_is_ready(capsys, tmp_path):
     table, picture, data = (tmp_path / name for name in ("table.md", "grid.png", "table.csv"))
-    table.write_text("# Table 2\n\n| [a] |\n")
+    table.write_text("# Table 2\n\n| [a] |\n", encoding="utf-8")
     output = {"output": [str(data), str(table), str(picture)]}
     first = [started(3, "table", 20, priority="highest", **output), finished(3, 95)]
     shown = printed(capsys, *run(*first))

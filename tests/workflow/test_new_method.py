@@ -98,7 +98,7 @@ OVERLAY = {
 def project(fresh):
     project = fresh()
     for name, text in {"early": HALF, "alternating": ALTERNATING, "doubled": DOUBLED}.items():
-        (project.folder / f"deepcache/methods/{name}.py").write_text(text)
+        (project.folder / f"deepcache/methods/{name}.py").write_text(text, encoding="utf-8")
     done = project.run("mine", "--cores", "1", overlay=OVERLAY)
     assert done.returncode == 0, done.stdout
     return project
@@ -115,7 +115,7 @@ def test_the_table_has_them(project):
 def test_paths_and_sidecars_name_them(project):
     runs = project.results / "digits-ddpm/ddim-10"
     steps = {
-        slug: json.loads((runs / slug / "seed-0/run.json").read_text())["settings"]["full_steps"]
+        slug: json.loads((runs / slug / "seed-0/run.json").read_text(encoding="utf-8"))["settings"]["full_steps"]
         for slug in ("early-n5-x1-b2", "alternating-n5-b2", "uniform-n5-b2-doubled")
     }
     assert list(steps.values()) == [[0, 1, 2], None, [0, 5]]
@@ -131,7 +131,7 @@ def test_a_mistake_in_its_parameters_is_named(project):
 
 def test_editing_one_redoes_its_own_runs_alone(project):
     file = project.folder / "deepcache/methods/early.py"
-    file.write_text(file.read_text() + "\n# edited\n")
+    file.write_text(file.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
     planned = project.run("mine", "-n", "--workflow-profile", "none", overlay=OVERLAY).stdout
     redone = [line for line in planned.splitlines() if "/shards/" in line and "output:" in line]
     assert redone and all("early-n5-x1-b2" in line for line in redone)

@@ -30,7 +30,7 @@ def server(tmp_path_factory):
 
 
 def run(tmp_path, program: str, environment: dict, *arguments: str):
-    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
     return subprocess.run(
         [sys.executable, PRELOADED, "program.py", *arguments],
         cwd=tmp_path,
@@ -74,13 +74,13 @@ def test_a_program_with_a_log_prints_there_alone(server, tmp_path, served):
     environment = server if served else {**server, "DEEPCACHE_PRELOADED": ""}
     done = run(tmp_path, LOUD, environment, "--log", "logs/of it.log")
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
-    printed = (tmp_path / "logs/of it.log").read_text()
+    printed = (tmp_path / "logs/of it.log").read_text(encoding="utf-8")
     assert sorted(re.findall("from below|out|to stderr", printed)) == ["from below", "out", "to stderr"]
 
 
 def test_why_a_job_was_killed_is_in_its_log(server, tmp_path):
     run(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", server, "--log", "log")
-    assert "its process was killed" in (tmp_path / "log").read_text()
+    assert "its process was killed" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
 def test_an_exception_is_shown_and_fails(server, tmp_path):
@@ -97,17 +97,18 @@ def test_a_killed_worker_fails_its_job(server, tmp_path):
 
 def test_a_worker_dies_with_its_client(server, tmp_path):
     (tmp_path / "program.py").write_text(
-        "import os, time, pathlib\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(60)\n"
+        "import os, time, pathlib\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(60)\n",
+        encoding="utf-8",
     )
     client = subprocess.Popen([sys.executable, PRELOADED, "program.py"], cwd=tmp_path, env=server)
     pid_file = tmp_path / "pid"
     deadline = time.monotonic() + 60
-    while not (pid_file.exists() and pid_file.read_text()):
+    while not (pid_file.exists() and pid_file.read_text(encoding="utf-8")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     client.send_signal(signal.SIGKILL)
     client.wait()
-    worker = Path(f"/proc/{pid_file.read_text()}")
+    worker = Path("/proc", pid_file.read_text(encoding="utf-8"))
     deadline = time.monotonic() + 10
     while worker.exists():
         assert time.monotonic() < deadline, "the worker outlives its client"
@@ -115,7 +116,9 @@ def test_a_worker_dies_with_its_client(server, tmp_path):
 
 
 def test_an_interrupted_job_says_so_in_a_line(server, tmp_path):
-    (tmp_path / "program.py").write_text("import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)\n")
+    (tmp_path / "program.py").write_text(
+        "import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)\n", encoding="utf-8"
+    )
     command = [sys.executable, PRELOADED, "program.py", "--log", "log"]
     # A shell's background jobs ignore the signal, and what they start does, too.
     heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
@@ -126,7 +129,7 @@ def test_an_interrupted_job_says_so_in_a_line(server, tmp_path):
         time.sleep(0.05)
     client.send_signal(signal.SIGINT)
     assert client.wait(timeout=30) == 1
-    assert (tmp_path / "log").read_text() == "interrupted\n"
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "interrupted\n"
 
 
 def test_numbers_are_those_of_plain_python(server, tmp_path):

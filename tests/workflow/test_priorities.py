@@ -17,7 +17,7 @@ def select():
     greedy = Scheduler(None, SchedulerSettings(), logging.getLogger())
     scheduler = SimpleNamespace(job_selector_greedy=greedy.select_jobs, _job_selector=None)
     names = {"workflow": SimpleNamespace(scheduler=scheduler)}
-    exec((ROOT / "rules/common/priorities.smk").read_text(), names)
+    exec((ROOT / "rules/common/priorities.smk").read_text(encoding="utf-8"), names)
     names["start_by_priority"]()
     return lambda jobs, cores: scheduler._job_selector(jobs, jobs, {"_cores": cores, "_job_count": sys.maxsize}, {})
 

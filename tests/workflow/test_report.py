@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -61,31 +62,31 @@ def variable(html: str, name: str) -> dict:
 @pytest.mark.slow
 def test_a_report_is_one_file_made_again_when_a_table_has_changed(fresh):
     project = fresh()
-    (project.folder / "config/small.yaml").write_text(yaml.safe_dump(small_suite(project.folder)))
+    (project.folder / "config/small.yaml").write_text(yaml.safe_dump(small_suite(project.folder)), encoding="utf-8")
     results = project.folder / "results/small"
     done = project.run("report", "--cores", "1", suite="small")
     assert done.returncode == 0, done.stdout
-    html = (results / "report.html").read_text()
+    report = (results / "report.html").read_text(encoding="utf-8")
 
-    categories, shown = variable(html, "categories"), variable(html, "results")
+    categories, shown = variable(report, "categories"), variable(report, "results")
     assert set(categories) == {"Tables", "Figures", "Timing", "Provenance"}
     assert set(categories["Tables"]) == {"The paper's", "Beyond the paper", "MACs", "Summary"}
     assert all(one["caption"] for one in shown.values())
     table = pd.read_csv(results / "tables/table02.csv").set_index("method").loc["N=5"]
     numbers = f"{table['fid_paper']:.4g}, {table['fid']:.4g}, {table['fid_delta']:+.4g}"
     for file in ("report/pages/table2.html", "figures/table2_samples.png"):
-        caption = shown[f"results/small/{file}"]["caption"]
+        caption = unescape(shown[f"results/small/{file}"]["caption"])
         for fact in ("digits at 16 x 16", "each run: 4", "Seeds: 0", table["device"], "Not comparable", numbers):
             assert fact in caption, (file, fact)
-    assert table["device"] in shown["results/small/report/pages/timing-digits-ddpm.html"]["caption"]
+    assert table["device"] in unescape(shown["results/small/report/pages/timing-digits-ddpm.html"]["caption"])
     found = Opened()
-    found.feed(html)
+    found.feed(report)
     assert [address for address in found.addresses if not address.startswith("data:")] == []
     in_a_browser(results / "report.html", set(categories))
 
     again = project.run("report", "-n", suite="small")
     assert "Nothing to be done" in again.stdout
-    with (results / "tables/table06.csv").open("a") as file:
+    with (results / "tables/table06.csv").open("a", encoding="utf-8") as file:
         file.write("\n")
     planned = jobs(project.run("report", "-n", suite="small").stdout)
     assert planned == {"summary": 1, "report_pages": 1, "report": 1}

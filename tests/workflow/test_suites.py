@@ -58,8 +58,8 @@ def test_the_smoke_suite_says_that_weights_are_random(fresh):
     table = pd.read_csv(results / "tables/table02.csv")
     assert table["weights"].tolist() == ["random", "random"]
     assert table[["macs_g", "throughput", "speed", "fid", "kid"]].notna().all(axis=None)
-    assert "**The weights are random" in (results / "tables/table02.md").read_text()
-    dataset = json.loads((results / "datasets/cifar10.json").read_text())
+    assert "**The weights are random" in (results / "tables/table02.md").read_text(encoding="utf-8")
+    dataset = json.loads((results / "datasets/cifar10.json").read_text(encoding="utf-8"))
     assert (dataset["source"], dataset["format"]) == ("random", "cifar10")
     again = project.run("table2", "-n", suite="smoke", overlay=SMALL)
     assert "Nothing to be done" in again.stdout
@@ -131,7 +131,7 @@ def test_text_to_image_from_prompts_to_figures(fresh):
     scored = {}
     for center in (2, 3):
         run = f"digits-sd-captions/plms-10-cfg3/nonuniform-n3-c{center}-p1.3-b1/seed-0/clip_score.json"
-        scored[center] = json.loads((project.results / run).read_text())["clip_score"]
+        scored[center] = json.loads((project.results / run).read_text(encoding="utf-8"))["clip_score"]
     assert (best["center"], best["clip_score"]) == max(scored.items(), key=lambda pair: pair[1])
 
 
@@ -187,7 +187,7 @@ def test_ablations_from_prompts_to_the_figure(fresh):
     plms, pndm, cached = (row for _, row in pd.read_csv(tables / "ablation_schedulers.csv").iterrows())
     assert pndm["macs_g"] == pytest.approx(plms["macs_g"] * 19 / 10), "19 calls in ten steps"
     assert cached[["seconds_per_image", "speed", "clip_score", "psnr_db", "lpips"]].notna().all()
-    macs = json.loads((project.results / "macs/digits-sd.json").read_text())
+    macs = json.loads((project.results / "macs/digits-sd.json").read_text(encoding="utf-8"))
     assert cached["macs_g"] == pytest.approx((7 * macs["full_g"] + 12 * macs["shallow_g"]["1"]) / 10)
     shard = read_shard(project.results / "digits-sd/pndm-10-cfg3/uniform-n3-b1/seed-0/shards/00000.npz")
     assert shard[1]["settings"]["full_steps"] == [0, 3, 6, 9, 12, 15, 18]
@@ -195,9 +195,9 @@ def test_ablations_from_prompts_to_the_figure(fresh):
     # Of digits-sd at branches 1 and 5: 32 x 8 x 8 and 48 x 4 x 4 numbers in fp32, twice because of guidance.
     assert branches["bytes_cached"].tolist() == [0, 2 * 32 * 8 * 8 * 4, 2 * 48 * 4 * 4 * 4]
     assert (branches["peak_memory_mb"][1:] > branches["peak_memory_mb"][0]).all()
-    memory = json.loads((project.results / "memory/digits-sd.json").read_text())
+    memory = json.loads((project.results / "memory/digits-sd.json").read_text(encoding="utf-8"))
     assert memory["sampler"] == "plms-4-cfg3"
-    text = (tables / "ablation_branches.md").read_text()
+    text = (tables / "ablation_branches.md").read_text(encoding="utf-8")
     assert text.startswith("# Ablation: every skip branch") and "_paper" not in text
     assert (project.results / "figures/ablations.png").read_bytes()[:4] == b"\x89PNG"
 

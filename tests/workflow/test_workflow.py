@@ -32,23 +32,25 @@ def test_tables_are_complete(finished):
     assert pd.isna(table.loc["Diff-Pruning", "fid"])
     delta = pd.read_csv(finished.results / "tables/table06.csv")
     assert (delta["delta"] - (delta["fid_deepcache"] - delta["fid_ddim"])).abs().max() < 1e-9
-    assert (finished.results / "tables/table02.md").read_text().startswith("# Table 2")
+    assert (finished.results / "tables/table02.md").read_text(encoding="utf-8").startswith("# Table 2")
     assert (finished.results / "figures/table2_samples.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_every_number_says_where_it_came_from(finished):
     table = pd.read_csv(finished.results / "tables/table02.csv")
     for runs in table["runs"].dropna():
-        sidecar = json.loads((finished.folder / runs).read_text())
+        sidecar = json.loads((finished.folder / runs).read_text(encoding="utf-8"))
         assert {"settings", "settings_hash", "versions", "devices", "commits", "shards"} <= set(sidecar)
         assert sidecar["settings"]["sampler"] == "ddim-10"
 
 
 def test_a_chosen_schedule_is_that_of_its_plan(finished):
     plan = finished.results / "plans/digits-ddpm/ddim-10/chosen-n5-b2.json"
-    content = json.loads(plan.read_text())
+    content = json.loads(plan.read_text(encoding="utf-8"))
     assert content["calibration"]["sampled"] == {"images": 2, "seed": 7002}
-    sidecar = json.loads((finished.results / "digits-ddpm/ddim-10/chosen-n5-b2/seed-0/run.json").read_text())
+    sidecar = json.loads(
+        (finished.results / "digits-ddpm/ddim-10/chosen-n5-b2/seed-0/run.json").read_text(encoding="utf-8")
+    )
     assert sidecar["settings"]["full_steps"] == content["full_steps"]
     assert sidecar["settings"]["plan"] == sha256(plan)
 
@@ -145,8 +147,8 @@ def test_training_is_a_rule(fresh):
     target = "results/tiny/references/digits-16.npz"
     done = project.run(target, "--cores", "1", overlay=trained)
     assert done.returncode == 0, done.stdout
-    record = json.loads((project.results / "checkpoints/digits-classifier/training.json").read_text())
-    manifest = json.loads((project.results / "checkpoints/digits-classifier.json").read_text())
+    record = json.loads((project.results / "checkpoints/digits-classifier/training.json").read_text(encoding="utf-8"))
+    manifest = json.loads((project.results / "checkpoints/digits-classifier.json").read_text(encoding="utf-8"))
     assert record["settings"]["steps"] == 2
     assert manifest["sha256"] == record["sha256"]
     assert manifest["source"] == "train"
@@ -166,7 +168,7 @@ def test_a_downloaded_checkpoint(fresh, monkeypatch):
         done = project.run("results/tiny/references/digits-16.npz", "--cores", "1", overlay=overlay)
         server.shutdown()
     assert done.returncode == 0, done.stdout
-    manifest = json.loads((project.results / "checkpoints/digits-classifier.json").read_text())
+    manifest = json.loads((project.results / "checkpoints/digits-classifier.json").read_text(encoding="utf-8"))
     assert manifest["origin"]["url"] == url
     assert manifest["licence"] == "Apache-2.0"
 

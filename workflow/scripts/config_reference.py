@@ -15,7 +15,7 @@ def main(arguments) -> None:
 
     reference = Reference(read_schema(arguments.schema))
     with atomic(arguments.output) as temporary:
-        temporary.write_text(reference.to_markdown())
+        temporary.write_text(reference.to_markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":

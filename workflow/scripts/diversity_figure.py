@@ -29,7 +29,9 @@ def main(arguments) -> None:
     for (model, sampler), rows in table.groupby(["model", "sampler"], sort=False):
         runs = [row.split("; ") for row in rows["runs"]]
         images = np.stack([np.stack([first_images(run) for run in seeds], axis=1) for seeds in runs])
-        prompts, _ = open_prompts(json.loads(arguments.diversity[rows.index[0]].read_text())["prompts"]["file"])
+        prompts, _ = open_prompts(
+            json.loads(arguments.diversity[rows.index[0]].read_text(encoding="utf-8"))["prompts"]["file"]
+        )
         models.append(Compared(f"{model}, {sampler}", rows, images, prompts[: arguments.prompts]))
     save(draw_diversity(arguments.title, models), arguments.output)
 

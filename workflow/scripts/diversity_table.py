@@ -14,7 +14,7 @@ def main(arguments) -> None:
     with atomic(arguments.output) as temporary:
         table.to_csv(temporary, index=False)
     with atomic(arguments.output.with_suffix(".md")) as temporary:
-        temporary.write_text(diversity_markdown(table, arguments.title))
+        temporary.write_text(diversity_markdown(table, arguments.title), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def main(arguments) -> None:
     with atomic(arguments.output) as temporary:
         table.to_csv(temporary, index=False)
     with atomic(arguments.output.with_suffix(".md")) as temporary:
-        temporary.write_text(to_markdown(table, operations))
+        temporary.write_text(to_markdown(table, operations), encoding="utf-8")
     devices = ", ".join(dict.fromkeys(table["device"]))
     save(draw_speed(f"Speed beside MACs: {devices}", table), arguments.output.with_suffix(".png"))
 

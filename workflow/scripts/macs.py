@@ -24,7 +24,7 @@ def main(arguments) -> None:
         (arguments.output.with_suffix(".md"), macs_markdown(rows)),
     ):
         with atomic(path) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def main(arguments) -> None:
         raise DeepCacheError(f"{len(arguments.shards)} runs but {len(arguments.labels)} labels")
     captions = [""] * len(arguments.shards)
     if arguments.timing is not None:
-        timed = json.loads(arguments.timing.read_text())["variants"]
+        timed = json.loads(arguments.timing.read_text(encoding="utf-8"))["variants"]
         missing = [variant for variant in arguments.variants if variant not in timed]
         if missing or len(arguments.variants) != len(arguments.shards):
             raise DeepCacheError(f"{arguments.timing}: --variants must name what it timed, one for each run: {missing}")

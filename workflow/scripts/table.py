@@ -17,7 +17,7 @@ def main(arguments) -> None:
     with atomic(arguments.output) as temporary:
         table.to_csv(temporary, index=False)
     with atomic(arguments.output.with_suffix(".md")) as temporary:
-        temporary.write_text(to_markdown(table, layout))
+        temporary.write_text(to_markdown(table, layout), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def read_plan(path: str | Path, manifest: Mapping, sampler: str, branch: int) ->
         DeepCacheError: if the file is damaged or the plan was calibrated for something else; the message names it.
     """
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
         weights = {of["step"]: dict(zip(of["nodes"], of["weights"], strict=True)) for of in content["weights"]}
         plan = Plan(**{**content, "full_steps": tuple(content["full_steps"]), "weights": weights})
         plan.check(manifest, sampler, branch)

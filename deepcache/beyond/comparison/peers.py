@@ -83,7 +83,7 @@ def read_targets(path: Path, model: str, sampler: Sampler, variants: Sequence[st
         DeepCacheError: if the file is damaged or lacks a variant, or a variant is not of that model and sampler.
     """
     try:
-        timed = json.loads(path.read_text())["variants"]
+        timed = json.loads(path.read_text(encoding="utf-8"))["variants"]
         seconds = {name: [float(value) for value in one["seconds"]] for name, one in timed.items()}
         if len({len(one) for one in seconds.values()}) != 1 or not min(map(min, seconds.values())) > 0:
             raise ValueError("not one time above 0 for each repetition")
@@ -151,7 +151,7 @@ def nearest_merging(candidates: Sequence[Peer], speeds: Mapping[str, float], tar
 def read_full_macs(path: Path) -> float:
     """G MACs of a full pass for one image, as workflow/scripts/model_macs.py wrote them; DeepCacheError if damaged."""
     try:
-        return float(json.loads(path.read_text())["full_g"])
+        return float(json.loads(path.read_text(encoding="utf-8"))["full_g"])
     except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{path}: not readable MACs ({error}); delete it and run again") from error
 

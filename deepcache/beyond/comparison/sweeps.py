@@ -73,7 +73,7 @@ def read_peers(path: Path, sweeps: Sequence[Sweep]) -> dict:
         DeepCacheError: if the file is damaged, or other seeds or images than the model's sweeps were measured.
     """
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         other = next((sweep for sweep in sweeps if sweep.place[0] == found["model"]), None)
         for one in found["peers"]:
             _check_shapes(one, one["label"], found)
@@ -90,7 +90,7 @@ def read_peers(path: Path, sweeps: Sequence[Sweep]) -> dict:
 
 def _read(path: Path) -> Sweep:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         missing = [key for key in KEYS if key not in found]
         if missing:
             raise ValueError(f"has no {', '.join(missing)}")

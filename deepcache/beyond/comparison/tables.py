@@ -96,7 +96,7 @@ def half(interval: int, swept: Iterable[int]) -> int | None:
 
 def _read_macs(path: Path) -> Mapping:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         return {key: found[key] for key in ("full_g", "shallow_g")}
     except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{path}: not readable MACs ({error}); delete it and run again") from error

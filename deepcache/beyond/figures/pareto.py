@@ -66,7 +66,7 @@ def read_timing(files: Iterable[Path]) -> dict[str, dict]:
     found = {}
     for path in files:
         try:
-            found |= json.loads(path.read_text())["variants"]
+            found |= json.loads(path.read_text(encoding="utf-8"))["variants"]
         except (*UNREADABLE, TypeError) as error:
             raise DeepCacheError(f"{path}: not readable times ({error}); delete it and run again") from error
     return found

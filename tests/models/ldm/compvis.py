@@ -15,7 +15,7 @@ LAYER = "model.diffusion_model.input_blocks.4.0.in_layers.2.weight"
 
 
 def keys_and_shapes(file: str) -> dict[str, tuple[int, ...]]:
-    with (DATA / file).open() as lines:
+    with (DATA / file).open(encoding="utf-8") as lines:
         return {row["key"]: tuple(map(int, row["shape"].split("x"))) for row in csv.DictReader(lines)}
 
 

@@ -29,7 +29,7 @@ def test_converted_folder(folder, state_dict):
         "class_embedder",
         "scheduler",
     }
-    assert json.loads((folder / "model_index.json").read_text())["_class_name"] == "LDMClassPipeline"
+    assert json.loads((folder / "model_index.json").read_text(encoding="utf-8"))["_class_name"] == "LDMClassPipeline"
     classes = load_file(folder / "class_embedder/model.safetensors")
     assert classes.keys() == {"embedding.weight"}
     assert torch.equal(classes["embedding.weight"], state_dict["cond_stage_model.embedding.weight"])
@@ -178,7 +178,10 @@ def test_truncated_files_are_refused(checkpoint, state_dict, tmp_path, kind, sha
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_text("<!DOCTYPE html>\n<html>not found</html>"), "damaged, or no checkpoint"),
+        (
+            lambda path: path.write_text("<!DOCTYPE html>\n<html>not found</html>", encoding="utf-8"),
+            "damaged, or no checkpoint",
+        ),
         (lambda path: torch.save([torch.zeros(2)], path), "holds no state dict"),
         (lambda path: torch.save({"state_dict": 3}, path), "holds no state dict"),
         (lambda path: torch.save({0: torch.zeros(2)}, path), "holds no state dict"),
@@ -230,15 +233,15 @@ def test_program_writes_everything_or_nothing(program, monkeypatch, capsys, chec
 
 def test_program_replaces_only_an_earlier_conversion(program, monkeypatch, capsys, checkpoint, tmp_path):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/notes.txt").write_text("keep")
+    (tmp_path / "mine/notes.txt").write_text("keep", encoding="utf-8")
     for output in (tmp_path / "mine", tmp_path / "mine/notes.txt"):
         with pytest.raises(SystemExit):
             run(program, monkeypatch, checkpoint, output)
         assert "holds no model_index.json, so it is not replaced" in capsys.readouterr().err
-    assert (tmp_path / "mine/notes.txt").read_text() == "keep"
+    assert (tmp_path / "mine/notes.txt").read_text(encoding="utf-8") == "keep"
 
     (tmp_path / "earlier").mkdir()
-    (tmp_path / "earlier/model_index.json").write_text("{}")
+    (tmp_path / "earlier/model_index.json").write_text("{}", encoding="utf-8")
     run(program, monkeypatch, checkpoint, tmp_path / "earlier")
     assert (tmp_path / "earlier/unet/config.json").exists()
 

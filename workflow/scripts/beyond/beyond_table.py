@@ -29,7 +29,7 @@ def main(arguments) -> None:
         with atomic(path) as temporary:
             content.to_csv(temporary, index=False)
     with atomic(output.with_suffix(".md")) as temporary:
-        temporary.write_text(beyond_markdown(table, gains, sweeps, peers, arguments.title))
+        temporary.write_text(beyond_markdown(table, gains, sweeps, peers, arguments.title), encoding="utf-8")
 
 
 if __name__ == "__main__":
