@@ -22,6 +22,7 @@ def main(arguments) -> None:
             "sampling_seconds": round(sum(one["seconds"] for one in made), 3),
             "batch_sizes": sorted({size for one in made for size in one["batch_sizes"]}, reverse=True),
             "devices": sorted({one["device"] for one in made}),
+            "tf32": sorted({kind for one in made for kind in one.get("tf32", [])}),
             "versions": made[0]["versions"],
             "commits": sorted({str(one["commit"]) for one in made}),
             "shards": {path.name: sha256(path) for path in arguments.shards},
