@@ -1,11 +1,14 @@
-"""Where a number came from: library versions, device and commit."""
+"""Where a number came from: library versions, device, its rounding and commit."""
 
 import platform
 import subprocess
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from deepcache.precision import exact, tf32
 
 LIBRARIES = (
     "torch",
@@ -64,11 +67,19 @@ def git_commit() -> str | None:
     return described.stdout.strip()
 
 
-def provenance(device: str | torch.device) -> dict:
-    """All of it, as plain values for a JSON file."""
+def provenance(device: str | torch.device, measured_exactly: bool = False) -> dict:
+    """All of it, as plain values for a JSON file.
+
+    Args:
+        device: where the number was computed.
+        measured_exactly: whether within deepcache.precision.exact.
+    """
+    with exact() if measured_exactly else nullcontext():
+        rounded = tf32(device)
     return {
         "versions": library_versions(),
         "device": device_name(device),
+        "tf32": rounded,
         "threads": torch.get_num_threads(),
         "commit": git_commit(),
     }

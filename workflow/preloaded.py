@@ -47,7 +47,6 @@ MODULES = (
 
 def serve(path: str) -> None:
     """Fork a process for each request until the parent, the workflow, is gone."""
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # else asking for a GPU would start CUDA, which survives no fork
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no threads in the process that forks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the jobs; the server ends with the workflow
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
@@ -71,6 +70,7 @@ def serve(path: str) -> None:
 
 
 def _import_modules() -> None:
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # else asking for a GPU would start CUDA, which survives no fork
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in MODULES:

@@ -12,6 +12,7 @@ from deepcache.cost.operations import step_operations
 from deepcache.errors import DeepCacheError
 from deepcache.models.benchmarked import BENCHMARKED, random_inputs, random_unet
 from deepcache.models.dummy_inputs import dummy_inputs
+from deepcache.precision import tf32
 from deepcache.progress import progress
 from deepcache.provenance import device_name, git_commit
 from deepcache.sampling.families import PRECISIONS
@@ -78,6 +79,7 @@ def measure_models(
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "precision": settings.precision,
+        "tf32": " ".join(tf32(device)) or "none",
         "channels_last": settings.channels_last,
         "torch": torch.__version__,
         "commit": git_commit(),

@@ -136,12 +136,12 @@ class LDMClassPipeline(DiffusionPipeline):
         labels = self._labels(class_labels)
         guided = guidance_scale != 1
         context = self._context(labels, guided)
-        timesteps = self._set_timesteps(num_inference_steps)
+        timesteps, numbers = self._set_timesteps(num_inference_steps)
         latents = self._initial_latents(len(labels), generator, latents)
         options = {"eta": eta, "generator": generator} if ddim else {}
-        for step, t in enumerate(self.progress_bar(timesteps)):
+        for step, (t, number) in enumerate(zip(self.progress_bar(timesteps), numbers, strict=True)):
             noise = self._predict_noise(self.scheduler.scale_model_input(latents, t), t, context, guidance_scale)
-            latents = self.scheduler.step(noise, t, latents, **options).prev_sample
+            latents = self.scheduler.step(noise, number, latents, **options).prev_sample
             if callback_on_step_end is not None:
                 latents = callback_on_step_end(self, step, t, {"latents": latents})["latents"]
         images = latents if output_type == "latent" else self._decode(latents, output_type)
@@ -178,12 +178,14 @@ class LDMClassPipeline(DiffusionPipeline):
             )
         return timesteps
 
-    def _set_timesteps(self, num_steps: int) -> torch.Tensor:
+    def _set_timesteps(self, num_steps: int) -> tuple[torch.Tensor, Sequence]:
+        """Timesteps for the U-Net, and as the scheduler's `step` takes them: DDIM's looks them up on the host."""
         timesteps = self.choose_timesteps(num_steps) if isinstance(self.scheduler, DDIMScheduler) else None
         self.scheduler.set_timesteps(num_steps, device=self._execution_device)
-        if timesteps is not None:
-            self.scheduler.timesteps = timesteps.to(self._execution_device)
-        return self.scheduler.timesteps
+        if timesteps is None:
+            return self.scheduler.timesteps, self.scheduler.timesteps
+        self.scheduler.timesteps = timesteps.to(self._execution_device)
+        return self.scheduler.timesteps, timesteps.tolist()
 
     def _initial_latents(
         self, batch: int, generator: torch.Generator | list[torch.Generator] | None, latents: torch.Tensor | None

@@ -19,6 +19,7 @@ from torch import nn
 
 from deepcache.data.datasets import batches
 from deepcache.errors import DeepCacheError, reason
+from deepcache.precision import exact
 from deepcache.progress import progress
 from deepcache.quality.image_sets import ImageSet
 
@@ -71,9 +72,7 @@ class Clip:
         row = {prompt: number for number, prompt in enumerate(distinct)}
         pixels = torch.stack([self._preprocess(_picture(image)) for image in images]).to(self._device, self._dtype)
         ids = self._tokenizer(distinct).to(self._device)
-        # The same image has the same score in every run, to the precision of the weights.
-        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
+        with torch.inference_mode(), exact():  # so the same in every run
             seen = self._model.encode_image(pixels).cpu().double()
             read = self._model.encode_text(ids).cpu().double()
         cosines = F.cosine_similarity(seen, read[[row[prompt] for prompt in prompts]])

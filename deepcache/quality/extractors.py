@@ -8,6 +8,7 @@ import torch
 from torch_fidelity import FeatureExtractorBase
 
 from deepcache.errors import DeepCacheError
+from deepcache.precision import exact
 from deepcache.quality.digits_features import DigitsFeatures
 from deepcache.quality.inception_features import InceptionADM, InceptionPytorchFid
 
@@ -47,9 +48,7 @@ def load_extractor(
 
     def features(images: np.ndarray) -> dict[str, np.ndarray]:
         batch = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
-        # The same image has the same features in every run, to the precision of float32.
-        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
+        with torch.inference_mode(), exact():  # so the same in every run
             found = model.convert_features_tuple_to_dict(model(batch))
         return {name: value.float().cpu().numpy() for name, value in found.items()}
 

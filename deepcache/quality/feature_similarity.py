@@ -27,7 +27,7 @@ class FeatureSimilarity:
     maps: np.ndarray | None = None
     _features: list[torch.Tensor] = field(default_factory=list)
     _rows: list[torch.Tensor] = field(default_factory=list)
-    _maps: list[np.ndarray] = field(default_factory=list)
+    _maps: list[torch.Tensor] = field(default_factory=list)
     _sum: torch.Tensor | None = None
     _images: int = 0
 
@@ -69,7 +69,7 @@ class FeatureSimilarity:
         self._features.append(flat)
         self._rows.append(torch.stack([(flat * other).sum(1).double() for other in self._features]).sum(1))
         if self.maps is None:
-            self._maps.append(feature[0].detach().float().mean(0).cpu().numpy())
+            self._maps.append(feature[0].detach().float().mean(0))  # fetched in the end: no step waits for the device
 
     def _finish(self, layer: str) -> None:
         steps = len(self._rows)
@@ -81,7 +81,7 @@ class FeatureSimilarity:
         whole = lower + lower.T - torch.diag(lower.diagonal())
         self._sum = whole if self._sum is None else self._sum + whole
         self._images += len(self._features[0])
-        self.maps = np.stack(self._maps) if self.maps is None else self.maps
+        self.maps = torch.stack(self._maps).cpu().numpy() if self.maps is None else self.maps
 
 
 def similar_share(matrix: np.ndarray, threshold: float = 0.95) -> np.ndarray:

@@ -20,6 +20,7 @@ from torch import nn
 from deepcache.errors import DeepCacheError, reason
 from deepcache.files import UNREADABLE
 from deepcache.models.classifier import DigitsClassifier
+from deepcache.precision import exact
 
 SMALLEST, ENLARGED = 32, 64  # pixels: below the former AlexNet's last layers have no pixel left
 
@@ -54,9 +55,7 @@ class Perceptual(nn.Module, ABC):
             raise DeepCacheError(f"images that are compared must have one shape, not {a.shape} and {b.shape}")
         device = next(self.parameters()).device
         pixels = [torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device).float() for images in (a, b)]
-        # The same images have the same distance in every run, to the precision of float32.
-        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
+        with torch.inference_mode(), exact():  # so the same in every run
             return self(*pixels).flatten().double().cpu().numpy()
 
 

@@ -22,8 +22,8 @@ def timing_page(name: str, timed: dict) -> str:
     table = pd.DataFrame(rows).sort_values(["model", "sampler", "median_s"], ascending=[True, True, False])
     text = (
         f"{timed['batch_size']} images at a time on {plain(timed['device'])}, CPU threads: {timed['threads']}, "
-        f"passes: {timed['execution']}; all variants in turn, {timed['repeats']} times, no other job on the machine; commit "
-        f"{timed['commit']}. `faster`: than the same model and sampler without caching, the median over the "
+        f"passes: {timed['execution']}; all variants in turn, {timed['repeats']} times, no other job on the machine; "
+        f"commit {timed['commit']}. `faster`: than the same model and sampler without caching, the median over the "
         "repetitions. `spread`: slowest minus fastest, over the median."
     )
     numbers = table.select_dtypes("number")

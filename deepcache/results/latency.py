@@ -30,6 +30,7 @@ COLUMNS = [
     "steps",
     "repeats",
     "threads",
+    "tf32",
     "seconds_low",
     "seconds_high",
     "speedup_low",
@@ -58,6 +59,7 @@ OPERATION_COLUMNS = [
     "guided",
     "channels_last",
     "threads",
+    "tf32",
     "torch",
     "commit",
 ]

@@ -1,5 +1,8 @@
 """diffusers' schedulers by the names that samplers have in a run's path."""
 
+import functools
+
+import torch
 from diffusers import (
     DDIMScheduler,
     DPMSolverMultistepScheduler,
@@ -9,16 +12,41 @@ from diffusers import (
     SchedulerMixin,
 )
 
+from deepcache.caching.timesteps import in_one_array, moved
 from deepcache.runs.sampler import check_name
+
+
+def _reading_on_host(kind: type[SchedulerMixin]) -> type[SchedulerMixin]:
+    """A scheduler whose `step` looks its timestep up in tables on the host, and which knows the timestep there, too.
+
+    diffusers' own would fetch it from the device, and so wait for that, several times a step.
+    """
+
+    class OnHost(kind):
+        _array, _numbers = None, ()
+
+        def set_timesteps(self, num_inference_steps: int, device: str | torch.device | None = None) -> None:
+            super().set_timesteps(num_inference_steps)
+            self._numbers = self.timesteps.tolist()
+            self.timesteps = self._array = self.timesteps.to(device)
+
+        @functools.wraps(kind.step)  # pipelines ask for its arguments
+        def step(self, model_output, timestep, *args, **kwargs):
+            if in_one_array(timestep, self._array):
+                timestep = self._numbers[moved(self._array, timestep)]
+            return super().step(model_output, timestep, *args, **kwargs)
+
+    return functools.wraps(kind, updated=())(OnHost)
+
 
 RUNGE_KUTTA = "pndm"
 SCHEDULERS = {
     # Latents are not confined to [-1, 1]: Stable Diffusion's config says so, one written by PNDM is silent.
-    "ddim": (DDIMScheduler, {"clip_sample": False}),
+    "ddim": (_reading_on_host(DDIMScheduler), {"clip_sample": False}),
     # Without the Runge-Kutta steps PNDM is PLMS, the paper's sampler: T + 1 passes for T steps.
-    "plms": (PNDMScheduler, {"skip_prk_steps": True}),
+    "plms": (_reading_on_host(PNDMScheduler), {"skip_prk_steps": True}),
     # With them: three steps of four passes each, then as PLMS; T + 9 passes.
-    RUNGE_KUTTA: (PNDMScheduler, {"skip_prk_steps": False}),
+    RUNGE_KUTTA: (_reading_on_host(PNDMScheduler), {"skip_prk_steps": False}),
     "dpmpp": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "solver_order": 2}),
     "euler": (EulerDiscreteScheduler, {}),
     "lms": (LMSDiscreteScheduler, {}),

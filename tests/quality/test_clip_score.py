@@ -256,7 +256,7 @@ def test_in_a_run_image_j_belongs_to_prompt_j_round_the_list(score, model, promp
     assert found["scores"] == pytest.approx(expected, abs=1e-4)
     assert found["scores"] == [round(value, 6) for value in found["scores"]]
     assert found["clip_score"] == pytest.approx(expected.mean(), abs=1e-4)
-    origin = ("run", "settings_hash", "weights", "precision", "versions", "device", "threads", "commit")
+    origin = ("run", "settings_hash", "weights", "precision", "versions", "device", "tf32", "threads", "commit")
     assert tuple(found) == ("clip_score", "scores", "images", "prompts", *origin)
     assert (found["images"], found["run"]) == (8, str(run))
     assert found["settings_hash"] == json.loads(run.read_text(encoding="utf-8"))["settings_hash"]

@@ -67,7 +67,7 @@ def test_two_runs(compare, tmp_path, trunk_folder):
     distances = load_perceptual(trunk_folder, CPU).distances(b, a)
     fidelity = PairedFidelity(squared_errors(b, a), similarities(b, a), distances)
     metrics = [name + end for name in ("psnr_db", "ssim", "lpips") for end in ("", "_low", "_high")]
-    origin = ["images", "run", "baseline", "perceptual", "versions", "device", "threads", "commit", "per_image"]
+    origin = ["images", "run", "baseline", "perceptual", "versions", "device", "tf32", "threads", "commit", "per_image"]
     assert list(found) == metrics + origin
     assert [found[name] for name in metrics] == pytest.approx([fidelity.summary()[name] for name in metrics], rel=1e-5)
     for name, values in fidelity.per_image().items():

@@ -161,7 +161,18 @@ def test_what_the_cases_are_for():
 
 def test_the_file_says_what_the_numbers_rest_on(reference, measure, tmp_path):
     found = measure(RUNS["fewer images than features"], reference, reference.parent / "classifier.json")
-    keys = ("images", "references", "reference", "run", "settings_hash", "versions", "device", "threads", "commit")
+    keys = (
+        "images",
+        "references",
+        "reference",
+        "run",
+        "settings_hash",
+        "versions",
+        "device",
+        "tf32",
+        "threads",
+        "commit",
+    )
     assert tuple(found) == (*METRICS, *keys, "undefined")
     assert (found["images"], found["references"]) == (30, KEPT)
     assert found["reference"] == Statistics.load(reference).about

@@ -136,3 +136,34 @@ def test_numbers_are_those_of_plain_python(server, tmp_path):
     program = "import torch; torch.manual_seed(0); x = torch.randn(64, 64); print((x @ x).sum().item())"
     plain = {name: value for name, value in os.environ.items() if name != "DEEPCACHE_PRELOADED"}
     assert run(tmp_path, program, server).stdout == run(tmp_path, program, plain).stdout != ""
+
+
+# Where the driver is, the management library tells how many devices there are; asking CUDA itself spoils every fork.
+FORKING = """
+import os, sys
+sys.path.insert(0, {folder!r})
+import preloaded, torch
+torch.cuda._device_count_nvml = lambda: 1
+preloaded._import_modules()
+{asking}
+print(torch.cuda.is_initialized(), flush=True)
+if os.fork() == 0:
+    print(torch.cuda._is_in_bad_fork(), flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("asking", "spoilt"),
+    [
+        ("", "False"),
+        ("torch.cuda.is_available()", "False"),
+        ("del os.environ['PYTORCH_NVML_BASED_CUDA_CHECK']; torch.cuda.is_available()", "True"),
+        ("torch._C._cuda_getDeviceCount()", "True"),
+    ],
+)
+def test_what_the_server_imports_leaves_cuda_to_the_jobs(asking, spoilt):
+    program = FORKING.format(folder=str(PRELOADED.parent), asking=asking)
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert found.stdout.split() == ["False", spoilt], found.stderr

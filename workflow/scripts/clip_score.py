@@ -41,7 +41,7 @@ def main(arguments) -> None:
             **origin,
             "weights": weights,
             "precision": arguments.precision,
-            **provenance(device),
+            **provenance(device, measured_exactly=True),
         },
     )
 

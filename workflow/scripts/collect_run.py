@@ -23,6 +23,7 @@ def main(arguments) -> None:
             "batch_sizes": sorted({size for one in made for size in one["batch_sizes"]}, reverse=True),
             "devices": sorted({one["device"] for one in made}),
             "executions": sorted({one["execution"] for one in made}),
+            "tf32": sorted({kind for one in made for kind in one.get("tf32", [])}),
             "versions": made[0]["versions"],
             "commits": sorted({str(one["commit"]) for one in made}),
             "shards": {path.name: sha256(path) for path in arguments.shards},

@@ -41,7 +41,7 @@ def main(arguments) -> None:
             **diversity.summary(),
             **about_seeds(seeds),
             "perceptual": {"kind": perceptual.kind, **weights},
-            **provenance(device),
+            **provenance(device, measured_exactly=True),
             "per_prompt": diversity.per_prompt(),
         },
     )

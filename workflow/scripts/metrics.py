@@ -41,7 +41,7 @@ def main(arguments) -> None:
             "reference": reference.about,
             "run": str(arguments.run),
             "settings_hash": run["settings_hash"],
-            **provenance(device),
+            **provenance(device, measured_exactly=True),
             "undefined": undefined,
         },
     )

@@ -41,7 +41,7 @@ def main(arguments) -> None:
             "run": str(images.path),
             "baseline": str(baseline.path),
             "perceptual": {"kind": perceptual.kind, **weights},
-            **provenance(device),
+            **provenance(device, measured_exactly=True),
             "per_image": fidelity.per_image(),
         },
     )

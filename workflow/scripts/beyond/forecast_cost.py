@@ -20,6 +20,7 @@ def main(arguments) -> None:
     from deepcache.files import atomic
     from deepcache.models.dummy_inputs import dummy_inputs
     from deepcache.models.paper import CACHED
+    from deepcache.precision import tf32
     from deepcache.progress import progress
     from deepcache.provenance import device_name
 
@@ -40,7 +41,8 @@ def main(arguments) -> None:
             row[f"bytes_forecast{order}"] = cost.bytes[order]
             row[f"forecast{order}_seconds"] = cost.forecasts[order].median
             row[f"forecast{order}_percent"] = 100 * cost.share(order)
-        rows.append({**row, "device": device_name(device), "threads": torch.get_num_threads()})
+        where = {"device": device_name(device), "tf32": " ".join(tf32(device)) or "none"}
+        rows.append({**row, **where, "threads": torch.get_num_threads()})
     with atomic(arguments.output) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
 

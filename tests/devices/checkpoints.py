@@ -1,0 +1,55 @@
+"""Models as small as they can be, of every family: what runs on them is every program's own."""
+
+from pathlib import Path
+
+import torch
+from diffusers import DDPMPipeline, VQModel
+
+from deepcache.data.manifests import write_manifest as write_dataset
+from deepcache.models.checkpoints import write_manifest
+from deepcache.models.digits import ddpm_scheduler, ldm_scheduler
+from deepcache.models.ldm_pipeline import ClassEmbedder, LDMClassPipeline
+from tests.conftest import ROOT, make_unet2d, make_unet2d_condition
+from tests.generation.checkpoints import save
+
+TWO_LEVELS = {"layers_per_block": 1, "block_out_channels": (8, 16)}
+PROMPTS = "".join(f"the digit {digit}\n" for digit in range(8))
+
+
+def pixel_unet():
+    """Four branches."""
+    down, up = ("DownBlock2D", "AttnDownBlock2D"), ("AttnUpBlock2D", "UpBlock2D")
+    return make_unet2d(**TWO_LEVELS, down_block_types=down, up_block_types=up)
+
+
+def ldm_pipeline() -> LDMClassPipeline:
+    torch.manual_seed(0)
+    down, up = ("DownBlock2D", "CrossAttnDownBlock2D"), ("CrossAttnUpBlock2D", "UpBlock2D")
+    unet = make_unet2d_condition(
+        **TWO_LEVELS, sample_size=8, in_channels=3, out_channels=3, down_block_types=down, up_block_types=up
+    )
+    first_stage = VQModel(
+        in_channels=1,
+        out_channels=1,
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=3,
+        num_vq_embeddings=16,
+        norm_num_groups=4,
+    )
+    return LDMClassPipeline(unet, first_stage, ClassEmbedder(11, 16), ldm_scheduler())
+
+
+def write_checkpoints(folder: Path) -> None:
+    """Checkpoints with a manifest each, the digits' networks that measure images, and prompts."""
+    DDPMPipeline(pixel_unet(), ddpm_scheduler()).save_pretrained(folder / "pixel")
+    ldm_pipeline().save_pretrained(folder / "ldm")
+    save(folder / "sd", layers_per_block=1)
+    for name in ("pixel", "ldm", "sd"):
+        write_manifest(folder / f"{name}.json", name, folder / name, "random", {})
+    for name in ("digits-classifier", "digits-clip"):
+        write_manifest(folder / f"{name}.json", name, ROOT / "resources/checkpoints" / name, "shipped", {})
+    (folder / "prompts.txt").write_text(PROMPTS)
+    write_dataset(folder / "prompts.json", "prompts", "text", folder / "prompts.txt", "local")
+    write_dataset(folder / "digits.json", "digits", "digits", None, "bundled")

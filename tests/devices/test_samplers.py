@@ -1,0 +1,49 @@
+"""Every family with each of its samplers, cached and uncached, in each precision: no step waits for the device."""
+
+import numpy as np
+import pytest
+
+from deepcache.sampling.shards import read_shard
+from tests.devices.programs import STEPS
+from tests.devices.test_programs import check_waits
+
+FAMILIES = {
+    "pixel": ("ddim-{}", "ddim-{}-quad", "dpmpp-{}"),
+    "ldm": ("ddim-{}-cfg1.5", "ddim-{}", "dpmpp-{}-cfg1.5"),
+    "sd": ("plms-{}-cfg7.5", "pndm-{}-cfg7.5", "ddim-{}-cfg7.5", "dpmpp-{}-cfg7.5", "euler-{}-cfg7.5", "lms-{}-cfg7.5"),
+}
+METHODS = ("full", "uniform-n2-b1-zeros", "uniform-n2-b1-forecast1", "nonuniform-n2-b0-c1-p1.2")
+CASES = [
+    *((model, sampler, "uniform-n2-b0", "float32") for model, samplers in FAMILIES.items() for sampler in samplers),
+    *(("pixel", "ddim-{}", method, "float32") for method in METHODS),
+    *((model, FAMILIES[model][0], "uniform-n2-b0", half) for model in FAMILIES for half in ("float16", "bfloat16")),
+    ("sd", "plms-{}-cfg7.5", "full", "float32"),
+    ("ldm", "ddim-{}-cfg1.5", "full", "float32"),
+]
+
+
+def options(folder, model: str, sampler: str, method: str, precision: str, steps: int) -> list:
+    """They override those that the program is given in any case."""
+    prompts = ["--prompts", folder / "prompts.json"] if model == "sd" else []
+    chosen = ["--checkpoint", folder / f"{model}.json", "--sampler", sampler.format(steps)]
+    return [*chosen, *prompts, "--method", method, "--precision", precision]
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_waits_are_as_many_however_many_steps(case, on_device, folder, tmp_path):
+    few, many = (
+        on_device("sample", steps, *options(folder, *case, steps), output=tmp_path / f"{steps}.npz") for steps in STEPS
+    )
+    assert few.waits == many.waits and few.operations < many.operations
+    check_waits(few, 0)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[3] == "float32"], ids="-".join)
+def test_images_are_those_of_the_cpu(case, on_device, folder, tmp_path, call):
+    asked = options(folder, *case, 4)
+    on_device("sample", 4, *asked, output=tmp_path / "there.npz")
+    asked = [*asked, "--shard-size", 2, "--device", "cpu", "--output", tmp_path / "here.npz"]
+    assert call("sample.py", *asked) == 0
+    there, here = (read_shard(tmp_path / f"{name}.npz")[0].astype(int) for name in ("there", "here"))
+    assert np.abs(there - here).max() <= 1
+    assert here.std() > 1
