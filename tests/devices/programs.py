@@ -273,9 +273,7 @@ def write_inputs(folder: Path, call: Callable[..., int]) -> None:
         where = ("--device", "cpu", "--output", folder / output)
         assert call(program.script, *program.options(folder, steps), *where, *options) == 0
 
-    made(
-        "generate", "generated"
-    )  # transformers notes at its first loading what the machine has, and is not to see ours
+    made("generate", "generated")  # at its first loading transformers notes what the machine has, for good
     made("reference_statistics", "reference.npz")
     for seed in (0, 1):
         made("clip_score", f"clip-{seed}.json", 4, "--run", run(folder, f"full/seed-{seed}"))

@@ -12,7 +12,7 @@ FAMILIES = {
     "ldm": ("ddim-{}-cfg1.5", "ddim-{}", "dpmpp-{}-cfg1.5"),
     "sd": ("plms-{}-cfg7.5", "pndm-{}-cfg7.5", "ddim-{}-cfg7.5", "dpmpp-{}-cfg7.5", "euler-{}-cfg7.5", "lms-{}-cfg7.5"),
 }
-METHODS = ("full", "uniform-n2-b1-zeros", "uniform-n2-b1-forecast1", "nonuniform-n2-b0-c1-p1.2")
+METHODS = ("full", "uniform-n2-b1-zeros", "uniform-n2-b1-forecast1", "nonuniform-n2-c1-p1.2-b0")
 CASES = [
     *((model, sampler, "uniform-n2-b0", "float32") for model, samplers in FAMILIES.items() for sampler in samplers),
     *(("pixel", "ddim-{}", method, "float32") for method in METHODS),
@@ -29,21 +29,26 @@ def options(folder, model: str, sampler: str, method: str, precision: str, steps
     return [*chosen, *prompts, "--method", method, "--precision", precision]
 
 
-@pytest.mark.parametrize("case", CASES, ids="-".join)
-def test_waits_are_as_many_however_many_steps(case, on_device, folder, tmp_path):
+RARE = ("pndm", "dpmpp", "euler", "lms")  # of Stable Diffusion
+
+
+def marked(case: tuple) -> object:
+    """Those that are rare are slow."""
+    slow = case[0] == "sd" and case[1].startswith(RARE)
+    return pytest.param(case, marks=[pytest.mark.slow] if slow else [], id="-".join(case))
+
+
+@pytest.mark.parametrize("case", map(marked, CASES))
+def test_waits_are_as_many_however_many_steps_and_images_are_those_of_the_cpu(case, on_device, folder, tmp_path, call):
     few, many = (
         on_device("sample", steps, *options(folder, *case, steps), output=tmp_path / f"{steps}.npz") for steps in STEPS
     )
     assert few.waits == many.waits and few.operations < many.operations
     check_waits(few, 0)
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case[3] == "float32"], ids="-".join)
-def test_images_are_those_of_the_cpu(case, on_device, folder, tmp_path, call):
-    asked = options(folder, *case, 4)
-    on_device("sample", 4, *asked, output=tmp_path / "there.npz")
-    asked = [*asked, "--shard-size", 2, "--device", "cpu", "--output", tmp_path / "here.npz"]
+    asked = [*options(folder, *case, STEPS[0]), "--shard-size", 2, "--device", "cpu", "--output", tmp_path / "cpu.npz"]
     assert call("sample.py", *asked) == 0
-    there, here = (read_shard(tmp_path / f"{name}.npz")[0].astype(int) for name in ("there", "here"))
-    assert np.abs(there - here).max() <= 1
+    there, here = (read_shard(tmp_path / f"{name}.npz")[0].astype(int) for name in (STEPS[0], "cpu"))
+    difference = np.abs(there - here)
     assert here.std() > 1
+    # In half precision a latent may come nearer to another entry of the codebook.
+    assert difference.max() <= 1 if case[3] == "float32" else difference.mean() < 10
