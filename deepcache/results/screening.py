@@ -29,7 +29,7 @@ def screen(files: Sequence[Path], by: str, images: int, keep: int) -> dict:
     scores: dict[str, float | None] = {}
     for path in files:
         try:
-            measured = json.loads(path.read_text())
+            measured = json.loads(path.read_text(encoding="utf-8"))
             count, run, score = measured["images"], measured["run"], measured[by]
         except (*UNREADABLE, TypeError) as error:
             raise DeepCacheError(f"{path}: cannot be read ({error!r}); delete it and run again") from error

@@ -69,7 +69,7 @@ def _settled(row: dict, root: Path) -> dict:
         return row
     path = root / row["screenings"][-1]["file"]
     try:
-        kept = json.loads(path.read_text())["kept"]
+        kept = json.loads(path.read_text(encoding="utf-8"))["kept"]
         strangers = sorted(set(kept) - set(row["candidates"]))
     except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{path}: no readable screening ({error!r}); delete it and run again") from error

@@ -209,7 +209,7 @@ def place() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         module = module_of(frame.f_code.co_filename)
-        if module is not None:
+        if module is not None and frame.f_code.co_name != "__torch_function__":  # a mode passes on what others call
             return f"{module}:{frame.f_code.co_qualname.replace('.<locals>', '')}"
         frame = frame.f_back
     return "elsewhere"

@@ -48,6 +48,8 @@ WAITS: dict[str, tuple[int, str]] = {
     # A clock is read when the device is done.
     "deepcache.cost.timing:_synchronise": (2, "run"),
     "deepcache.cost.profiled:profiled": (1, "run"),
+    "deepcache.cost.attention_backends:time_backends": (9, "run"),  # once for each shape
+    "deepcache.cost.attention_backends:time_backends.<genexpr>": (3, "run"),
     # Batches of images are sent, and their features fetched.
     "deepcache.quality.extractors:load_extractor.features": (5, "batch"),
     "deepcache.quality.clean:clean_resize": (2, "batch"),
@@ -160,6 +162,11 @@ PROGRAMS: dict[str, Program] = {
             *("--no-plugin", "--reuses", "hold", "forecast1", "--operations", folder / "operations.csv"),
         ],
         (UNET,),
+    ),
+    "attention_backends": Program(
+        "attention_backends.py",
+        lambda folder, steps: ["--images", 1, "--tokens", 16, "--repeats", 1],
+        ("deepcache.cost.attention_backends:_call",),
     ),
     "generate": Program("generate.py", generated(), (TEXT_UNET, FIRST_STAGE)),
     "image-to-image": Program("generate.py", generated("--images", "pictures"), (TEXT_UNET, FIRST_STAGE)),

@@ -38,7 +38,7 @@ def marked(case: tuple) -> object:
     return pytest.param(case, marks=[pytest.mark.slow] if slow else [], id="-".join(case))
 
 
-@pytest.mark.parametrize("case", map(marked, CASES))
+@pytest.mark.parametrize("case", list(map(marked, CASES)))
 def test_waits_are_as_many_however_many_steps_and_images_are_those_of_the_cpu(case, on_device, folder, tmp_path, call):
     few, many = (
         on_device("sample", steps, *options(folder, *case, steps), output=tmp_path / f"{steps}.npz") for steps in STEPS
