@@ -59,7 +59,7 @@ rule draw_diversity:
     shell:
         program(
             "diversity_figure",
-            "--diversity {input.diversity} --title {params.title:q} --prompts {params.prompts} --output {output}",
+            "--diversity {input.diversity} --title {params.title:q} --prompts {params.prompts:q} --output {output}",
         )
 
 

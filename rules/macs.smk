@@ -30,7 +30,7 @@ rule macs:
         code=code("macs"),
         published=lambda w, input: Path(input.published[0]).parent,
     shell:
-        program("macs", "--published {params.published} --output {output.csv}")
+        program("macs", "--published {params.published:q} --output {output.csv}")
 
 
 rule draw_fig4:

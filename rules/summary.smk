@@ -20,5 +20,5 @@ rule summary:
     shell:
         program(
             "summary",
-            "--suite {params.suite:q} --results {params.root} --macs {input.macs} --published {params.published}",
+            "--suite {params.suite:q} --results {params.root} --macs {input.macs} --published {params.published:q}",
         )

@@ -21,7 +21,7 @@ for name, layout in LAYOUTS.items():
         shell:
             program(
                 "table",
-                "--layout {params.layout:q} --results {params.root} --published {params.published}"
+                "--layout {params.layout:q} --results {params.root} --published {params.published:q}"
                 " --output {output.csv}",
             )
 

@@ -12,12 +12,17 @@ WORKFLOW = '"$DEEPCACHE_ROOT"/workflow'
 
 def program(name, options):
     """A job's command: a program of workflow/scripts with these options; what it says goes to the rule's log."""
-    return f"python {WORKFLOW}/preloaded.py {WORKFLOW}/scripts/{name}.py {options} --log {{log}}"
+    return f"python {WORKFLOW}/preloaded.py {WORKFLOW}/scripts/{name}.py {quoted(options)} --log {{log:q}}"
 
 
 def asked_for(name, options):
     """As `program`, of one that prints on the screen what was asked for."""
-    return f"python {WORKFLOW}/scripts/{name}.py {options} --log {{log}}"
+    return f"python {WORKFLOW}/scripts/{name}.py {quoted(options)} --log {{log:q}}"
+
+
+def quoted(options):
+    """The options with each file of a job as one word of the shell, also where its path has spaces."""
+    return re.sub(r"\{((?:input|output)\b[^{}:!]*)\}", r"{\1:q}", options)
 
 
 def on_device(name, options):

@@ -1,6 +1,8 @@
 """Every command that docs/reproduce.md names for one of the authors' scripts runs, on the digits models."""
 
+import itertools
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -61,15 +63,16 @@ def test_its_commands_run(script, project, tmp_path_factory):
     for command in commands()[script]:
         if command.startswith("snakemake"):
             command += " --dry-run"  # these make whole tables; `make demo` runs them
-        command = command.replace("/tmp/steps", str(place))
+        command = command.replace("/tmp/steps", shlex.quote(str(place)))
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
         environment = {"PATH": path, "PYTHONPATH": str(project.folder)}  # the copy's modules, not the installed ones
         done = subprocess.run(
             ["bash", "-c", command], cwd=project.folder, env=environment, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stderr
-        for output in re.findall(r"--output (\S+)", command):
-            assert Path(output).exists()
+        words = shlex.split(command)
+        for option, output in itertools.pairwise(words):
+            assert option != "--output" or (project.folder / output).exists()
 
 
 def test_every_target_of_the_table_is_one(project):
