@@ -12,7 +12,7 @@ from deepcache.execution_modes import MODES
 
 
 def main(arguments) -> None:
-    """Measure one model after another; after each batch, write a row for each way, and where the time of a step goes."""
+    """Measure model after model; after each batch, write a row for each way, and where the time of its steps goes."""
     import torch
 
     from deepcache.cost.model_speed import SpeedSettings, measure_models
