@@ -54,6 +54,15 @@ def make_unet2d_condition(**changes) -> UNet2DConditionModel:
     return _seeded(lambda: UNet2DConditionModel(**{**settings, **changes}))
 
 
+# The devices of a test that runs on both.
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+
+
 @pytest.fixture
 def unet2d() -> UNet2DModel:
     """See make_unet2d."""

@@ -1,5 +1,6 @@
 """The speed of one architecture in all the ways to run it: random weights, one batch after another."""
 
+import functools
 import statistics
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -57,17 +58,18 @@ class SpeedSettings:
 
 def measure_models(
     names: Collection[str], settings: SpeedSettings, device: torch.device
-) -> tuple[list[dict], list[dict]]:
-    """Measure one model after another.
+) -> Iterator[tuple[list[dict], list[dict]]]:
+    """Measure one model after another, one batch after another.
 
     Args:
         names: in BENCHMARKED.
         settings: the same for all.
         device: where they run.
 
-    Returns:
-        A row for each way to run a model, with the columns deepcache.results.latency.COLUMNS and `seconds`, a list; and
-        a row for each kind of operation, where they are wanted, with OPERATION_COLUMNS. Times in seconds.
+    Yields:
+        Of each batch, when it has been measured: a row for each way to run the model, with the columns
+        deepcache.results.latency.COLUMNS and `seconds`, a list; and a row for each kind of operation, where they are
+        wanted, with OPERATION_COLUMNS. Times in seconds.
 
     Raises:
         DeepCacheError: if there is no such model, a batch does not fit into memory, or as from `make_variants`.
@@ -84,20 +86,20 @@ def measure_models(
         "torch": torch.__version__,
         "commit": git_commit(),
     }
-    found = [batch for name in names for batch in _measure_model(name, settings, device)]
-    rows, operations = ([{**made, **row} for batch in found for row in batch[kind]] for kind in (0, 1))
-    return rows, operations
+    for name in names:
+        for rows, operations in _measure_model(name, settings, device):
+            yield [{**made, **row} for row in rows], [{**made, **row} for row in operations]
 
 
 def _measure_model(name: str, settings: SpeedSettings, device: torch.device) -> Iterator[tuple[list[dict], list[dict]]]:
     """Yield both kinds of rows for each batch."""
     one = BENCHMARKED[name]
     bare = one.build()
-    # A batch of one: the ratio does not depend on it.
-    single = dummy_inputs(bare, 1, settings.resolution, "meta", tokens=one.tokens)
-    costs = Costs(*branch_macs(bare, one.branch, single))
-    with_attention = Costs(*branch_macs(bare, one.branch, single, attention=True))
-    left = {"macs_left": costs.shallow / costs.full, "with_attention": with_attention.shallow / with_attention.full}
+    costs = _costs(name, settings.resolution)
+    left = {}
+    if settings.operations:
+        with_attention = _costs(name, settings.resolution, attention=True)
+        left = {"macs_left": costs.shallow / costs.full, "with_attention": with_attention.shallow / with_attention.full}
     unet = random_unet(bare, settings.seed, device, PRECISIONS[settings.precision], settings.channels_last)
     for batch in settings.batches:
         inputs = random_inputs(unet, batch, one, settings.resolution, settings.seed, settings.channels_last)
@@ -117,6 +119,15 @@ def _measure_model(name: str, settings: SpeedSettings, device: torch.device) -> 
             [{**place, **times, **_for_an_image(row, batch)} for row in rows],
             [{**place, **row, **left} for row in operations],
         )
+
+
+@functools.cache
+def _costs(name: str, resolution: int | None, attention: bool = False) -> Costs:
+    """Of a batch of one: the ratio does not depend on it."""
+    one = BENCHMARKED[name]
+    bare = one.build()
+    inputs = dummy_inputs(bare, 1, resolution, "meta", tokens=one.tokens)
+    return Costs(*branch_macs(bare, one.branch, inputs, attention=attention))
 
 
 def _compared(

@@ -34,7 +34,7 @@ def draw_speed(title: str, table: pd.DataFrame) -> Figure:
     table = table[(table["implementation"] != "full") & (table["reuse"] == "hold")]
     if not len(table):
         raise DeepCacheError("no speed of caching was measured, so there is nothing to draw")
-    places = list(table.groupby(["model", "latent", "batch"], sort=False))
+    places = list(table.groupby(["model", "latent", "batch", "channels_last"], sort=False))
     across = min(ACROSS, len(places))
     down = math.ceil(len(places) / across)
     figure, panels = plt.subplots(
@@ -42,9 +42,9 @@ def draw_speed(title: str, table: pd.DataFrame) -> Figure:
     )
     for panel in panels.flat[len(places) :]:
         panel.remove()
-    for ((model, latent, batch), rows), panel in zip(places, panels.flat, strict=False):
+    for ((model, latent, batch, last), rows), panel in zip(places, panels.flat, strict=False):
         _draw_panel(panel, rows)
-        panel.set_title(f"{model}, {latent}, batch {batch}")
+        panel.set_title(f"{model}, {latent}, batch {batch}" + (", channels last" if last else ""))
     handles = {}
     for panel in figure.axes:
         handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from deepcache.cost.operations import STEP
 from deepcache.errors import DeepCacheError
+from deepcache.files import atomic
 
 # The contract's columns, then what else is known of a row.
 COLUMNS = [
@@ -64,7 +65,14 @@ OPERATION_COLUMNS = [
     "commit",
 ]
 LEFT = ["macs_left", "with_attention"]
+LATER = pd.Index(["tf32"])  # columns that tables of earlier versions lack
 MEGA = 2**20
+
+
+def write_table(path: Path, rows: Sequence[dict], columns: Sequence[str]) -> None:
+    """Write rows as a CSV, whole or not at all."""
+    with atomic(path) as temporary:
+        pd.DataFrame(rows, columns=list(columns)).to_csv(temporary, index=False)
 
 
 def read_speed(files: Iterable[Path], columns: Sequence[str] = tuple(COLUMNS)) -> pd.DataFrame:
@@ -76,7 +84,8 @@ def read_speed(files: Iterable[Path], columns: Sequence[str] = tuple(COLUMNS)) -
     tables = []
     for path in files:
         try:
-            tables.append(pd.read_csv(path)[list(columns)])
+            table = pd.read_csv(path)
+            tables.append(table.reindex(columns=[*table.columns, *LATER.difference(table.columns)])[list(columns)])
         except (OSError, KeyError, ValueError) as error:
             raise DeepCacheError(f"{path}: not a table of speeds ({error}); delete it and run again") from error
     return pd.concat(tables, ignore_index=True)
@@ -93,7 +102,8 @@ def to_markdown(table: pd.DataFrame, operations: pd.DataFrame | None = None) -> 
     for place, rows in table.groupby(PLACE, sort=False):
         first = rows.iloc[0]
         about = dict(zip(PLACE, place, strict=True))
-        words = f"{about['device']}, {first['threads']} threads, torch {first['torch']}; {about['precision']}"
+        threads = "" if pd.isna(first["threads"]) else f" {first['threads']:g} threads,"
+        words = f"{about['device']},{threads} torch {first['torch']}; {about['precision']}"
         words += ", channels last" if about["channels_last"] else ""
         words += f"; {first['steps']} steps of {about['latent']}, branch {first['branch']}"
         words += ", guidance doubles the batch" if first["guided"] else ""

@@ -11,8 +11,6 @@ from tests.caching.trajectories import STEPS, cached, trajectory
 from tests.conftest import make_unet2d_condition
 from tests.recorder import Replays
 
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
 
 class CountCopies(TorchDispatchMode):
     """Counts the tensors that are copied into others."""
@@ -162,7 +160,7 @@ def test_auto_records_nothing_without_a_gpu(monkeypatch, caplog):
     assert not caplog.records
 
 
-@GPU
+@pytest.mark.gpu
 @pytest.mark.parametrize("compile", [False, True])
 def test_graphs_are_eager(compile):
     calls = [{"device": "cuda", "batch": batch, "tokens": tokens} for batch, tokens in ((2, 5), (4, 5), (2, 9), (2, 5))]
@@ -172,7 +170,7 @@ def test_graphs_are_eager(compile):
         assert torch.allclose(one, other, rtol=0, atol=1e-3)
 
 
-@GPU
+@pytest.mark.gpu
 def test_a_graph_shares_memory_and_survives_the_others():
     recorder = CudaRecorder()
     passes = [Graphed(lambda x, k=k: (k * x.sin(),), recorder) for k in (1, 2)]
@@ -185,7 +183,7 @@ def test_a_graph_shares_memory_and_survives_the_others():
     assert torch.allclose(kept[0], x.sin())
 
 
-@GPU
+@pytest.mark.gpu
 def test_no_step_waits_for_the_device():
     unet = make_unet2d_condition().cuda()
     times = torch.arange(990, 900, -10, device="cuda")

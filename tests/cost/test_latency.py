@@ -291,4 +291,4 @@ def test_memory_that_does_not_suffice_is_said(monkeypatch):
         operations=False, resolution=8, precision="float32", channels_last=False, seed=0,
     )  # fmt: skip
     with pytest.raises(DeepCacheError, match="ddpm-cifar10 at batch 1 does not fit into the memory"):
-        measure_models(["ddpm-cifar10"], settings, torch.device("cpu"))
+        list(measure_models(["ddpm-cifar10"], settings, torch.device("cpu")))

@@ -5,8 +5,7 @@ import torch
 from deepcache import DeepCacheError
 from deepcache.quality import precision_recall as module
 from deepcache.quality.precision_recall import PrecisionRecall, precision_recall
-
-DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+from tests.conftest import DEVICES
 
 
 def squared_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:

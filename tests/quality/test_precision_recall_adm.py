@@ -11,9 +11,9 @@ from deepcache import DeepCacheError
 from deepcache.quality import precision_recall_adm as module
 from deepcache.quality.precision_recall import PrecisionRecall, precision_recall
 from deepcache.quality.precision_recall_adm import precision_recall_adm
+from tests.conftest import DEVICES
 
 CPU = torch.device("cpu")
-DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 STORED = Path(__file__).parent / "data" / "precision_recall_adm.npz"
 
 

@@ -12,14 +12,12 @@ from deepcache.execution_modes import MODES
 
 
 def main(arguments) -> None:
-    """Measure one model after another; write a row for each way to run it, and where the time of its steps goes."""
-    import pandas as pd
+    """Measure model after model; after each batch, write a row for each way, and where the time of its steps goes."""
     import torch
 
     from deepcache.cost.model_speed import SpeedSettings, measure_models
     from deepcache.devices import choose_device
-    from deepcache.files import atomic
-    from deepcache.results.latency import COLUMNS, OPERATION_COLUMNS
+    from deepcache.results.latency import COLUMNS, OPERATION_COLUMNS, write_table
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
@@ -39,12 +37,13 @@ def main(arguments) -> None:
         plugin=not arguments.no_plugin,
         operations=arguments.operations is not None,
     )
-    rows, operations = measure_models(arguments.models, settings, device)
-    with atomic(arguments.output) as temporary:
-        pd.DataFrame(rows)[COLUMNS].to_csv(temporary, index=False)
-    if arguments.operations is not None:
-        with atomic(arguments.operations) as temporary:
-            pd.DataFrame(operations)[OPERATION_COLUMNS].to_csv(temporary, index=False)
+    rows, operations = [], []
+    for of_batch, operations_of_batch in measure_models(arguments.models, settings, device):
+        rows += of_batch
+        operations += operations_of_batch
+        write_table(arguments.output, rows, COLUMNS)
+        if arguments.operations is not None:
+            write_table(arguments.operations, operations, OPERATION_COLUMNS)
 
 
 if __name__ == "__main__":
