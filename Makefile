@@ -6,6 +6,8 @@
 # make test-lowest  the tests with the lowest versions that pyproject.toml promises, in .venv-lowest
 # make test-other   the tests with the locked versions in another Python, OTHER_PYTHON=python3.12, in .venv-other
 # make test-slurm   the Slurm profile on a real Slurm of one node (Debian: slurmctld slurmd slurm-client munge)
+# make gpu          on a machine with a GPU, in six minutes: tests, speed, two tables, into results/gpu; DRY=--dry: on a
+#                   CPU, in one. Where PYTHON has all that is needed (e.g. in a container), no .venv is set up
 # make lint         style of Python, Snakemake and the rules
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -16,7 +18,7 @@ INSTALL := install --quiet --disable-pip-version-check
 UV := 0.13.9
 OTHER_PYTHON ?= python3.12
 
-.PHONY: demo test quick complete nightly smoke test-slow test-lowest test-other test-slurm lint lock clean
+.PHONY: demo test quick complete gpu nightly smoke test-slow test-lowest test-other test-slurm lint lock clean
 
 demo: $(READY)
 	$(BIN)/snakemake all --cores $(CORES) --prioritize table2
@@ -28,6 +30,15 @@ test: $(READY)
 
 quick: $(READY)
 	$(MAKE) complete SUITE=quick
+
+# Some of what is needed, to be found and not imported, which would take seconds.
+NEEDED := torch diffusers fvcore open_clip torch_fidelity snakemake pytest DeepCache
+HAS_ALL := from importlib.util import find_spec; import sys; sys.exit(not all(map(find_spec, sys.argv[1:])))
+GPU_PYTHON := $(if $(filter gpu,$(MAKECMDGOALS)),$(if $(wildcard $(READY)),,\
+  $(shell $(PYTHON) -c '$(HAS_ALL)' $(NEEDED) && echo $(PYTHON))))
+DRY ?=
+gpu: $(if $(GPU_PYTHON),,$(READY))
+	PYTHONPATH="$(CURDIR):$$PYTHONPATH" $(or $(strip $(GPU_PYTHON)),$(BIN)/python) workflow/scripts/gpu.py $(DRY)
 
 nightly: $(READY)
 	$(MAKE) demo

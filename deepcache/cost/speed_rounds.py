@@ -101,7 +101,7 @@ DRY_PLAN = SpeedPlan(
         Round("profiles", ("eager",), plugin=True, profiles=True),
     ),
     (("digits-sd", 1), ("digits-ddpm", 2)),
-    replace(_SETTINGS, intervals=(2, 5), steps=10, repeats=1, limit=1, precision="float32"),
+    replace(_SETTINGS, intervals=(5,), steps=10, repeats=1, limit=1, precision="float32"),
 )
 
 

@@ -44,7 +44,7 @@ def draw_speed(title: str, table: pd.DataFrame) -> Figure:
         panel.remove()
     for ((model, latent, batch, last), rows), panel in zip(places, panels.flat, strict=False):
         _draw_panel(panel, rows)
-        panel.set_title(f"{model}, {latent}, batch {batch}" + (", channels last" if last else ""))
+        panel.set_title(f"{model}, {latent}, batch {batch}" + ("\nchannels last" if last else ""))
     handles = {}
     for panel in figure.axes:
         handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))

@@ -125,7 +125,7 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
                 "feature": "" if pd.isna(row.reuse) else row.reuse,
                 "N": row.interval,
                 "s an image": f"{row.seconds_per_image:.3g}",
-                "speed-up": f"{row.speedup:.2f} [{row.speedup_low:.2f}, {row.speedup_high:.2f}]",
+                "speed-up": f"{row.speedup:.2f}" + _between(row.speedup_low, row.speedup_high),
                 "MACs ratio": f"{row.macs_ratio:.2f}",
                 "efficiency": f"{row.efficiency:.2f}",
                 "cached, MiB": f"{row.bytes_cached / MEGA:.2f}",
@@ -135,6 +135,10 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
             for row in rows.itertuples()
         ]
     )
+
+
+def _between(low: float, high: float) -> str:
+    return "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
 
 
 def _where_time_goes(operations: pd.DataFrame) -> list[str]:
