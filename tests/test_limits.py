@@ -36,20 +36,20 @@ def test_what_hangs_is_ended_with_its_children(tmp_path):
     ended = run_within([sys.executable, "-c", HANGS], 3, log)
     assert ended.status is None
     assert 3 <= ended.seconds < 30
-    assert gone(int(log.read_text()))
+    assert gone(int(log.read_text(encoding="utf-8")))
 
 
 def test_what_a_command_leaves_behind_is_ended_too(tmp_path):
     ended = run_within([sys.executable, "-c", LEAVES], 60, tmp_path / "log.txt")
     assert ended.status == 3
-    assert gone(int((tmp_path / "log.txt").read_text()))
+    assert gone(int((tmp_path / "log.txt").read_text(encoding="utf-8")))
 
 
 def test_an_interruption_ends_it(tmp_path, monkeypatch):
     def interrupted(self, timeout=None):
         if timeout is None:
             return wait(self)
-        while not log.read_text():
+        while not log.read_text(encoding="utf-8"):
             time.sleep(0.05)
         raise KeyboardInterrupt
 
@@ -60,7 +60,7 @@ def test_an_interruption_ends_it(tmp_path, monkeypatch):
     monkeypatch.setattr(Popen, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_within([sys.executable, "-c", HANGS], 60, log)
-    assert gone(int(log.read_text()))
+    assert gone(int(log.read_text(encoding="utf-8")))
 
 
 def test_other_processes_stay(tmp_path):
@@ -76,4 +76,4 @@ def test_logs_are_continued_and_variables_given(tmp_path):
     for word in ("one", "two"):
         command = [sys.executable, "-c", "import os, sys; print(os.environ['WORD'], file=sys.stderr)"]
         assert run_within(command, 60, log, {**os.environ, "WORD": word}).status == 0
-    assert log.read_text() == "one\ntwo\n"
+    assert log.read_text(encoding="utf-8") == "one\ntwo\n"

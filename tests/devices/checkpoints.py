@@ -50,6 +50,6 @@ def write_checkpoints(folder: Path) -> None:
         write_manifest(folder / f"{name}.json", name, folder / name, "random", {})
     for name in ("digits-classifier", "digits-clip"):
         write_manifest(folder / f"{name}.json", name, ROOT / "resources/checkpoints" / name, "shipped", {})
-    (folder / "prompts.txt").write_text(PROMPTS)
+    (folder / "prompts.txt").write_text(PROMPTS, encoding="utf-8")
     write_dataset(folder / "prompts.json", "prompts", "text", folder / "prompts.txt", "local")
     write_dataset(folder / "digits.json", "digits", "digits", None, "bundled")

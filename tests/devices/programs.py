@@ -260,15 +260,17 @@ STEPS = (4, 6)  # of a sampler: waits must be as many
 def write_inputs(folder: Path, call: Callable[..., int]) -> None:
     """What the programs read, made by the programs before them on the CPU."""
     write_checkpoints(folder)
-    (folder / "two.txt").write_text("a seven\nthree\n")
-    (folder / "macs.json").write_text('{"full_g": 1.0}')
-    settings = {"prompts": json.loads((folder / "prompts.json").read_text())["fingerprint"]}
+    (folder / "two.txt").write_text("a seven\nthree\n", encoding="utf-8")
+    (folder / "macs.json").write_text('{"full_g": 1.0}', encoding="utf-8")
+    settings = {"prompts": json.loads((folder / "prompts.json").read_text(encoding="utf-8"))["fingerprint"]}
     numbers = np.random.default_rng(0)
     for name in ("full/seed-0", "full/seed-1", "uniform-n2-b0/seed-0"):
         images = numbers.integers(0, 256, (IMAGES, SIDE, SIDE, 1), dtype=np.uint8)
         write_shard(run(folder, name).parent / "shards/00000.npz", images, settings, {})
         sidecar = {"images": IMAGES, "settings": settings, "settings_hash": settings_hash(settings), "weights": "x"}
-        run(folder, name).write_text(json.dumps({**sidecar, "shards": {"00000.npz": ""}, "devices": ["x"]}))
+        run(folder, name).write_text(
+            json.dumps({**sidecar, "shards": {"00000.npz": ""}, "devices": ["x"]}), encoding="utf-8"
+        )
     (folder / "pictures").mkdir()
     for index in range(2):
         Image.fromarray(numbers.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).save(
@@ -293,7 +295,7 @@ def write_inputs(folder: Path, call: Callable[..., int]) -> None:
 def plan(folder: Path, steps: int) -> Plan:
     """Two full steps, and after them features of both."""
     weights = {step: {0: 0.25, 1: 0.75} for step in range(2, steps)}
-    manifest = json.loads((folder / "pixel.json").read_text())
+    manifest = json.loads((folder / "pixel.json").read_text(encoding="utf-8"))
     picked = {"steps": "uniform", "prediction": "fitted1"}
     sampler = f"ddim-{steps}"
     return Plan("pixel", manifest["sha256"], sampler, steps, 0, "float32", (0, 1), weights, picked)

@@ -121,5 +121,9 @@ def test_records_say_what_tf32_may_round():
 def test_tf32_is_set_in_one_place():
     """So cached and uncached runs have the same."""
     files = [path for folder in ("deepcache", "workflow") for path in (ROOT / folder).rglob("*.py")]
-    setting = {path.name for path in files if "allow_tf32" in path.read_text() or "fp32_precision" in path.read_text()}
+    setting = {
+        path.name
+        for path in files
+        if "allow_tf32" in path.read_text(encoding="utf-8") or "fp32_precision" in path.read_text(encoding="utf-8")
+    }
     assert setting == {"precision.py"}

@@ -70,5 +70,9 @@ def test_a_wait_is_found(name, inner, on_device):
 def test_programs_that_take_a_device_are_all_here():
     scripts = ROOT / "workflow/scripts"
     adding = re.compile(r"add_(?:device|model)_options\(")
-    taking = {str(path.relative_to(scripts)) for path in scripts.rglob("*.py") if adding.search(path.read_text())}
+    taking = {
+        str(path.relative_to(scripts))
+        for path in scripts.rglob("*.py")
+        if adding.search(path.read_text(encoding="utf-8"))
+    }
     assert taking == {program.script for program in PROGRAMS.values()}

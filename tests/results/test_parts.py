@@ -32,7 +32,7 @@ def test_each_part_has_its_own_end(parts, tmp_path):
     assert [one.word for one in outcomes] == ["done", "stopped at its limit", "failed", "done"]
     assert [one.failed for one in outcomes] == [False, False, True, False]
     assert all((tmp_path / name).exists() for name in ("good", "hanging", "bad", "last")), "what was written stays"
-    summary = (tmp_path / "summary.md").read_text()
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "- device: a GPU" in summary and "| hanging | stopped at its limit | 2 | 2 | `hanging.txt` |  |" in summary
     assert said[0].startswith("good: done, ") and len(said) == 4
 
@@ -44,7 +44,7 @@ def test_what_is_not_reached_is_named(tmp_path):
     (outcome,) = run_parts([slow], tmp_path / "summary.md", {}, said.append)
     assert outcome.missing == ("second", "third")
     assert said[0].endswith("; not reached: second, third")
-    assert (tmp_path / "summary.md").read_text().endswith("| second; third |\n")
+    assert (tmp_path / "summary.md").read_text(encoding="utf-8").endswith("| second; third |\n")
 
 
 def test_a_part_that_ends_well_without_its_pieces_failed(tmp_path):
@@ -69,7 +69,7 @@ def test_before_a_part_ends_the_summary_names_what_is_to_come(parts, tmp_path, m
     seen = []
 
     def run_within(*arguments):
-        seen.append((tmp_path / "summary.md").read_text())
+        seen.append((tmp_path / "summary.md").read_text(encoding="utf-8"))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "run_within", run_within)

@@ -42,7 +42,7 @@ def scored(root, fids, images=4):
         folder = root / "results/suite" / RUN.format(i)
         folder.mkdir(parents=True)
         found = {"fid": fid, "images": images, "run": f"results/suite/{RUN.format(i)}/run-4.json"}
-        (folder / "metrics-4.json").write_text(json.dumps(found))
+        (folder / "metrics-4.json").write_text(json.dumps(found), encoding="utf-8")
         files.append(folder / "metrics-4.json")
     return files
 
@@ -81,13 +81,13 @@ def test_a_settled_layout_has_the_last_candidates_in_their_order(layout, tmp_pat
     for i, row in enumerate(layout["rows"]):
         path = tmp_path / row["screenings"][-1]["file"]
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps({"kept": [row["candidates"][i], row["candidates"][0]]}))
+        path.write_text(json.dumps({"kept": [row["candidates"][i], row["candidates"][0]]}), encoding="utf-8")
     rows = settle(layout, tmp_path)["rows"]
     assert rows[3]["candidates"] == [layout["rows"][3]["candidates"][0], layout["rows"][3]["candidates"][3]]
-    path.write_text('{"kept": ["model/ddim-10/full/seed-0"]}')
+    path.write_text('{"kept": ["model/ddim-10/full/seed-0"]}', encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"first-48.json: keeps model/ddim-10/full/seed-0, which is no candidate"):
         settle(layout, tmp_path)
-    path.write_text("{")
+    path.write_text("{", encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"first-48.json: no readable screening .*; delete it and run again"):
         settle(layout, tmp_path)
 

@@ -28,9 +28,9 @@ def test_a_dry_run_writes_the_files_of_a_run(tmp_path):
     assert list(speed.columns) == COLUMNS
     assert set(zip(speed["model"], speed["batch"], strict=True)) == set(DRY_PLAN.cases)
     assert speed["waits_per_step"].notna().all()
-    summary = (folder / "summary.md").read_text()
+    summary = (folder / "summary.md").read_text(encoding="utf-8")
     assert summary.count("| done |") == 3
-    assert "2 passed" in (folder / "tests.txt").read_text()
+    assert "2 passed" in (folder / "tests.txt").read_text(encoding="utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {"gpu"}, "all that it writes lies there"
 
 
@@ -41,16 +41,16 @@ def test_limits_of_no_time_end_each_part_and_name_what_is_missing(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("stopped at its limit") == 3
-    summary = (folder / "summary.md").read_text()
+    summary = (folder / "summary.md").read_text(encoding="utf-8")
     for name in (*map(name_of, DRY_PLAN.pieces()), "the last test", "digits Table 2", "smoke Table 5"):
         assert name in summary
 
 
 def test_a_folder_of_something_else_is_not_replaced(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     done = subprocess.run([sys.executable, PROGRAM, "--dry", "--output", tmp_path], capture_output=True, text=True)
     assert done.returncode == 1 and "holds no summary.md" in done.stderr
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_run_on_a_gpu_takes_what_it_should(tmp_path):

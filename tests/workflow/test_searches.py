@@ -51,17 +51,21 @@ def shards(project) -> dict[int, list[str]]:
 
 @pytest.mark.slow
 def test_who_is_screened_out_has_the_first_images_alone(searched):
-    screening = json.loads((searched.results / "searches/table9-00/first-4.json").read_text())
+    screening = json.loads((searched.results / "searches/table9-00/first-4.json").read_text(encoding="utf-8"))
     first, scores = "metrics-4.json", screening["scores"]
     assert scores == {
-        RUNS.format(c): json.loads((searched.results / RUNS.format(c) / first).read_text())["fid"] for c in CENTERS
+        RUNS.format(c): json.loads((searched.results / RUNS.format(c) / first).read_text(encoding="utf-8"))["fid"]
+        for c in CENTERS
     }
     assert screening["kept"] == sorted(scores, key=scores.__getitem__)[:2]
     for center, found in shards(searched).items():
         kept = RUNS.format(center) in screening["kept"]
         assert len(found) == (2 if kept else 1)
         assert (searched.results / RUNS.format(center) / "metrics.json").exists() == kept
-    whole = {run: json.loads((searched.results / run / "metrics.json").read_text()) for run in screening["kept"]}
+    whole = {
+        run: json.loads((searched.results / run / "metrics.json").read_text(encoding="utf-8"))
+        for run in screening["kept"]
+    }
     assert {one["images"] for one in whole.values()} == {8}
     best = min(whole, key=lambda run: whole[run]["fid"])
     row = pd.read_csv(searched.results / "tables/table09.csv").iloc[0]
@@ -91,7 +95,9 @@ def test_paper_quick_is_planned_where_the_papers_suite_lies(fresh):
 
 def test_a_suite_that_only_says_what_differs_has_the_rest_from_the_one_that_it_extends(fresh):
     project = fresh()
-    (project.folder / "config/mine.yaml").write_text("extends: config/smoke.yaml\npaired_resamples: 3\n")
+    (project.folder / "config/mine.yaml").write_text(
+        "extends: config/smoke.yaml\npaired_resamples: 3\n", encoding="utf-8"
+    )
     done = project.run("table9", "-n", suite="mine")
     assert done.returncode == 0, done.stdout
     assert jobs(done.stdout)["screening"] == 1, "the default suite has none"
@@ -113,9 +119,9 @@ def test_more_images_of_the_same_suite_sample_what_is_new_and_measure_anew(fresh
         planned = jobs(project.run("table6", "-n", overlay=overlay).stdout)
         done = project.run("table6", "--cores", "1", overlay=overlay)
         assert done.returncode == 0, done.stdout
-        metrics = json.loads((run / "metrics.json").read_text())
+        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
         assert metrics["images"] == read_sidecar(run / "run.json")["images"]
-        return planned, metrics, (project.results / "tables/table06.md").read_text()
+        return planned, metrics, (project.results / "tables/table06.md").read_text(encoding="utf-8")
 
     _, few, table = made(FEW)
     assert few["images"] == 8 and "8 images in each run" in table
