@@ -267,6 +267,27 @@ def test_table_words_and_picture(measured, tmp_path):
     assert f"times faster than the authors' plug-in: {gain:.2f} in mode eager; {share:.1f} %" in words
 
 
+def test_what_was_measured_before_a_failure_stays(monkeypatch, tmp_path, call):
+    def failing(names, settings, device):
+        yield [dict.fromkeys(COLUMNS, 1)], []
+        assert len(pd.read_csv(tmp_path / "speed.csv")) == 1, "written before the next batch begins"
+        raise DeepCacheError("does not fit")
+
+    monkeypatch.setattr(model_speed, "measure_models", failing)
+    assert call("latency.py", "--device", "cpu", "--output", tmp_path / "speed.csv") == 1
+    assert len(pd.read_csv(tmp_path / "speed.csv")) == 1
+
+
+def test_rows_of_an_earlier_version_are_read():
+    """They lack tf32; of those of the GPU no threads and no spread of the speed-up were kept."""
+    table = read_speed([ROOT / "docs/speed/nvidia-h200.csv"])
+    assert list(table.columns) == COLUMNS and table["tf32"].isna().all() and len(table) == 78
+    words = to_markdown(table)
+    assert "NVIDIA H200, torch 2.11" in words and "nan" not in words
+    places = {panel.get_title() for panel in draw_speed("title", table).axes}
+    assert {"sd-v1-5, 4x64x64, batch 8", "sd-v1-5, 4x64x64, batch 8\nchannels last"} <= places
+
+
 def test_a_file_that_is_no_table_of_speeds(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"other.csv: not a table of speeds"):
