@@ -75,4 +75,5 @@ def test_programs_that_take_a_device_are_all_here():
         for path in scripts.rglob("*.py")
         if adding.search(path.read_text(encoding="utf-8"))
     }
+    taking.remove("gpu_speed.py")  # rounds of what latency.py does, at sizes that only a GPU has time for
     assert taking == {program.script for program in PROGRAMS.values()}
