@@ -45,7 +45,7 @@ class CutUNet:
         taps: bool,
     ):
         execution = execution.on(unet)
-        self._unet, self._execution, self._deep = unet, execution, bool(execution.graph)
+        self._unet, self._execution = unet, execution
         self._cut = cut = find_cut(unet, branch)
         self.eager = execution.eager
         writes = Writes() if self.eager else None  # else the copies are part of what is compiled or recorded
@@ -59,7 +59,7 @@ class CutUNet:
         )
         self._residuals = SkippedResiduals(unet, cut)
         self._receiver: tuple | None = None  # while a full pass runs: what belongs to the feature, who gets it
-        self._structure = structure(unet, cut, deep=self._deep)
+        self._structure = self._structure_now()
         self._hook = cut.feeder.register_forward_hook(tap)
 
     @property
@@ -75,8 +75,10 @@ class CutUNet:
         Or whether the feature is changed after it was taken, by a hook that came later.
         """
         last_hook = next(reversed(self._cut.feeder._forward_hooks), None)
-        now = structure(self._unet, self._cut, deep=self._deep)
-        return last_hook != self._hook.id or not is_same(self._structure, now)
+        return last_hook != self._hook.id or not is_same(self._structure, self._structure_now())
+
+    def _structure_now(self) -> tuple:
+        return structure(self._unet, self._cut, deep=bool(self._execution.graph))
 
     def remove(self) -> None:
         """Leave the U-Net as it was."""

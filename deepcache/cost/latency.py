@@ -5,7 +5,6 @@ which caching does not touch, are left out. The ratio of MACs is of the same cal
 (`efficiency`) is the share of the promised saving that arrives.
 """
 
-import copy
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +30,7 @@ from deepcache.cost.timing import measure
 from deepcache.cost.waits import waits_per_step
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import parse_reuse
+from deepcache.models.twins import twin
 
 # Where the shallow pass alone is compiled, nothing of an uncached step is.
 UNCACHED = {"compile_shallow": "eager", "graph_shallow": "replay"}
@@ -125,11 +125,11 @@ def make_variants(
     found = []
     for mode, execution in executions.items():
         if mode not in UNCACHED:
-            passes = execution.prepare(full_pass(_twin(unet).forward, None), device=inputs["sample"].device)
+            passes = execution.prepare(full_pass(twin(unet, unet).forward, None), device=inputs["sample"].device)
             found.append(Variant("full", mode, 1, "", partial(uncached, passes)))
         for reuse in reuses if mode in modes else ():
-            found += _ours(_twin(unet), branch, intervals, execution, reuse, call)
-    return found + (_plugin(_twin(unet), branch, intervals, scheduler, call) if plugin else [])
+            found += _ours(twin(unet, unet), branch, intervals, execution, reuse, call)
+    return found + (_plugin(twin(unet, unet), branch, intervals, scheduler, call) if plugin else [])
 
 
 def _uncached(mode: str) -> str:
@@ -180,11 +180,6 @@ def _plugin(unet: nn.Module, branch: int, intervals: Sequence[int], scheduler, c
         return sum(storages.values())
 
     return [Variant(PLUGIN, "eager", n, "hold", partial(run, n), nbytes) for n in intervals]
-
-
-def _twin(unet: nn.Module) -> nn.Module:
-    """Modules of its own around the same weights."""
-    return copy.deepcopy(unet, {id(tensor): tensor for tensor in [*unet.parameters(), *unet.buffers()]})
 
 
 def compare_speed(

@@ -1,6 +1,5 @@
 """What every family of image models offers to the jobs that sample and time it."""
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import nn
 
+from deepcache.models.twins import twin
 from deepcache.runs.sampler import Sampler
 
 
@@ -48,15 +48,14 @@ class ImageModel(ABC):
         return self.make_images(indices, seed, sampler, on_step).cpu().numpy()
 
     def twin(self) -> Self:
-        """The same with modules of its own around the same weights: what is done to one U-Net is not to the other."""
+        """See deepcache.models.twins.twin."""
         parts = [
             module
             for one in vars(self).values()
             for module in (one.components.values() if isinstance(one, DiffusionPipeline) else [one])
             if isinstance(module, nn.Module)
         ]
-        weights = (tensor for part in parts for tensor in (*part.parameters(), *part.buffers()))
-        return copy.deepcopy(self, {id(tensor): tensor for tensor in weights})
+        return twin(self, *parts)
 
     def num_steps(self, sampler: Sampler) -> int:
         """How often the U-Net runs in a trajectory."""
