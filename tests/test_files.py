@@ -1,3 +1,4 @@
+import errno
 import hashlib
 
 import pytest
@@ -20,6 +21,22 @@ def test_failure_leaves_what_was_there(tmp_path):
         temporary.write_text("half", encoding="utf-8")
         raise RuntimeError
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    left = [".file.123.partial.csv", ".file.9.partial.csv"]
+    others = [".file.123.partial.npz", ".other.123.partial.csv", "file.123.partial.csv"]
+    for name in (*left, *others):
+        (tmp_path / name).touch()
+    with atomic(tmp_path / "file.csv") as temporary:
+        temporary.touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"file.csv", *others}
+
+
+def test_a_failure_to_write_names_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught, atomic(tmp_path / "file.csv"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "file.csv")
 
 
 def test_folders_too(tmp_path):

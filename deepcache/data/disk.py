@@ -1,15 +1,14 @@
 """Room on the disk, and what to say where there is none."""
 
-import errno
 import shutil
 from pathlib import Path
 
 from tqdm import tqdm
 
 from deepcache.errors import DeepCacheError
+from deepcache.shortages import DISK_FULL
 
 MARGIN = 100 * 10**6  # bytes that stay free on the disk
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def check_space(path: Path, needed: int) -> None:

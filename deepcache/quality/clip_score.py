@@ -19,6 +19,7 @@ from torch import nn
 
 from deepcache.data.datasets import batches
 from deepcache.errors import DeepCacheError, reason
+from deepcache.fitting import Fitting
 from deepcache.precision import exact
 from deepcache.progress import progress
 from deepcache.quality.image_sets import ImageSet
@@ -119,8 +120,9 @@ def score_images(clip: Clip, images: ImageSet, prompts: Sequence[str], batch_siz
         0 to 100, float64, shape (n,).
     """
     shown, prompt = progress(images.images, "CLIP score", unit="image", total=images.count), cycle(prompts)
+    scores = Fitting(clip.scores)
     return np.concatenate(
-        [clip.scores(batch, list(islice(prompt, len(batch)))) for batch in batches(shown, batch_size)]
+        [part for batch in batches(shown, batch_size) for part in scores(batch, list(islice(prompt, len(batch))))]
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch_fidelity import FeatureExtractorBase
 
 from deepcache.errors import DeepCacheError
+from deepcache.fitting import Fitting
 from deepcache.precision import exact
 from deepcache.quality.digits_features import DigitsFeatures
 from deepcache.quality.inception_features import InceptionADM, InceptionPytorchFid
@@ -52,7 +53,13 @@ def load_extractor(
             found = model.convert_features_tuple_to_dict(model(batch))
         return {name: value.float().cpu().numpy() for name, value in found.items()}
 
-    return features
+    fitting = Fitting(features)
+
+    def joined(images: np.ndarray) -> dict[str, np.ndarray]:
+        parts = list(fitting(images))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return joined
 
 
 def extract(

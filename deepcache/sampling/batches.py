@@ -1,6 +1,5 @@
 """Sampling batch after batch without letting the device wait, in batches that fit into its memory."""
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from deepcache.errors import DeepCacheError
-
-logger = logging.getLogger(__name__)
+from deepcache.fitting import Fitting
 
 
 @dataclass(frozen=True)
@@ -45,27 +42,12 @@ def sample_batches(
     Raises:
         DeepCacheError: if not even one image fits.
     """
-    start, sizes, fetched, done = time.perf_counter(), [], [], 0
+    start = time.perf_counter()
     with ThreadPoolExecutor(max_workers=1) as fetcher:
-        while done < len(indices):
-            batch, images = indices[done : done + batch_size], None
-            try:
-                images = make_images(batch)
-            except torch.OutOfMemoryError as error:
-                if len(batch) == 1:
-                    raise DeepCacheError("the device's memory does not hold the model and one image") from error
-                batch_size = len(batch) // 2
-                logger.warning(
-                    "%d images do not fit into the device's memory: going on with %d", len(batch), batch_size
-                )
-            if images is None:
-                torch.cuda.empty_cache()  # here, since the exception holds what had been allocated
-                continue
-            fetched.append(fetcher.submit(_fetch, images))
-            sizes.append(len(batch))
-            done += len(batch)
+        sampled = Fitting(lambda batch: (len(batch), fetcher.submit(_fetch, make_images(batch))), batch_size)
+        sizes, fetched = zip(*sampled(indices), strict=True)
         arrays = [one.result() for one in fetched]
-    return Sampled(np.concatenate(arrays), tuple(sizes), time.perf_counter() - start)
+    return Sampled(np.concatenate(arrays), sizes, time.perf_counter() - start)
 
 
 def _fetch(images: torch.Tensor) -> np.ndarray:

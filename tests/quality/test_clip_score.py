@@ -51,6 +51,7 @@ def write_model(tmp_path):
 
     def write_model(**text) -> Path:
         config = {**CONFIG, "text_cfg": {**CONFIG["text_cfg"], **text}}
+        torch.manual_seed(0)  # of what open_clip draws itself
         size = {**CONFIG["text_cfg"], "vocab_size": config["text_cfg"]["vocab_size"]}
         model, generator = open_clip.CLIP(**{**config, "text_cfg": size}), torch.Generator().manual_seed(0)
         for values in model.parameters():  # open_clip's own are so small that all images and texts look alike
