@@ -1,7 +1,7 @@
 # make demo         set up .venv and run the digits suite to the end, Table 2 first
 # make test         set up .venv and run the tests that every change must pass
 # make quick        every program, table and figure on a tenth of the demo's images, in a few minutes
-# make nightly      all else that is tested: the whole demo, the paper's suite with random weights, Slurm, slow tests;
+# make nightly      all else that is tested: the whole demo, the paper's suite with random weights, kills, Slurm, slow tests;
 #                   the lowest versions, the other Python; Chromium, if it is there, looks at the report
 # make test-lowest  the tests with the lowest versions that pyproject.toml promises, in .venv-lowest
 # make test-other   the tests with the locked versions in another Python, OTHER_PYTHON=python3.12, in .venv-other
@@ -44,6 +44,7 @@ nightly: $(READY)
 	$(MAKE) demo
 	$(MAKE) complete SUITE=config NAME=digits
 	$(MAKE) smoke
+	$(BIN)/python tests/workflow/kills.py
 	$(MAKE) test-slow
 	$(MAKE) test-lowest
 	$(MAKE) test-other
@@ -76,6 +77,7 @@ complete: $(READY)
 	$(SNAKEMAKE) all --prioritize table2
 	$(SNAKEMAKE) all 2>&1 | grep "Nothing to be done"
 	$(SNAKEMAKE) report
+	$(SNAKEMAKE) audit
 	$(BIN)/python tests/complete.py results/$(NAME)
 
 lint: $(READY)

@@ -49,19 +49,23 @@ rule all:
         FIGURES,
         DIVERSITY,
         SUMMARY,
+        SUITE,
         MACS,
         *KEPT,
 
 
-# After `all`, of which it takes everything.
+# After `all`, of which they take everything.
+include: "rules/audit.smk"
 include: "rules/report.smk"
 
 
 record_every_job()
+clear_what_was_killed()
 
 
 onstart:
     submit_without_limit()
+    tie_jobs()
     start_by_priority()
     start_preloaded()
 

@@ -12,7 +12,12 @@ from typing import TextIO
 from deepcache.allocator import keep_memory
 from deepcache.errors import DeepCacheError
 from deepcache.execution_modes import MODES
+from deepcache.job_record import JobRecord
 from deepcache.progress import LOG_INTERVAL
+from deepcache.running import end_with_workflow
+from deepcache.shortages import shortage
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class _Tee:
@@ -49,6 +54,8 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
         description=inspect.cleandoc(description or ""), formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--log", type=Path, metavar="FILE", help="also write messages and progress to FILE")
+    parser.add_argument("--record", type=Path, metavar="JSON", help="write there what was read and written, for audits")
+    parser.add_argument("--code", default="", metavar="TEXT", help="digests of the program's code, for the record")
     return parser
 
 
@@ -76,20 +83,27 @@ def positive(text: str) -> int:
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Parse the arguments and call `main`; a DeepCacheError becomes one line on stderr and exit status 1."""
     arguments = parser.parse_args()
+    end_with_workflow()
     keep_memory()
     terminal = sys.stderr
     try:
         if arguments.log is not None and not _is_stderr(arguments.log):
             arguments.log.parent.mkdir(parents=True, exist_ok=True)
             sys.stderr = _Tee(terminal, arguments.log.open("w", encoding="utf-8", errors="backslashreplace"))
+        record = JobRecord(ROOT) if arguments.record else None
         main(arguments)
+        if record is not None:
+            record.write(arguments.record, arguments.code)
     except DeepCacheError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
         import traceback
 
-        traceback.print_exc(file=sys.stderr)
+        if line := shortage(error):
+            print(f"error: {line}", file=sys.stderr)
+        else:
+            traceback.print_exc(file=sys.stderr)
         sys.exit(1)
     finally:
         sys.stderr = terminal

@@ -6,17 +6,6 @@ CONTENTS = contents(config, LAYOUTS)
 report: "../workflow/report/description.rst"
 
 
-# A rule of its own, so that the report does not repeat the config beside every item.
-rule suite_settings:
-    output:
-        f"{REPORT}/suite.json",
-    localrule: True
-    params:
-        suite=whole_config,
-    shell:
-        "printf '%s' {params.suite:q} > {output} 2> {log}"
-
-
 rule report_pages:
     input:
         *rules.all.input,

@@ -1,5 +1,16 @@
-# The summary: every run and table, and the paper against ours.
+# What is of the whole suite: its config; the summary, and the paper against ours.
 SUMMARY = [f"{RESULTS}/{name}{end}" for name in ("summary", "paper_against_ours") for end in (".csv", ".md")]
+SUITE = f"{RESULTS}/suite.json"
+
+
+rule suite_settings:
+    output:
+        SUITE,
+    localrule: True
+    params:
+        suite=whole_config,
+    shell:
+        "printf '%s' {params.suite:q} > {output} 2> {log}"
 
 
 rule summary:

@@ -11,8 +11,12 @@ WORKFLOW = '"$DEEPCACHE_ROOT"/workflow'
 
 
 def program(name, options):
-    """A job's command: a program of workflow/scripts with these options; what it says goes to the rule's log."""
-    return f"python {WORKFLOW}/preloaded.py {WORKFLOW}/scripts/{name}.py {quoted(options)} --log {{log:q}}"
+    """A job's command: a program of workflow/scripts with these options.
+
+    What it says goes to the rule's log, and what it reads and writes to the rule's record.
+    """
+    recorded = "--record {params.record:q} --code {params.code:q}"
+    return f"python {WORKFLOW}/preloaded.py {WORKFLOW}/scripts/{name}.py {quoted(options)} --log {{log:q}} {recorded}"
 
 
 def asked_for(name, options):
@@ -46,20 +50,26 @@ def code(name):
 
     A parameter, not input files: their times change where nothing else does, as when the project is cloned anew.
     """
-    return code_digest(ROOT / f"workflow/scripts/{name}.py", ROOT)
+    return named_digest(ROOT / f"workflow/scripts/{name}.py")
+
+
+def named_digest(file):
+    """The digest of a file and what it imports, by the file's name, so that an audit can compute it anew."""
+    return f"{file.relative_to(ROOT)}={code_digest(file, ROOT)}"
 
 
 @functools.cache
 def code_with(name, *methods):
     """As `code`, with the files that define these methods and what they import: those of other methods redo nothing."""
     files = sorted({file for method in methods for file in Method.parse(method).source_files()})
-    return " ".join([code(name), *(code_digest(file, ROOT) for file in files)])
+    return " ".join([code(name), *map(named_digest, files)])
 
 
 def record_every_job():
     """Give each rule of this project what all have.
 
-    That is an environment, a log and a benchmark that its name and wildcards tell apart, and its device if it takes a GPU.
+    That is an environment, a log, a benchmark and a record that its name and wildcards tell apart, and its device if it
+    takes a GPU.
     """
     unchanged = PathModifier(None, None, workflow)  # they lie where the output is, which a module may have moved
     for one in workflow.rules:
@@ -74,5 +84,6 @@ def record_every_job():
         one.log_modifier = one.benchmark_modifier = unchanged
         one.set_log(f"{suite}/logs/{place}.log")
         if one.output:
+            one.set_params(record=f"{suite}/records/{place}.json")
             one.benchmark = f"{suite}/benchmarks/{place}.tsv"
         one.conda_env = str(ROOT / "envs/deepcache.yaml")

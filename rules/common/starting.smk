@@ -1,6 +1,29 @@
 # What happens when the workflow starts, and when it fails.
+import shutil
 import subprocess
 import tempfile
+
+from deepcache import running
+
+FOLDER = Path(".snakemake")
+
+
+def clear_what_was_killed():
+    """Announce this run, and clear away what runs that were killed have left: Snakemake's lock among it.
+
+    Not where a part of the run looks at these rules, as on the nodes of a cluster.
+    """
+    if workflow.is_main_process:
+        left = running.announce(FOLDER / "running")
+        if left:
+            shutil.rmtree(FOLDER / "locks", ignore_errors=True)
+            running.forget(left)
+
+
+def tie_jobs():
+    """Have jobs end with this process, however it ends; on a cluster they are the scheduler's."""
+    if workflow.local_exec:
+        running.tie(os.environ)
 
 
 def submit_without_limit():
@@ -21,6 +44,7 @@ def start_preloaded():
     if not config["preload"] or not workflow.local_exec:
         return
     address = Path(tempfile.mkdtemp(prefix="deepcache-"), "socket")
+    running.owns(address.parent)
     os.environ.update(DEEPCACHE_PRELOADED=f"{sys.prefix}{os.pathsep}{address}")
     command = [sys.executable, str(ROOT / "workflow/preloaded.py"), "--serve", str(address)]
     log = Path(RESULTS, "logs/preloaded.log")

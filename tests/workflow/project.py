@@ -59,9 +59,9 @@ class Project:
             files.append("overlay.yaml")
         return [SNAKEMAKE, *arguments, "--configfile", *files]
 
-    def run(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str, timeout: int = 600, **options) -> subprocess.CompletedProcess:
         """Run Snakemake (see `command`) to its end; stdout and stderr come back together as stdout."""
-        return _run(self.command(*arguments, **options), self.folder, self.environment)
+        return _run(self.command(*arguments, **options), self.folder, self.environment, timeout)
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -69,7 +69,9 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return _run([SNAKEMAKE, "--cores", "1", *arguments], folder, None)
 
 
-def _run(command: list[str], folder: Path, environment: dict[str, str] | None) -> subprocess.CompletedProcess:
+def _run(
+    command: list[str], folder: Path, environment: dict[str, str] | None, timeout: int = 600
+) -> subprocess.CompletedProcess:
     return subprocess.run(
         command,
         cwd=folder,
@@ -77,7 +79,7 @@ def _run(command: list[str], folder: Path, environment: dict[str, str] | None) -
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=timeout,
     )
 
 

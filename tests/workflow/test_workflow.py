@@ -16,6 +16,7 @@ import pytest
 
 from deepcache.files import sha256
 from deepcache.sampling.shards import read_shard
+from tests.workflow.kills import processes
 from tests.workflow.project import jobs, untimed
 
 
@@ -88,7 +89,7 @@ def test_a_lost_shard_alone_is_made_again(finished):
     pd.testing.assert_frame_equal(untimed(finished, "table02"), before)
 
 
-@pytest.mark.parametrize("victim", ["snakemake", "job"])
+@pytest.mark.parametrize("victim", ["snakemake", "job", "everything"])
 def test_killed_and_run_again_gives_the_same_tables(finished, fresh, victim):
     project = fresh()
     running = subprocess.Popen(
@@ -103,12 +104,15 @@ def test_killed_and_run_again_gives_the_same_tables(finished, fresh, victim):
         if victim == "job":
             wait_for(lambda: kill_a_sampling_job(project), running)
             assert running.wait(timeout=300) != 0, "a killed job is not taken for a finished one"
+        elif victim == "snakemake":
+            running.kill()
+            running.wait()
     finally:
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
+    wait_until_gone(project)
     kept = {path: path.stat().st_mtime_ns for path in project.results.rglob("shards/0*.npz")}
-    project.run("--unlock")
     again = project.run("table6", "--cores", "2")
     assert again.returncode == 0, again.stdout
     redone = [path for path, stamp in kept.items() if path.stat().st_mtime_ns != stamp]
@@ -125,11 +129,20 @@ def wait_for(condition, process, seconds: float = 200) -> None:
         time.sleep(0.02)
 
 
+def wait_until_gone(project, seconds: float = 20) -> None:
+    """Wait until no process works in the project's folder: what a workflow started ends with it."""
+    deadline = time.monotonic() + seconds
+    while left := [
+        one.info for one in psutil.process_iter(["cwd", "cmdline"]) if one.info["cwd"] == str(project.folder)
+    ]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
 def kill_a_sampling_job(project) -> bool:
     """SIGKILL a process that Snakemake started for sampling; False where there is none at the moment."""
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        line = process.info["cmdline"] or []
-        if any(word.endswith("/scripts/sample.py") for word in line) and process.info["cwd"] == str(project.folder):
+    for process in processes(project):
+        if any(word.endswith("/scripts/sample.py") for word in process.info["cmdline"] or []):
             process.kill()
             return True
     return False

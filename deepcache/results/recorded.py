@@ -1,0 +1,93 @@
+"""What the jobs of a suite have recorded: which file was made by which job, from which files."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepcache.errors import DeepCacheError
+from deepcache.files import UNREADABLE
+from deepcache.job_record import MADE, PROJECT
+
+FOLDER = "records"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The record of a job, see deepcache.job_record.JobRecord.
+
+    Attributes:
+        path: where it lies.
+        arguments: what its program was told.
+        code: digests of the program's code, `file=digest` each, the program's own first.
+        inputs: SHA-256 by name of what it read.
+        outputs: the same of what it wrote.
+    """
+
+    path: Path
+    arguments: list[str]
+    code: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+    @property
+    def rule(self) -> str:
+        """The rule of the workflow that the job is of."""
+        return self.path.parts[self.path.parts.index(FOLDER) + 1].removesuffix(".json")
+
+
+def read_records(results: Path) -> dict[str, Recorded]:
+    """The records of a suite and of what it shares with others, by the names of the outputs.
+
+    Args:
+        results: `results/<suite>`, from the folder of the run.
+
+    Raises:
+        DeepCacheError: if there is none, or one is damaged.
+    """
+    if not (results / FOLDER).is_dir():
+        raise DeepCacheError(
+            f"{results}: no {FOLDER}/ in it: name results/<suite> of a workflow that ran, in the folder where it ran"
+        )
+    found: dict[str, Recorded] = {}
+    waiting, seen = [results], set()
+    while waiting:
+        place = waiting.pop()
+        seen.add(place)
+        for path in sorted((place / FOLDER).rglob("*.json")):
+            record = _read(path)
+            found |= dict.fromkeys(record.outputs, record)
+            waiting += {_suite(name) for name in record.inputs} - seen - {*waiting, None}
+    return found
+
+
+def walk(records: dict[str, Recorded], roots: Iterable[str]) -> dict[str, set[str]]:
+    """All that some files rest on, themselves among it: by name, which of them rest on it."""
+    found: dict[str, set[str]] = {}
+    for root in roots:
+        waiting = [root]
+        while waiting:
+            name = waiting.pop()
+            if root not in found.setdefault(name, set()):
+                found[name].add(root)
+                waiting += records[name].inputs if name in records else ()
+    return found
+
+
+def place_of(name: str, root: Path) -> Path:
+    """Where a file lies that a record names; `root` is the project's folder."""
+    return root / name.removeprefix(f"{PROJECT}/") if name.startswith(PROJECT) else Path(name)
+
+
+def _suite(name: str) -> Path | None:
+    """`results/<suite>` of a file there; None for one elsewhere."""
+    parts = Path(name).parts
+    return Path(*parts[: parts.index(MADE) + 2]) if MADE in parts else None
+
+
+def _read(path: Path) -> Recorded:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Recorded(path, **{key: content[key] for key in ("arguments", "code", "inputs", "outputs")})
+    except (*UNREADABLE, TypeError) as error:
+        raise DeepCacheError(f"{path}: not a readable record ({error}); run its job again") from error
