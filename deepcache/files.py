@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -26,9 +27,11 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: writers such as matplotlib and numpy choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    for abandoned in path.parent.glob(f".{glob.escape(path.stem)}.[0-9]*.partial{glob.escape(path.suffix)}"):
-        _remove(abandoned)  # by a process that was killed
+    beginning, end = f".{path.stem}.{socket.gethostname()}-", f".partial{path.suffix}"
+    temporary = path.with_name(f"{beginning}{os.getpid()}{end}")
+    for other in path.parent.glob(f"{glob.escape(beginning)}[0-9]*{glob.escape(end)}"):
+        if not _lives(int(other.name.removeprefix(beginning).removesuffix(end))):
+            _remove(other)
     try:
         yield temporary
         if temporary.is_dir() and path.is_dir():
@@ -40,6 +43,16 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         _remove(temporary)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which workflows run in a folder; what one has started ends with it, and what one has left is cleared away.
+"""Which workflows run in a folder; what one has started ends with it, and what one has left is known.
 
 A running workflow holds a lock on a file, which the kernel frees when its process ends, however it ends.
 """
@@ -6,7 +6,6 @@ A running workflow holds a lock on a file, which the kernel frees when its proce
 import atexit
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -44,18 +43,17 @@ def announce(folder: Path) -> list[Path]:
     return [] if any(map(_may_live, others)) else others
 
 
-def forget(left: list[Path]) -> None:
-    """Remove the files of workflows that were killed, and the folders that these had named in them."""
-    for path in left:
-        for named in path.read_text(encoding="utf-8").splitlines():
-            shutil.rmtree(named, ignore_errors=True)
-        path.unlink(missing_ok=True)
+def forget(path: Path) -> list[tuple[str, str]]:
+    """Remove the file of a workflow that was killed; returns what it had noted."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return [(kind, value) for kind, _, value in (line.partition(" ") for line in lines)]
 
 
-def owns(folder: Path) -> None:
-    """Name a folder that this workflow made and removes, to be removed for it if it is killed."""
+def note(kind: str, value: str | Path) -> None:
+    """Note what this workflow has made or started outside its folder, for whoever clears away if it is killed."""
     for _, file in _HELD:
-        print(folder, file=file, flush=True)
+        print(kind, value, file=file, flush=True)
 
 
 def tie(environment: MutableMapping[str, str]) -> None:

@@ -1,5 +1,9 @@
 import errno
 import hashlib
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -24,9 +28,16 @@ def test_failure_leaves_what_was_there(tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    left = [".file.123.partial.csv", ".file.9.partial.csv"]
-    others = [".file.123.partial.npz", ".other.123.partial.csv", "file.123.partial.csv"]
-    for name in (*left, *others):
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    dead, living, here = done.pid, os.getppid(), socket.gethostname()
+    left = f".file.{here}-{dead}.partial.csv"
+    others = [
+        f".file.{here}-{living}.partial.csv",
+        f".file.elsewhere-{dead}.partial.csv",
+        f".other.{here}-{dead}.partial.csv",
+    ]
+    for name in (left, *others):
         (tmp_path / name).touch()
     with atomic(tmp_path / "file.csv") as temporary:
         temporary.touch()

@@ -17,7 +17,7 @@ import os, subprocess, sys, time
 from pathlib import Path
 from deepcache import running
 print(running.announce(Path("running")), flush=True)
-running.owns(Path("made").resolve())
+running.note("folder", "a place with spaces")
 running.tie(os.environ)
 if sys.argv[1:]:
     subprocess.Popen([sys.executable, "-c", sys.argv[1]])
@@ -74,18 +74,16 @@ def test_one_that_ends_leaves_nothing(workflow, tmp_path):
     assert left_in(tmp_path) == []
 
 
-def test_one_that_was_killed_is_found_with_what_it_owned(workflow, tmp_path, monkeypatch):
+def test_one_that_was_killed_is_found_with_what_it_noted(workflow, tmp_path, monkeypatch):
     killed = workflow()
-    (tmp_path / "made").mkdir()
     wait_for(lambda: (tmp_path / "running" / left_in(tmp_path)[0]).read_text(encoding="utf-8"))
     killed.kill()
     killed.wait()
     monkeypatch.chdir(tmp_path)
     left = running.announce(Path("running"))
     assert [path.name for path in left] == [f"{socket.gethostname()}-{killed.pid}.lock"]
-    running.forget(left)
+    assert running.forget(left[0]) == [("folder", "a place with spaces")]
     assert left_in(tmp_path) == [f"{socket.gethostname()}-{os.getpid()}.lock"]
-    assert not (tmp_path / "made").exists()
 
 
 def test_beside_one_that_lives_nothing_is_cleared_away(workflow):

@@ -14,16 +14,21 @@ def clear_what_was_killed():
     Not where a part of the run looks at these rules, as on the nodes of a cluster.
     """
     if workflow.is_main_process:
-        left = running.announce(FOLDER / "running")
-        if left:
+        for path in running.announce(FOLDER / "running"):
             shutil.rmtree(FOLDER / "locks", ignore_errors=True)
-            running.forget(left)
+            for kind, value in running.forget(path):
+                if kind == "folder":
+                    shutil.rmtree(value, ignore_errors=True)
+                elif kind == "slurm" and shutil.which("scancel"):
+                    subprocess.run(["scancel", f"--name={value}"], stderr=subprocess.DEVNULL)
 
 
 def tie_jobs():
-    """Have jobs end with this process, however it ends; on a cluster they are the scheduler's."""
+    """Have jobs end with this process, however it ends; those on Slurm, which bear its name, are cancelled by the next run."""
     if workflow.local_exec:
         running.tie(os.environ)
+    elif name := getattr(workflow.scheduler._executor, "run_uuid", None):
+        running.note("slurm", name)
 
 
 def submit_without_limit():
@@ -44,7 +49,7 @@ def start_preloaded():
     if not config["preload"] or not workflow.local_exec:
         return
     address = Path(tempfile.mkdtemp(prefix="deepcache-"), "socket")
-    running.owns(address.parent)
+    running.note("folder", address.parent)
     os.environ.update(DEEPCACHE_PRELOADED=f"{sys.prefix}{os.pathsep}{address}")
     command = [sys.executable, str(ROOT / "workflow/preloaded.py"), "--serve", str(address)]
     log = Path(RESULTS, "logs/preloaded.log")

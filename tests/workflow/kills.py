@@ -32,7 +32,7 @@ SUITE = "quick"
 TARGETS = ("table6", "table12")
 VICTIMS = ("job", "server", "snakemake", "everything")
 PATIENCE = 20.0  # seconds in which what a killed workflow had started must end
-SOONEST, LATEST = 2.0, 25.0  # seconds between two kills
+SOONEST = 2.0  # seconds between two kills; at the most, twice what spreads them over the run
 
 
 def processes(project: Project) -> list[psutil.Process]:
@@ -62,7 +62,7 @@ def finished(project: Project) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.glob("*/records/**/*.json")}
 
 
-def disturbed(project: Project, kills: int, choice: random.Random) -> Iterator[str]:
+def disturbed(project: Project, kills: int, latest: float, choice: random.Random) -> Iterator[str]:
     """Run until all is made, with so many kills; yields what was killed when, and what was redone."""
     command = project.command(*TARGETS, "--cores", "2", suite=SUITE)
     before: dict[str, int] = {}
@@ -71,7 +71,7 @@ def disturbed(project: Project, kills: int, choice: random.Random) -> Iterator[s
         running = subprocess.Popen(command, cwd=project.folder, stdout=log, stderr=log, start_new_session=True)
         begun = time.monotonic()
         while kills and running.poll() is None:
-            time.sleep(choice.uniform(SOONEST, LATEST))
+            time.sleep(choice.uniform(SOONEST, latest))
             victim = choice.choice(VICTIMS)
             if running.poll() is None and kill(project, running, victim, choice):
                 kills -= 1
@@ -106,11 +106,13 @@ def main(kills: int, seed: int) -> int:
             place = Path(folder, name)
             place.mkdir()
             projects[name] = Project(place)
+        begun = time.monotonic()
         done = projects["undisturbed"].run(*TARGETS, "--cores", "2", suite=SUITE, timeout=3600)
         if done.returncode != 0:
             raise SystemExit(done.stdout)
-        print(f"undisturbed: {len(finished(projects['undisturbed']))} jobs", flush=True)
-        for line in disturbed(projects["disturbed"], kills, random.Random(seed)):
+        seconds = time.monotonic() - begun
+        print(f"undisturbed: {len(finished(projects['undisturbed']))} jobs in {seconds:.0f} s", flush=True)
+        for line in disturbed(projects["disturbed"], kills, 2 * seconds / max(kills, 1), random.Random(seed)):
             print(line, flush=True)
         one, other = (project.folder / "results" / SUITE for project in projects.values())
         faults += differing_tables(one, other)
