@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ def audit(results: Path, root: Path) -> Audit:
     Raises:
         DeepCacheError: if there are no records of jobs, or no table and no picture.
     """
+    results = Path(os.path.relpath(results))  # as records name it
     records = read_records(results)
     shown = sorted({name for name in records if _is_shown(Path(name), results)} | _present(results))
     if not shown:
