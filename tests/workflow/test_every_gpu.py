@@ -54,11 +54,11 @@ def told(fresh, tmp_path_factory):
     project.environment = machine(tmp_path_factory.mktemp("driver"), 3)
     snakefile = project.folder / "Snakefile"
     counted = '"gpu" in workflow.global_resources and workflow.global_resources["gpu"].value'
-    asking = f'\nprint("told", {counted}, os.environ["DEEPCACHE_JOBS_PER_GPU"])\n'
-    snakefile.write_text(snakefile.read_text(encoding="utf-8") + asking, encoding="utf-8")
+    at_exit = f'import atexit; atexit.register(lambda: print("told", {counted}, os.environ["DEEPCACHE_JOBS_PER_GPU"]))'
+    snakefile.write_text(snakefile.read_text(encoding="utf-8") + f"\n{at_exit}\n", encoding="utf-8")
 
     def told(*arguments: str, **options) -> tuple[list[tuple[str, str]], str]:
-        printed = project.run("macs", "--cores", "2", "-n", *arguments, **options).stdout
+        printed = project.run("table2", "--cores", "2", "-n", *arguments, **options).stdout
         return re.findall(r"^told (\S+) (\d+)$", printed, flags=re.M), printed
 
     told.project = project
