@@ -1,5 +1,6 @@
 """Tiny U-Nets of both classes with random weights, four levels of two layers: twelve branches. Programs, run here."""
 
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -11,9 +12,12 @@ from diffusers import UNet2DConditionModel, UNet2DModel
 
 from deepcache.caching import execution
 from deepcache.cost import variants
+from deepcache.devices import JOBS_PER_GPU
 from tests.recorder import Replays
 
 ROOT = Path(__file__).resolve().parents[1]
+# Tests that run side by side, and what they start, share a GPU.
+os.environ[JOBS_PER_GPU] = "0"
 
 
 def _seeded(build):

@@ -6,18 +6,40 @@ from deepcache.gpus import count_gpus
 # In commands: `auto` is not spelt out in what Snakemake compares, so that results stay valid where they are moved to a machine
 # with another device; what the config names is, so that naming another one makes everything anew.
 DEVICE = "{resources.device}" if config["device"] == "auto" else config["device"]
+found_gpus = functools.cache(count_gpus)
+# Jobs take GPUs themselves (deepcache/devices.py). On a cluster's node, or where whoever set the variable to 0 hands them
+# out, a job takes what it is given.
+if workflow.remote_exec or os.environ.get("DEEPCACHE_JOBS_PER_GPU") == "0":
+    os.environ.update(DEEPCACHE_JOBS_PER_GPU="0")
+else:
+    os.environ.update(DEEPCACHE_JOBS_PER_GPU=str(config.get("jobs_per_gpu", 1)))
 
 
 @functools.cache
 def chosen_device():
     """What the config says; of `auto`, the GPU where there is one. On a cluster that is for the node to say."""
-    cluster = workflow.remote_exec or not workflow.local_exec
+    if workflow.remote_exec or not workflow.local_exec:
+        return config["device"]
     auto = config["device"] == "auto"
-    device = "cuda" if auto and not cluster and count_gpus() else "cpu" if auto and not cluster else config["device"]
-    if device == "cpu" and "gpu" in workflow.resource_settings.resources and not cluster:
+    device = ("cuda" if found_gpus() else "cpu") if auto else config["device"]
+    given = workflow.resource_settings.resources
+    # Kept, since `count_places` puts another number there, and several modules of a workflow may be this one.
+    asked = vars(workflow).setdefault("gpus_asked", given["gpu"].value if "gpu" in given else None)
+    if device == "cuda":
+        count_places(asked)
+    elif asked is not None:
         why = "no CUDA device is found" if auto else "the config says device: cpu"
         logger.warning(f"--resources gpu: every job runs on the CPU, for {why}")
     return device
+
+
+def count_places(asked):
+    """Have as many jobs run at a time as have a place on a GPU, `jobs_per_gpu` on each that was asked for, or on all."""
+    places, found = int(os.environ["DEEPCACHE_JOBS_PER_GPU"]), found_gpus()
+    if asked is not None and asked > found:
+        logger.warning(f"--resources gpu={asked}: only {found} CUDA devices are found")
+    if places and found and workflow.is_main_process:
+        workflow.register_resource("gpu", places * min(found if asked is None else asked, found))
 
 
 def device(wildcards):

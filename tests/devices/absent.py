@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import torch
@@ -45,6 +46,8 @@ class AbsentDevice(FakeTensorMode):
         rounded: the kinds of operations that TF32 might round while convolutions and products of matrices ran.
         operations: how many ran on the device.
         trajectories: how many were sampled, where somebody counts them.
+        chosen: the device that the program chose. It does not become the current one, so that what is left on "cuda"
+            alone lies elsewhere.
     """
 
     def __init__(self, allowed: Callable[[str], bool]):
@@ -53,6 +56,7 @@ class AbsentDevice(FakeTensorMode):
         self.waits: Counter[str] = Counter()
         self.rounded: set[tuple[str, ...]] = set()
         self.operations = self.trajectories = 0
+        self.chosen: torch.device | None = None
         self._allowed = allowed
 
     # FakeTensorMode is not made for threads, but images are fetched by one: each has a state of its own.
@@ -77,6 +81,10 @@ class AbsentDevice(FakeTensorMode):
     def avoid_device_init(self) -> bool:
         """There is none, whatever torch.cuda says."""
         return True
+
+    def choose(self, device: torch.device) -> None:
+        """Note that it was chosen."""
+        self.chosen = device
 
     def wait(self, what: str) -> None:
         """Note that the host waits here."""
@@ -226,8 +234,8 @@ def module_of(file: str) -> str | None:
 
 
 @contextmanager
-def absent_device(allowed: Callable[[str], bool] = lambda place: True) -> Iterator[AbsentDevice]:
-    """Inside, two CUDA devices seem to be there."""
+def absent_device(allowed: Callable[[str], bool] = lambda place: True, count: int = 2) -> Iterator[AbsentDevice]:
+    """Inside, two CUDA devices, or so many, seem to be there."""
     mode = AbsentDevice(allowed)
     load, tensor = torch.load, torch.tensor
 
@@ -240,8 +248,10 @@ def absent_device(allowed: Callable[[str], bool] = lambda place: True) -> Iterat
 
     cuda = {
         "is_available": lambda: True,
-        "device_count": lambda: 2,
+        "device_count": lambda: count,
         "current_device": lambda: 0,
+        "set_device": mode.choose,
+        "get_device_properties": lambda device: SimpleNamespace(uuid=f"absent-{device}"),
         "is_initialized": lambda: True,
         "_lazy_init": lambda: None,
         "is_bf16_supported": lambda *arguments, **options: True,

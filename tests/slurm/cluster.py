@@ -1,4 +1,4 @@
-"""A Slurm of one node on this machine: its daemons, in a folder of their own."""
+"""A Slurm of two nodes on this machine: its daemons, in a folder of their own."""
 
 import getpass
 import os
@@ -7,22 +7,25 @@ import socket
 import stat
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
+
+from deepcache.devices import JOBS_PER_GPU
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 PARTITION = "tiny"
+NODES = ("node1", "node2")  # both are this machine, each with a daemon and a port of its own
 CONFIGURATION = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthInfo=socket={folder}/munge.socket
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -40,9 +43,11 @@ ReturnToService=2
 # Jobs ask for the memory of the paper's suite; they use little of it.
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=64000 Gres=gpu:2
-PartitionName={partition} Nodes={host} State=UP
+{nodes}
+# A job goes to the node with the fewest, so that both have some.
+PartitionName={partition} Nodes=ALL LLN=YES State=UP
 """
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=64000 Gres=gpu:2"
 # Slurm only counts these; any two files will do, since no cgroup keeps jobs from the others.
 GPUS = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
 
@@ -57,6 +62,15 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on."""
+    with ExitStack() as sockets:
+        opened = [sockets.enter_context(socket.socket()) for _ in range(count)]
+        for one in opened:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in opened]
+
+
 class Cluster:
     """The daemons while a `with` lasts; `environment` leads Slurm's programs to them."""
 
@@ -64,7 +78,7 @@ class Cluster:
         self.folder = folder
         # Slurm's plugin starts srun without the variable SLURM_CONF.
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != JOBS_PER_GPU},
             "SLURM_CONF": str(folder / "slurm.conf"),
             "PATH": os.pathsep.join([str(folder / "bin"), os.environ["PATH"]]),
         }
@@ -81,8 +95,10 @@ class Cluster:
             )
             self._wait(lambda: address.exists())
             self._start("slurmctld", "-D")
-            self._start("slurmd", "-D")
-            self._wait(lambda: self.run("sinfo", "--noheader", "--format=%T", check=False).strip() == "idle")
+            for name in NODES:
+                self._start("slurmd", "-D", "-N", name, log=f"slurmd-{name}")
+            states = ("sinfo", "--Node", "--noheader", "--format=%T")
+            self._wait(lambda: self.run(*states, check=False).split() == ["idle"] * len(NODES))
         except BaseException:
             self._stop()
             raise
@@ -108,21 +124,19 @@ class Cluster:
         ]
 
     def _write(self) -> None:
-        for name in ("state", "spool", "bin"):
+        for name in ("state", "bin"):
             (self.folder / name).mkdir()
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(stat.S_IRUSR | stat.S_IWUSR)
-        with socket.socket() as first, socket.socket() as second:
-            for free in (first, second):
-                free.bind(("127.0.0.1", 0))
-            ports = first.getsockname()[1], second.getsockname()[1]
+        host, (controller_port, *ports) = socket.gethostname().partition(".")[0], free_ports(1 + len(NODES))
+        nodes = [NODE.format(name=name, host=host, port=port) for name, port in zip(NODES, ports, strict=True)]
         text = CONFIGURATION.format(
-            host=socket.gethostname().partition(".")[0],
-            controller_port=ports[0],
-            node_port=ports[1],
+            host=host,
+            controller_port=controller_port,
             user=getpass.getuser(),
             folder=self.folder,
+            nodes="\n".join(nodes),
             partition=PARTITION,
         )
         (self.folder / "slurm.conf").write_text(text, encoding="utf-8")
@@ -133,10 +147,10 @@ class Cluster:
         )
         wrapper.chmod(0o755)
 
-    def _start(self, program: str, *arguments: str) -> None:
-        with (self.folder / f"{program}.log").open("wb") as log:
+    def _start(self, program: str, *arguments: str, log: str | None = None) -> None:
+        with (self.folder / f"{log or program}.log").open("wb") as messages:
             command = [find(program), *arguments]
-            self._daemons.append(subprocess.Popen(command, env=self.environment, stdout=log, stderr=log))
+            self._daemons.append(subprocess.Popen(command, env=self.environment, stdout=messages, stderr=messages))
 
     def _wait(self, condition, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds

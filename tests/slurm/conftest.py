@@ -1,4 +1,4 @@
-"""A Slurm of one node, and runs of the workflow in it and beside it."""
+"""A Slurm of two nodes, and runs of the workflow in it and beside it."""
 
 import subprocess
 import time
@@ -116,10 +116,10 @@ def finished(cluster, project, cancelled) -> Run:
     return Run(process.returncode, output, [job for job in cluster.jobs() if job["JobId"] not in before])
 
 
-def start(project: Project, *arguments: str) -> subprocess.Popen:
+def start(project: Project, *arguments: str, overlay: dict = OVERLAY) -> subprocess.Popen:
     """Start Snakemake; what it prints comes back from `communicate`."""
     return subprocess.Popen(
-        project.command(*arguments, overlay=OVERLAY),
+        project.command(*arguments, overlay=overlay),
         cwd=project.folder,
         env=project.environment,
         stdout=subprocess.PIPE,

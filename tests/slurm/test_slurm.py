@@ -1,10 +1,11 @@
-"""The workflow with the Slurm profile, in a real Slurm of one node."""
+"""The workflow with the Slurm profile, in a real Slurm."""
 
 import re
 
 import pandas as pd
 import pytest
 
+from deepcache.devices import JOBS_PER_GPU
 from tests.slurm.cluster import PARTITION
 from tests.slurm.conftest import name
 from tests.workflow.project import untimed
@@ -35,6 +36,7 @@ def test_a_cancelled_job_fails_alone(project, cancelled):
 def test_a_program_runs_inside_its_job(cancelled):
     assert cancelled.program["SLURM_JOB_ID"] == cancelled.job
     assert cancelled.program["CUDA_VISIBLE_DEVICES"] in ("0", "1"), "the GPU that Slurm gave it"
+    assert cancelled.program[JOBS_PER_GPU] == "0", "and no other"
     assert "DEEPCACHE_PRELOADED" not in cancelled.program, "no server of the machine it was submitted from"
     assert cancelled.ended, "cancelling the job ends the program"
 
@@ -66,7 +68,8 @@ def test_slurm_ran_every_job_with_what_its_rule_asks_for(cancelled, finished):
     on_gpu = {name(job) for job in jobs if job.get("TresPerJob") == "gres:gpu:1"}
     assert on_gpu == {"sample_shard", "metrics", "paired", "time_models", "reference_statistics"}
     assert {job["MinMemoryNode"] for job in finished.of("metrics")} == {"16000M"}
-    assert {job["TimeLimit"] for job in finished.of("write_table2")} == {"00:10:00"}
+    assert {job["TimeLimit"] for job in finished.of("metrics")} == {"04:00:00"}
+    assert {job["TimeLimit"] for job in finished.of("write_table2")} == {"01:00:00"}, "the profile's, for it has none"
 
 
 def test_time_is_measured_on_a_node_without_other_jobs(cancelled, finished):
@@ -75,4 +78,5 @@ def test_time_is_measured_on_a_node_without_other_jobs(cancelled, finished):
     assert (timed["NumCPUs"], timed["CPUs/Task"]) == ("2", "1"), "the whole node, and the thread it times with"
     others = [job for job in finished.jobs if job is not timed and job["StartTime"] != "Unknown"]
     assert {job["OverSubscribe"] for job in others} == {"OK"}
-    assert all(job["EndTime"] <= timed["StartTime"] or job["StartTime"] >= timed["EndTime"] for job in others)
+    beside = [job for job in others if job["NodeList"] == timed["NodeList"]]
+    assert all(job["EndTime"] <= timed["StartTime"] or job["StartTime"] >= timed["EndTime"] for job in beside)

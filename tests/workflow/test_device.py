@@ -1,15 +1,12 @@
 """Which device jobs are told to compute on."""
 
-import os
 import re
-import subprocess
 
 import pytest
 
+from tests.workflow.absent_gpus import machine
 from tests.workflow.project import Project, jobs
 
-# What a machine with one GPU has: NVIDIA's driver, as far as it is asked how many there are.
-DRIVER = "int cuInit(unsigned flags) {return 0;} int cuDeviceGetCount(int *count) {*count = 1; return 0;}"
 ASKED = ("--cores", "1", "--resources", "gpu=1", "-n", "-p", "--workflow-profile", "none")
 ON_THE_CPU = "--resources gpu: every job runs on the CPU, for "
 
@@ -17,10 +14,7 @@ ON_THE_CPU = "--resources gpu: every job runs on the CPU, for "
 @pytest.fixture(scope="module")
 def with_gpu(tmp_path_factory) -> dict[str, str]:
     """The environment of a machine with a GPU."""
-    folder = tmp_path_factory.mktemp("driver")
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(folder / "libcuda.so.1")]
-    subprocess.run(command, input=DRIVER, text=True, check=True)
-    return {**os.environ, "LD_LIBRARY_PATH": str(folder)}
+    return machine(tmp_path_factory.mktemp("driver"), 1)
 
 
 @pytest.fixture

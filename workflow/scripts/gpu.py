@@ -21,7 +21,7 @@ def main(arguments) -> None:
 
     import torch
 
-    from deepcache.devices import choose_device
+    from deepcache.devices import choose_device, only
     from deepcache.files import check_replaceable
     from deepcache.provenance import device_name, git_commit
     from deepcache.results.gpu_parts import DRY_LIMITS, LIMITS, gpu_parts
@@ -29,6 +29,7 @@ def main(arguments) -> None:
 
     folder = arguments.output.resolve()
     device = choose_device("cpu" if arguments.dry else "cuda")
+    os.environ.update(only(device))  # of the parts: all run on the GPU that is taken here
     check_replaceable(folder, "summary.md")
     shutil.rmtree(folder, ignore_errors=True)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # which ends what runs
