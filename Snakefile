@@ -63,6 +63,7 @@ record_every_job()
 onstart:
     submit_without_limit()
     start_by_priority()
+    remove_samples_that_were_read()
     start_preloaded()
 
 
