@@ -67,6 +67,7 @@ onstart:
     submit_without_limit()
     tie_jobs()
     start_by_priority()
+    remove_samples_that_were_read()
     start_preloaded()
 
 

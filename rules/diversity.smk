@@ -6,7 +6,7 @@ DIVERSITY_VARIANTS = list(dict.fromkeys(str(run.path.parent) for run in diversit
 DIVERSITY = [
     f"{RESULTS}/tables/diversity.csv",
     f"{RESULTS}/figures/diversity.png",
-    *(shard for run in diversity_runs(config) for shard in shard_paths(f"{RESULTS}/{run.path}", run.model)),
+    *(shard for run in diversity_runs(config) for shard in kept_shards(f"{RESULTS}/{run.path}", run.model)),
 ]
 
 
@@ -14,6 +14,7 @@ rule measure_diversity:
     input:
         runs=expand(f"{RUN}/run.json", seed=DIVERSITY_SEEDS, allow_missing=True),
         clip_scores=expand(f"{RUN}/clip_score.json", seed=DIVERSITY_SEEDS, allow_missing=True),
+        shards=lambda w: [shard for seed in DIVERSITY_SEEDS for shard in shards_of({**w, "seed": seed})],
         perceptual=rules.paired_fidelity.input.perceptual,
     output:
         f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/diversity.json",
@@ -47,6 +48,7 @@ rule write_diversity:
 rule draw_diversity:
     input:
         diversity=rules.write_diversity.input.diversity,
+        first=[f"{RESULTS}/{run.path}/first.npz" for run in diversity_runs(config)],
     output:
         f"{RESULTS}/figures/diversity.png",
     resources:

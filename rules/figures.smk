@@ -4,7 +4,7 @@ FIGURES = [f"{RESULTS}/figures/{name}.png" for name in ("fig2", "fig4", *config[
 
 rule sample_grid:
     input:
-        shards=lambda w: [f"{RESULTS}/{run.path}/shards/00000.npz" for _, run in grid_runs(w.grid)],
+        shards=lambda w: [f"{RESULTS}/{run.path}/first.npz" for _, run in grid_runs(w.grid)],
         prompts=grid_prompts,
         timing=grid_timing,
     output:

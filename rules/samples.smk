@@ -7,7 +7,7 @@ rule sample_shard:
         prompts=prompts_manifest,
         plan=lambda w: plan_file(w.model, w.sampler, w.method),
     output:
-        f"{RUN}/shards/{{shard}}.npz",
+        shard_output(f"{RUN}/shards/{{shard}}.npz"),
     resources:
         gpu=gpus,
         mem_mb=8000,
@@ -22,7 +22,7 @@ rule sample_shard:
 
 rule collect_run:
     input:
-        shards=lambda w: shard_paths(RUN.format(**w), w.model),
+        shards=shards_of,
     output:
         f"{RUN}/run.json",
     resources:
@@ -38,9 +38,22 @@ rule collect_run:
 # The first images of a run as a run, for the rounds of a search.
 use rule collect_run as collect_first with:
     input:
-        shards=lambda w: shard_paths(RUN.format(**w), w.model, int(w.images)),
+        shards=first_shards_of,
     output:
         f"{RUN}/run-{{images}}.json",
     params:
         code=code("collect_run"),
         images=lambda w: w.images,
+
+
+# What pictures show of a run; it stays where the shards do not.
+rule first_images:
+    input:
+        shards=lambda w: shard_paths(RUN.format(**w), w.model, shown_images(config, w.model)),
+    output:
+        f"{RUN}/first.npz",
+    params:
+        code=code("first_images"),
+        images=lambda w: shown_images(config, w.model),
+    shell:
+        program("first_images", "--shards {input.shards} --images {params.images} --output {output}")

@@ -24,6 +24,8 @@ class DigitsFeatures(FeatureExtractor):
         checkpoint: folder with the classifier.
     """
 
+    POOLED = 48
+
     def __init__(self, name: str, features_list: Sequence[str], *, checkpoint: Path, **kwargs):
         super().__init__(name, features_list)
         self.classifier = DigitsClassifier.from_pretrained(checkpoint)

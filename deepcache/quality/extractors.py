@@ -5,20 +5,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch_fidelity import FeatureExtractorBase
 
 from deepcache.errors import DeepCacheError
 from deepcache.fitting import Fitting
 from deepcache.precision import exact
 from deepcache.quality.digits_features import DigitsFeatures
+from deepcache.quality.feature_extractor import FeatureExtractor
 from deepcache.quality.inception_features import InceptionADM, InceptionPytorchFid
 
 # By kind; each is made with a name, the names of the features and the folder of its weights.
-EXTRACTORS: dict[str, type[FeatureExtractorBase]] = {
+EXTRACTORS: dict[str, type[FeatureExtractor]] = {
     "digits-classifier": DigitsFeatures,
     "inception-adm": InceptionADM,
     "inception-pytorch-fid": InceptionPytorchFid,
 }
+
+
+def pooled_width(kind: str) -> int:
+    """How many numbers `pool` has for an image, by the extractor's kind."""
+    return EXTRACTORS[kind].POOLED
 
 
 def load_extractor(

@@ -4,7 +4,13 @@ from torch_fidelity import FeatureExtractorBase
 
 
 class FeatureExtractor(FeatureExtractorBase):
-    """An extractor with the features `pool` and `logits` among others, which runs as it is."""
+    """An extractor with the features `pool` and `logits` among others, which runs as it is.
+
+    Attributes:
+        POOLED: how many numbers `pool` has for an image.
+    """
+
+    POOLED: int
 
     @staticmethod
     def get_default_feature_layer_for_metric(metric: str) -> str:

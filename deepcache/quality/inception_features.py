@@ -38,6 +38,8 @@ class InceptionADM(FeatureExtractor):
         checkpoint: folder with one file of weights: torch-fidelity's state dict, .pth or .safetensors.
     """
 
+    POOLED = 2048
+
     def __init__(self, name: str, features_list: Sequence[str], *, checkpoint: Path, **kwargs):
         super().__init__(name, features_list)
         self._own_names = list(dict.fromkeys(OWN_NAMES[feature] for feature in features_list))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from deepcache.caching.schedules import average_macs
 from deepcache.runs.run import Run
+from deepcache.suite.disk import feature_bytes, in_flight_bytes, kept_bytes
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layout
 
 GIGA = 1e9
@@ -31,7 +32,9 @@ class Shape:
     checkpoint_gb: float
 
 
-def estimate(config: dict, count: Callable[[str, set[int]], Shape]) -> pd.DataFrame:
+def estimate(
+    config: dict, count: Callable[[str, set[int]], Shape], feature_width: Callable[[str], int]
+) -> pd.DataFrame:
     """A row for each table and for the diversity, and one for all, in which what they share counts once.
 
     U-Net passes of the samples are counted (two for each step where there is guidance), not the first stage, metrics
@@ -41,21 +44,31 @@ def estimate(config: dict, count: Callable[[str, set[int]], Shape]) -> pd.DataFr
     Args:
         config: a checked config.
         count: tells the Shape of a checkpoint in the config by its name, with the branches that the suite uses.
+        feature_width: numbers that describe an image, by the kind of the extractor that measures FID.
 
     Returns:
-        Columns `table`, `runs`, `images`, `petamacs`, `hours`, `download_gb`, `disk_gb`.
+        Columns `table`, `runs`, `images`, `petamacs`, `hours`, `download_gb`, and on the disk `inputs_gb` (checkpoints
+        and datasets) beside `kept_gb` (all samples) or `temporary_gb` (see deepcache.suite.disk).
     """
     layouts = {name: table_layout(config, name) for name in config["tables"]}
     diversity = diversity_runs(config)
-    parts = {name: sampled_images(config, [layout]) for name, layout in layouts.items()}
-    parts["diversity"] = sampled_images(config, [], diversity)
-    parts["all"] = sampled_images(config, list(layouts.values()), diversity)
+    needs = {name: ([layout], []) for name, layout in layouts.items()}
+    needs |= {"diversity": ([], diversity), "all": (list(layouts.values()), diversity)}
+    parts = {name: sampled_images(config, *need) for name, need in needs.items()}
     branches: dict[str, set[int]] = {}
     for run in parts["all"]:
         used = branches.setdefault(config["models"][run.model]["checkpoint"], set())
         used |= set() if not run.method.caches else {run.method.branch}
     shape_of = functools.cache(lambda name: count(name, branches.get(name, set())))
-    return pd.DataFrame([_row(config, shape_of, name, images) for name, images in parts.items()])
+
+    def image_bytes(run: Run) -> int:
+        return shape_of(config["models"][run.model]["checkpoint"]).image_bytes
+
+    rows = []
+    for name, images in parts.items():
+        disk = _disk(config, *needs[name], images, image_bytes, feature_width)
+        rows.append(_costs(config, shape_of, name, images) | disk)
+    return pd.DataFrame(rows)
 
 
 def sampled_images(config: dict, layouts: list[dict], others: Iterable[Run] = ()) -> dict[Run, int]:
@@ -99,8 +112,29 @@ def rates_in_words(config: dict) -> str:
     return ", ".join([*own, f"{'else ' if own else ''}{rates['default']:g}"])
 
 
-def _row(config: dict, shape_of: Callable[[str], Shape], name: str, sampled: dict[Run, int]) -> dict:
-    giga_macs = samples_gb = hours = 0.0
+def _disk(
+    config: dict,
+    layouts: list[dict],
+    others: list[Run],
+    sampled: dict[Run, int],
+    image_bytes: Callable[[Run], int],
+    feature_width: Callable[[str], int],
+) -> dict[str, float]:
+    searches = [
+        sampled_images(config, [{**layout, "rows": [row]}])
+        for layout in layouts
+        for row in layout["rows"]
+        if row["screenings"]
+    ]
+    features = feature_bytes(config, layouts, sampled, feature_width)
+    samples = sum(images * image_bytes(run) for run, images in sampled.items())
+    kept = kept_bytes(config, layouts, sampled, image_bytes)
+    in_flight = in_flight_bytes(sampled, image_bytes, searches, others)
+    return {"kept_gb": (features + samples) / GIGA, "temporary_gb": (features + kept + in_flight) / GIGA}
+
+
+def _costs(config: dict, shape_of: Callable[[str], Shape], name: str, sampled: dict[Run, int]) -> dict:
+    giga_macs = hours = 0.0
     for run, images in sampled.items():
         model = config["models"][run.model]
         shape, calls = shape_of(model["checkpoint"]), run.sampler.schedule_length("prompts" in model)
@@ -110,7 +144,6 @@ def _row(config: dict, shape_of: Callable[[str], Shape], name: str, sampled: dic
         macs = images * passes * step
         giga_macs += macs
         hours += 2 * macs / (rate(config, model["checkpoint"]) * 1e3) / 3600  # a MAC is two operations
-        samples_gb += images * shape.image_bytes / GIGA
     downloads, kept = _transfers(config, shape_of, {run.model for run in sampled})
     return {
         "table": name,
@@ -119,7 +152,7 @@ def _row(config: dict, shape_of: Callable[[str], Shape], name: str, sampled: dic
         "petamacs": giga_macs / 1e6,
         "hours": hours,
         "download_gb": downloads,
-        "disk_gb": samples_gb + kept,
+        "inputs_gb": kept,
     }
 
 

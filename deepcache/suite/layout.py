@@ -138,6 +138,11 @@ def fidelity_runs(layout: dict) -> list[Run]:
     return [run for run in layout_runs(layout, FROM_PAIRED) if run != run.uncached]
 
 
+def uncached_runs(layout: dict) -> list[Run]:
+    """Those that `fidelity_runs` are compared with, image by image."""
+    return list(dict.fromkeys(run.uncached for run in fidelity_runs(layout)))
+
+
 def timed_variants(layout: dict) -> list[str]:
     """Everything that is timed for a layout, by `timed_variant`'s names, uncached first; empty where nothing is."""
     timed = layout_runs(layout, FROM_TIMING)

@@ -42,7 +42,7 @@ def screened_files(screening):
     """What a screening rests on: asked for by name, as in `kept_results`."""
     images = screening["images"]
     runs = {run: Path(run).relative_to(RESULTS).parts[0] for run in still_in(screening)}
-    shards = [shard for run, model in runs.items() for shard in shard_paths(run, model, images)]
+    shards = [shard for run, model in runs.items() for shard in kept_shards(run, model, images)]
     return [f"{RESULTS}/{screening['file']}", *(f"{run}/run-{images}.json" for run in runs), *shards]
 
 

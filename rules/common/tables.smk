@@ -27,7 +27,7 @@ def table_inputs(layout):
 def kept_results(layout):
     """All that a table rests on: asked for by name, or Snakemake would not notice that a shard is lost."""
     runs = layout_runs(layout)
-    shards = [shard for run in runs for shard in shard_paths(f"{RESULTS}/{run.path}", run.model)]
+    shards = [shard for run in runs for shard in kept_shards(f"{RESULTS}/{run.path}", run.model)]
     screened = [path for row in layout["rows"] for one in row["screenings"] for path in screened_files(one)]
     return [*table_inputs(layout), *shards, *screened]
 

@@ -208,19 +208,12 @@ PROGRAMS: dict[str, Program] = {
     ),
     "metrics": Program(
         "metrics.py",
-        lambda folder, steps: [*measured(folder), "--reference", folder / "reference.npz", *extractor(folder)],
+        lambda folder, steps: [
+            *(*measured(folder), "--reference", folder / "reference.npz", *extractor(folder)),
+            *("--features", folder / "features.npz"),
+        ],
         (CLASSIFIER, "deepcache.quality.precision_recall:_lower_bounds"),
         BATCHES,
-        exact=True,
-    ),
-    "paired": Program(
-        "paired.py",
-        lambda folder, steps: [
-            *(*measured(folder), "--baseline", run(folder, "full/seed-0"), "--resamples", 2),
-            *("--reference", folder / "reference.npz", *extractor(folder)),
-        ],
-        (CLASSIFIER,),
-        2 * BATCHES,
         exact=True,
     ),
     "paired_fidelity": Program(

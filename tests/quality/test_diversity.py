@@ -166,6 +166,7 @@ def write_run(root: Path, method: str, seed: int, images: np.ndarray, scores: np
     settings = {"checkpoint": {"unet": "1"}, "prompts": "2", "method": method, "seed": seed, **settings}
     for index, part in enumerate((images[:3], images[3:])):
         write_shard(folder / f"shards/{index:05d}.npz", part, settings, {})
+    write_shard(folder / "first.npz", images[:2], settings, {})
     run = {"images": len(images), "settings": settings, "settings_hash": settings_hash(settings)}
     run |= {"weights": "shipped", "devices": ["a CPU"], "shards": {"00000.npz": "", "00001.npz": ""}}
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")

@@ -1,6 +1,7 @@
 """All metrics of small runs of digits, from shards to JSON, against brute force in float64."""
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from deepcache.models.classifier import DigitsClassifier
 from deepcache.quality import run_metrics as module
 from deepcache.quality.inception_score import InceptionScore
 from deepcache.quality.precision_recall_adm import precision_recall_adm
+from deepcache.quality.run_features import RunFeatures
 from deepcache.quality.run_metrics import FEATURES, run_metrics
 from deepcache.quality.statistics import Statistics
 from deepcache.sampling.shards import settings_hash, write_shard
@@ -265,11 +267,33 @@ def test_the_change_of_fid_is_paired(reference, call, tmp_path, noise):
     plain = noisy(60)
     shift = np.random.default_rng(1).normal(scale=noise, size=plain.shape)
     other = (plain + shift).clip(0, 255).astype(np.uint8)
-    runs = ("--run", write_run(tmp_path / "one", other), "--baseline", write_run(tmp_path / "two", plain))
     weights = ("--extractor", "digits-classifier", "--weights", reference.parent / "classifier.json")
-    output = ("--resamples", 40, "--device", "cpu", "--output", tmp_path / "paired.json")
-    assert call("paired.py", *runs, "--reference", reference, *weights, *output) == 0
+    for name, images in (("one", other), ("two", plain)):
+        files = ("--run", write_run(tmp_path / name, images), "--reference", reference, *weights)
+        written = ("--features", tmp_path / f"{name}.npz", "--output", tmp_path / f"{name}.json")
+        assert call("metrics.py", *files, *written, "--device", "cpu") == 0
+        shutil.rmtree(tmp_path / name)
+    runs = ("--run", tmp_path / "one.npz", "--baseline", tmp_path / "two.npz")
+    output = ("--resamples", 40, "--output", tmp_path / "paired.json")
+    assert call("paired.py", *runs, "--reference", reference, *output) == 0
     found = json.loads((tmp_path / "paired.json").read_text(encoding="utf-8"))
     low, value, high = (found[f"fid_change{end}"] for end in ("_low", "", "_high"))
     assert value == pytest.approx(brute_force(other)["fid"] - brute_force(plain)["fid"], rel=1e-6, abs=1e-8)
     assert low < value < high if noise else low == value == high == 0
+    assert found["baseline"] == str(tmp_path / "two/run.json")
+
+
+def test_features_that_cannot_be_compared_are_refused(reference, call, tmp_path, capsys):
+    about = {"extractor": "digits-classifier", "extractor_sha256": {"model.safetensors": "another"}, "run": "x"}
+    path, output = tmp_path / "features.npz", tmp_path / "paired.json"
+
+    def refused(message: str) -> None:
+        files = ("--run", path, "--baseline", path, "--reference", reference, "--output", output)
+        assert call("paired.py", *files) == 1
+        assert message in capsys.readouterr().err
+        assert not output.exists()
+
+    RunFeatures(np.zeros((4, 48), np.float32), about).save(path)
+    refused(f"error: {path}: features of another extractor than those of {reference}")
+    path.write_bytes(path.read_bytes()[:100])
+    refused(f"error: {path}: not readable as features of a run")

@@ -81,7 +81,7 @@ def test_a_lost_shard_alone_is_made_again(finished):
     stamps = {path: path.stat().st_mtime_ns for path in finished.results.rglob("shards/*.npz") if path != lost}
     lost.unlink()
     planned = jobs(finished.run("table2", "table6", "-n").stdout)
-    made = ("sample_shard", "collect_run", "metrics", "paired", "write_table2", "table2")
+    made = ("sample_shard", "collect_run", "metrics", "paired", "write_table2", "table2", "first_images", "sample_grid")
     assert planned == dict.fromkeys(made, 1)
     assert finished.run("table2", "table6", "--cores", "1").returncode == 0
     assert (read_shard(lost)[0] == images).all()

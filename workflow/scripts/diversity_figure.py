@@ -10,19 +10,17 @@ from deepcache import cli
 
 
 def main(arguments) -> None:
-    """Read the metrics and the first images of their runs, and draw them."""
-    from itertools import islice
-
+    """Read the metrics and the first images of their runs, first.npz beside run.json, and draw them."""
     import numpy as np
 
     from deepcache.figures.diversity import Compared, draw_diversity
     from deepcache.figures.style import save
-    from deepcache.quality.image_sets import run_images
     from deepcache.quality.prompted_images import open_prompts
     from deepcache.results.diversity import build_diversity_table
+    from deepcache.sampling.shards import read_images
 
     def first_images(run: str) -> np.ndarray:
-        return np.stack(list(islice(run_images(run), arguments.prompts)))
+        return read_images([Path(run).with_name("first.npz")], arguments.prompts)[0]
 
     table = build_diversity_table(arguments.diversity)
     models = []

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def main(arguments) -> None:
     """Read the suite, look at its architectures, print the table."""
     from deepcache.cost.shapes import checkpoint_shape
+    from deepcache.quality.extractors import pooled_width
     from deepcache.suite.config import validate
     from deepcache.suite.estimate import estimate, rates_in_words
     from deepcache.suite.reading import complete, located, read_config
@@ -23,14 +24,19 @@ def main(arguments) -> None:
     if arguments.tflops is not None:
         config["estimate"]["tflops"] = arguments.tflops
     table = estimate(
-        config, lambda name, branches: checkpoint_shape(name, located(config["checkpoints"][name], ROOT), branches)
+        config,
+        lambda name, branches: checkpoint_shape(name, located(config["checkpoints"][name], ROOT), branches),
+        pooled_width,
     )
     print(table.to_markdown(index=False, floatfmt=".3g", intfmt=","))
     print(
         f"\nSuite {config['suite']}. Hours: U-Net passes of the samples at {rates_in_words(config)} TFLOP/s "
         "(`estimate.tflops` in the config, or --tflops), without first stage, metrics and timing. Of a search by "
         "halving the most that there may be, whichever candidates are kept. Downloads of checkpoints are those of all "
-        "weights in fp32. Disk: samples before compression, checkpoints, datasets. `all` counts once what tables share."
+        "weights in fp32. On the disk: `inputs_gb` of checkpoints and datasets, beside them samples and features, "
+        "before compression: `kept_gb` with `keep_samples: true`, with `false` at most `temporary_gb` at a time, where "
+        f"one job runs at a time; this suite has {str(config.get('keep_samples', True)).lower()}. `all` counts once "
+        "what tables share."
     )
     if arguments.output is not None:
         from deepcache.files import atomic

@@ -1,7 +1,8 @@
 """Measure a run's samples against reference statistics.
 
 Writes FID, sFID, Inception score, precision and recall (in percent), KID, and FID as clean-fid computes it. A metric
-that is undefined, as with too few images, is null, and `undefined` says why.
+that is undefined, as with too few images, is null, and `undefined` says why. --features keeps the pooled features, from
+which paired.py goes on without the images.
 """
 
 from pathlib import Path
@@ -21,6 +22,7 @@ def main(arguments) -> None:
     from deepcache.quality.extractors import extract
     from deepcache.quality.image_sets import run_images
     from deepcache.quality.references import open_reference
+    from deepcache.quality.run_features import RunFeatures, noting_pooled
     from deepcache.quality.run_metrics import FEATURES, run_metrics
     from deepcache.sampling.shards import read_sidecar
 
@@ -31,7 +33,10 @@ def main(arguments) -> None:
     images = run_images(arguments.run, reference.about["image_size"])
     images = progress(images, "features", unit="image", total=run["images"])
     features = extract(batches(images, arguments.batch_size), arguments.extractor, folder, device, FEATURES)
-    metrics, undefined = run_metrics(features, reference, device)
+    pooled = []
+    metrics, undefined = run_metrics(noting_pooled(features, pooled), reference, device)
+    if arguments.features is not None:
+        RunFeatures.of(pooled, str(arguments.run), reference).save(arguments.features)
     write_json(
         arguments.output,
         {
@@ -57,6 +62,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--weights", required=True, type=Path, metavar="JSON", help="manifest of the extractor's weights"
     )
+    parser.add_argument("--features", type=Path, metavar="NPZ", help="also write the pooled features there")
     parser.add_argument("--batch-size", type=cli.positive, default=64, help="images at a time")
     cli.add_device_options(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="JSON")

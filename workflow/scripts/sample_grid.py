@@ -41,7 +41,7 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--shards", required=True, type=Path, nargs="+", metavar="NPZ", help="first shard of each run")
+    parser.add_argument("--shards", required=True, type=Path, nargs="+", metavar="NPZ", help="first.npz of each run")
     parser.add_argument("--labels", required=True, nargs="+", help="one for each run")
     parser.add_argument("--images", type=cli.positive, default=12, help="images of each run")
     parser.add_argument("--prompts", type=Path, metavar="JSON", help="manifest of the prompts: a column for each run")
