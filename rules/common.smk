@@ -38,6 +38,7 @@ except DeepCacheError as error:
     sys.exit(1)
 
 RESULTS = f"results/{config['suite']}"
+SUITE = f"{RESULTS}/suite.json"
 RUN = f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/seed-{{seed}}"
 # Checkpoints that this workflow makes itself.
 MADE = [name for name, checkpoint in config["checkpoints"].items() if checkpoint["source"] in ("train", "random")]

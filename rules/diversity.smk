@@ -67,4 +67,5 @@ rule draw_diversity:
 
 rule diversity:
     input:
+        SUITE,
         DIVERSITY,

@@ -49,5 +49,6 @@ for name, figure in config["curves"].items():
         name:
             name
         input:
+            SUITE,
             f"{RESULTS}/figures/{name}.png",
             *[files for panel in figure["panels"] for files in files_of(LAYOUTS[panel["table"]], kept_results)],

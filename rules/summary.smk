@@ -1,6 +1,5 @@
-# What is of the whole suite: its config; the summary, and the paper against ours.
+# Of the whole suite: its config; the summary, and the paper against ours.
 SUMMARY = [f"{RESULTS}/{name}{end}" for name in ("summary", "paper_against_ours") for end in (".csv", ".md")]
-SUITE = f"{RESULTS}/suite.json"
 
 
 rule suite_settings:

@@ -29,6 +29,7 @@ for name, layout in LAYOUTS.items():
         name:
             name
         input:
+            SUITE,
             table_file(name),
             grids_of(name),
             *files_of(layout, kept_results),

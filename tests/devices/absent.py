@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import torch
+from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensor, FakeTensorMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import _disable_current_modes
@@ -265,6 +266,7 @@ def absent_device(allowed: Callable[[str], bool] = lambda place: True, count: in
     with (
         patch.multiple(torch.cuda, **cuda),
         patch.multiple(torch, load=loaded, tensor=made, Generator=Generator),
+        patch.object(fake_tensor, "init_gpu_context", lambda device: None),
         patch.object(FakeTensor, "untyped_storage", lambda fake: mode.storage(fake), create=True),
         mode,
     ):

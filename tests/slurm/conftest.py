@@ -76,15 +76,7 @@ def local(tmp_path_factory) -> Project:
 @pytest.fixture(scope="session")
 def project(cluster, tmp_path_factory) -> Project:
     """A copy whose profile was adapted to the cluster as docs/cluster.md says."""
-    project = Project(tmp_path_factory.mktemp("project"), cluster.environment)
-    path = project.folder / "profiles/slurm/config.yaml"
-    profile = yaml.safe_load(path.read_text(encoding="utf-8"))
-    profile["default-resources"]["slurm_partition"] = PARTITION
-    profile["slurm-status-command"] = "squeue"
-    # Not part of adapting it: jobs of seconds are looked at earlier.
-    profile["slurm-init-seconds-before-status-checks"] = 10
-    path.write_text(yaml.safe_dump(profile), encoding="utf-8")
-    return project
+    return adapted(cluster, tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +106,19 @@ def finished(cluster, project, cancelled) -> Run:
     cluster.run("scancel", wait_for(lambda: running_job(cluster, "metrics", "uniform-n2"), process))
     output = process.communicate(timeout=400)[0]
     return Run(process.returncode, output, [job for job in cluster.jobs() if job["JobId"] not in before])
+
+
+def adapted(cluster: Cluster, folder: Path) -> Project:
+    """A copy of the project in a folder, with a profile for the cluster."""
+    project = Project(folder, cluster.environment)
+    path = project.folder / "profiles/slurm/config.yaml"
+    profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+    profile["default-resources"]["slurm_partition"] = PARTITION
+    profile["slurm-status-command"] = "squeue"
+    # Not part of adapting it: jobs of seconds are looked at earlier.
+    profile["slurm-init-seconds-before-status-checks"] = 10
+    path.write_text(yaml.safe_dump(profile), encoding="utf-8")
+    return project
 
 
 def start(project: Project, *arguments: str, overlay: dict = OVERLAY) -> subprocess.Popen:

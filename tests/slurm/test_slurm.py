@@ -66,7 +66,7 @@ def test_slurm_ran_every_job_with_what_its_rule_asks_for(cancelled, finished):
     assert {job["Partition"] for job in jobs} == {PARTITION}
     assert {job["Account"] for job in jobs} == {"(null)"}
     on_gpu = {name(job) for job in jobs if job.get("TresPerJob") == "gres:gpu:1"}
-    assert on_gpu == {"sample_shard", "metrics", "paired", "time_models", "reference_statistics"}
+    assert on_gpu == {"sample_shard", "metrics", "time_models", "reference_statistics"}
     assert {job["MinMemoryNode"] for job in finished.of("metrics")} == {"16000M"}
     assert {job["TimeLimit"] for job in finished.of("metrics")} == {"04:00:00"}
     assert {job["TimeLimit"] for job in finished.of("write_table2")} == {"01:00:00"}, "the profile's, for it has none"

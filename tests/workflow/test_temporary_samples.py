@@ -6,10 +6,12 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from deepcache.results.audit import audit
 from tests.workflow.project import PARTS, jobs, untimed
 from tests.workflow.test_searches import RUNS, SEARCH
 
@@ -69,6 +71,13 @@ def test_the_tables_are_those_of_kept_samples(read, finished):
     pd.testing.assert_frame_equal(untimed(read, "table06"), untimed(finished, "table06"), check_exact=True)
 
 
+def test_the_audit_knows_that_shards_are_not_kept(read, monkeypatch):
+    monkeypatch.chdir(read.folder)
+    found = audit(Path("results/tiny"), read.folder)
+    assert found.findings == []
+    assert found.not_kept == 6 * 2
+
+
 def test_nothing_is_made_again(read):
     assert "Nothing to be done" in read.run(*TARGETS, "-n", overlay=TEMPORARY).stdout
     # As git does it: all that is the project's is newer than what was made from it.
@@ -119,7 +128,6 @@ def test_killed_and_run_again_samples_only_what_is_missing(fresh, finished):
     running.wait()
     left = shards(project)
     measured = {path: path.stat().st_mtime_ns for path in project.results.rglob("metrics.json")}
-    project.run("--unlock", overlay=TEMPORARY)
     again = project.run("table6", "--cores", "1", "-p", overlay=TEMPORARY)
     assert again.returncode == 0, again.stdout
     made = sampled(again.stdout)
