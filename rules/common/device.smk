@@ -9,10 +9,9 @@ DEVICE = "{resources.device}" if config["device"] == "auto" else config["device"
 found_gpus = functools.cache(count_gpus)
 # Jobs take GPUs themselves (deepcache/devices.py). On a cluster's node, or where whoever set the variable to 0 hands them
 # out, a job takes what it is given.
-if workflow.remote_exec or os.environ.get("DEEPCACHE_JOBS_PER_GPU") == "0":
-    os.environ.update(DEEPCACHE_JOBS_PER_GPU="0")
-else:
-    os.environ.update(DEEPCACHE_JOBS_PER_GPU=str(config.get("jobs_per_gpu", 1)))
+GIVEN = workflow.remote_exec or os.environ.get("DEEPCACHE_JOBS_PER_GPU") == "0"
+PLACES = 0 if GIVEN else config.get("jobs_per_gpu", 1)
+os.environ.update(DEEPCACHE_JOBS_PER_GPU=str(PLACES))
 
 
 @functools.cache
@@ -35,11 +34,11 @@ def chosen_device():
 
 def count_places(asked):
     """Have as many jobs run at a time as have a place on a GPU, `jobs_per_gpu` on each that was asked for, or on all."""
-    places, found = int(os.environ["DEEPCACHE_JOBS_PER_GPU"]), found_gpus()
+    found = found_gpus()
     if asked is not None and asked > found:
         logger.warning(f"--resources gpu={asked}: only {found} CUDA devices are found")
-    if places and found and workflow.is_main_process:
-        workflow.register_resource("gpu", places * min(found if asked is None else asked, found))
+    if PLACES and found and workflow.is_main_process:
+        workflow.register_resource("gpu", PLACES * min(found if asked is None else asked, found))
 
 
 def device(wildcards):
