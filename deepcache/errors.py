@@ -24,7 +24,7 @@ class KeyedError(DeepCacheError):
         self.key, self.problem = key, problem
 
 
-def reason(error: BaseException) -> str:
+def reason(error: BaseException | str) -> str:
     """The error's message in one line, cut where it is long; its type where there is no message."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -3,6 +3,7 @@ import json
 import math
 import shlex
 
+from deepcache.decimals import INTEGER
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
@@ -56,9 +57,9 @@ wildcard_constraints:
     model="|".join(config["models"]),
     sampler=Sampler.PATTERN,
     method=Method.pattern(),
-    seed="[0-9]+",
+    seed=INTEGER,
     shard="[0-9]{5}",
-    branch="[0-9]+",
+    branch=INTEGER,
     interval="[1-9][0-9]*",
     architecture="|".join(LATENCY["models"]) or "$^",
     table="|".join(config["tables"]),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from deepcache.errors import DeepCacheError
+from deepcache.runs.families import TEXT_TO_IMAGE
 from deepcache.sampling.model import ImageModel, step_callback, unit_to_uint8
 from deepcache.sampling.noise import initial_noise
 from deepcache.sampling.schedulers import make_scheduler
@@ -18,7 +18,7 @@ class TextToImage(ImageModel):
     ran them: the images that it makes black would enter what is measured.
     """
 
-    prompted = True
+    family = TEXT_TO_IMAGE
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, prompts: Sequence[str]):
         from diffusers import StableDiffusionPipeline
@@ -34,8 +34,7 @@ class TextToImage(ImageModel):
         self._shape = (self.unet.config.in_channels, size, size)
 
     def make_images(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
-        if sampler.spacing != "uniform":
-            raise DeepCacheError(f"sampler {sampler.slug}: Stable Diffusion has no {sampler.spacing} spacing")
+        self.family.check(sampler)
         self._pipeline.scheduler = make_scheduler(sampler.name, self._scheduler_config)
         images = self._pipeline(
             [self._prompts[index % len(self._prompts)] for index in indices],

@@ -4,7 +4,6 @@ Writes the model in fp16 (diffusers' format where it is a pipeline), training.js
 """
 
 import dataclasses
-from pathlib import Path
 
 from deepcache import cli
 
@@ -33,8 +32,10 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--model", required=True, choices=MODELS)
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
+    parser.add_argument(
+        "--output", required=True, type=cli.output_folder, metavar="DIR", help="new folder for the checkpoint"
+    )
     parser.add_argument("--steps", type=cli.positive, help="optimisation steps in each phase (default: the recipe's)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=cli.natural, default=0)
     parser.add_argument("--threads", type=cli.positive, default=2, help="CPU threads")
     cli.run(main, parser)
