@@ -1,5 +1,8 @@
 """The exceptions that mean "the input is at fault", and what a library says of a damaged file."""
 
+import re
+
+COLOURS = "\x1b\\[[0-9;]*m"  # of a terminal
 LONGEST = 200  # characters of a library's message: some list all that they miss
 
 
@@ -26,5 +29,5 @@ class KeyedError(DeepCacheError):
 
 def reason(error: BaseException | str) -> str:
     """The error's message in one line, cut where it is long; its type where there is no message."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(re.sub(COLOURS, "", str(error)).split()) or type(error).__name__
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

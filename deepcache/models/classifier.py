@@ -83,7 +83,7 @@ class DigitsClassifier(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "DigitsClassifier":
-        """Load what `save_pretrained` wrote, as float32 in evaluation mode; DeepCacheError where it is something else."""
+        """Load what `save_pretrained` wrote, in float32 and evaluation mode; DeepCacheError where that is not there."""
         model = cls()
         try:
             model.load_state_dict(load_file(Path(folder) / "model.safetensors"))

@@ -8,6 +8,7 @@ import torch
 
 from deepcache.errors import DeepCacheError, reason
 from deepcache.files import UNREADABLE
+from deepcache.models.pipeline_parts import why_not_loaded
 from deepcache.runs.families import PIPELINES
 from deepcache.sampling.latent_class import LatentClass
 from deepcache.sampling.model import ImageModel, part_folder
@@ -50,7 +51,9 @@ def load_model(
     except (DeepCacheError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # of many kinds where files are missing, damaged or another model's
-        raise DeepCacheError(f"{folder}: cannot be loaded as {family.family.words} ({reason(error)})") from error
+        raise DeepCacheError(
+            f"{folder}: cannot be loaded as {family.family.words} ({why_not_loaded(error)})"
+        ) from error
 
 
 def bare_unet(folder: str | Path) -> tuple[torch.nn.Module, int | None]:
@@ -64,11 +67,12 @@ def bare_unet(folder: str | Path) -> tuple[torch.nn.Module, int | None]:
     family, place = _family(folder), part_folder(Path(folder), "unet")
     try:
         config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-        unet_class = getattr(diffusers, config["_class_name"])
-    except (*UNREADABLE, AttributeError, TypeError) as error:
-        raise DeepCacheError(f"{place / 'config.json'}: cannot be read as a U-Net's config ({error})") from error
-    with torch.device("meta"):
-        return unet_class.from_config(config).eval(), _prompt_tokens(Path(folder)) or family.context_tokens
+        with torch.device("meta"):
+            unet = getattr(diffusers, config["_class_name"]).from_config(config).eval()
+    except Exception as error:  # of many kinds where a key is missing or of another model
+        problem = f"cannot be read as a U-Net's config ({reason(error)})"
+        raise DeepCacheError(f"{place / 'config.json'}: {problem}") from error
+    return unet, _prompt_tokens(Path(folder)) or family.context_tokens
 
 
 def _prompt_tokens(folder: Path) -> int | None:
@@ -86,6 +90,6 @@ def _family(folder: str | Path) -> type[ImageModel]:
         kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
     except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{index}: cannot be read as a diffusers pipeline ({error})") from error
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise DeepCacheError(f"{index}: {kind} is not among the known pipelines ({', '.join(FAMILIES)})")
     return FAMILIES[kind]

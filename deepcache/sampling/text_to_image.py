@@ -5,10 +5,13 @@ from pathlib import Path
 
 import torch
 
+from deepcache.models.pipeline_parts import load_text_encoders
 from deepcache.runs.families import TEXT_TO_IMAGE
 from deepcache.sampling.model import ImageModel, step_callback, unit_to_uint8
 from deepcache.sampling.noise import initial_noise
 from deepcache.sampling.schedulers import make_scheduler
+
+LEFT_OUT = ("safety_checker", "feature_extractor")
 
 
 class TextToImage(ImageModel):
@@ -23,8 +26,9 @@ class TextToImage(ImageModel):
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, prompts: Sequence[str]):
         from diffusers import StableDiffusionPipeline
 
+        encoders = load_text_encoders(folder, dtype, without=LEFT_OUT)
         self._pipeline = StableDiffusionPipeline.from_pretrained(
-            folder, dtype=dtype, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+            folder, dtype=dtype, requires_safety_checker=False, **dict.fromkeys(LEFT_OUT), **encoders
         ).to(device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._prompts = prompts
