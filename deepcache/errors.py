@@ -27,7 +27,7 @@ class KeyedError(DeepCacheError):
         self.key, self.problem = key, problem
 
 
-def reason(error: BaseException | str) -> str:
+def reason(error: BaseException | str, longest: int = LONGEST) -> str:
     """The error's message in one line, cut where it is long; its type where there is no message."""
     text = " ".join(re.sub(COLOURS, "", str(error)).split()) or type(error).__name__
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return text if len(text) <= longest else f"{text[:longest]}..."

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
+from deepcache.json_values import read_object
 from deepcache.quality.intervals import MINIMUM_SEEDS, over_seeds, paired_over_images, paired_over_seeds
 from deepcache.results.result_files import Sources
 from deepcache.runs.run import Run

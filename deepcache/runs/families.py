@@ -61,3 +61,21 @@ PIPELINES = {
     "LDMClassPipeline": LATENT_CLASS,
     "StableDiffusionPipeline": TEXT_TO_IMAGE,
 }
+# By the name of an architecture, see deepcache.models.paper and deepcache.models.random_weights.
+ARCHITECTURES = {
+    **dict.fromkeys(("ddpm-cifar10", "ddpm-lsun-bedroom", "ddpm-lsun-churches"), PIXEL),
+    "ldm4g-imagenet": LATENT_CLASS,
+    **dict.fromkeys(("sd-v1-5", "bk-sdm-base", "bk-sdm-small", "bk-sdm-tiny"), TEXT_TO_IMAGE),
+}
+MEASURING = ("inception", "clip-vit-b-32", "lpips-alexnet")  # they make no images
+# By what a checkpoint is converted from.
+CONVERTED = {"ldm": LATENT_CLASS, "ddpm": PIXEL}
+# What can be trained, by the recipe's name; None: it makes no images.
+RECIPES = {
+    "digits-ddpm": PIXEL,
+    "digits-ldm": LATENT_CLASS,
+    "digits-sd": TEXT_TO_IMAGE,
+    "digits-bk-sdm": TEXT_TO_IMAGE,
+    "digits-classifier": None,
+    "digits-clip": None,
+}

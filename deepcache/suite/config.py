@@ -4,11 +4,10 @@ import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 
-from deepcache.errors import DeepCacheError, KeyedError
+from deepcache.errors import DeepCacheError, KeyedError, reason
 from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, resolve_method
@@ -18,6 +17,7 @@ from deepcache.suite.search import candidates
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
 ADM, FROM_ADM = "inception-adm", ("precision_adm", "recall_adm")
 PROMPTS = ("partiprompts", "coco", "text")
+MESSAGE = 600  # characters of a message, which quotes what is wrong
 DEFAULT = "default"  # the rate of every checkpoint that has none of its own
 RENAMED = {"plan": "estimate", "speed": "latency"}
 
@@ -33,32 +33,12 @@ def validate(config: dict, schema_path: str | Path, published: str | Path) -> No
     Raises:
         DeepCacheError: names the first key that is wrong and says what it may be.
     """
-    check_keys_are_text(config)
     schema = read_schema(schema_path)
     error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(config))
     if error is not None:
-        raise DeepCacheError(_schema_message(error))
+        raise DeepCacheError(reason(_schema_message(error), MESSAGE))
     for key, problem in _problems(config, Path(published)):
-        raise DeepCacheError(f"config: {key}: {problem}")
-
-
-def check_keys_are_text(config: Any, key: str = "config", above: tuple[int, ...] = ()) -> None:
-    """Refuse keys that YAML takes for numbers, dates or truth values, and a part that contains itself.
-
-    Raises:
-        DeepCacheError: names the first of them.
-    """
-    if id(config) in above:
-        raise DeepCacheError(f"{key}: contains itself")
-    above = (*above, id(config))
-    if isinstance(config, dict):
-        for name, value in config.items():
-            if not isinstance(name, str):
-                raise DeepCacheError(f"{key}: the key {name!r} is no text: write it in quotation marks")
-            check_keys_are_text(value, f"{key}: {name}" if key == "config" else f"{key}.{name}", above)
-    elif isinstance(config, list):
-        for i, value in enumerate(config):
-            check_keys_are_text(value, f"{key}[{i}]", above)
+        raise DeepCacheError(reason(f"config: {key}: {problem}", MESSAGE))
 
 
 def _schema_message(error: jsonschema.ValidationError) -> str:

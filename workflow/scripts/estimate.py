@@ -17,9 +17,11 @@ def main(arguments) -> None:
     from deepcache.suite.config import validate
     from deepcache.suite.estimate import estimate, rates_in_words
     from deepcache.suite.reading import complete, located, read_config
+    from deepcache.suite.sources import check_sources
 
     config = complete(read_config(sys.stdin if arguments.suite == "-" else arguments.suite), ROOT)
     validate(config, ROOT / "config/schema.yaml", ROOT / "config/published")
+    check_sources(config, ROOT)
     if arguments.tflops is not None:
         config["estimate"]["tflops"] = arguments.tflops
     table = estimate(

@@ -6,8 +6,7 @@ Writes the model in fp16 (diffusers' format where it is a pipeline), training.js
 import dataclasses
 
 from deepcache import cli
-
-MODELS = ["digits-ddpm", "digits-ldm", "digits-sd", "digits-bk-sdm", "digits-classifier", "digits-clip"]
+from deepcache.runs.families import RECIPES
 
 
 def main(arguments) -> None:
@@ -15,12 +14,12 @@ def main(arguments) -> None:
     import torch
 
     from deepcache.files import atomic, check_replaceable
-    from deepcache.training.recipes import RECIPES
+    from deepcache.training import recipes
     from deepcache.training.record import write_record
 
     output = arguments.output.resolve()
     check_replaceable(output, "training.json")
-    recipe = RECIPES[arguments.model]
+    recipe = recipes.RECIPES[arguments.model]
     overrides = {"seed": arguments.seed, **({"steps": arguments.steps} if arguments.steps else {})}
     phases = {name: dataclasses.replace(settings, **overrides) for name, settings in recipe.phases.items()}
     torch.set_num_threads(arguments.threads)
@@ -31,7 +30,7 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--model", required=True, choices=MODELS)
+    parser.add_argument("--model", required=True, choices=list(RECIPES))
     parser.add_argument(
         "--output", required=True, type=cli.output_folder, metavar="DIR", help="new folder for the checkpoint"
     )
