@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 
 COLUMN = "Prompt"  # of PartiPrompts
 KINDS = {".tsv": "partiprompts", ".json": "coco", ".txt": "text"}
@@ -98,6 +98,8 @@ def _coco(path: Path, text: str) -> list[str]:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise DeepCacheError(f"{path}: line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from error
+    except RecursionError as error:
+        raise DeepCacheError(f"{path}: not JSON ({reason(error)})") from error
     try:
         images = [image["id"] for image in content["images"]]
         captions = {}

@@ -36,7 +36,7 @@ def _problems(config: dict, root: str | Path) -> Iterator[tuple[str, str]]:
         if entry["source"] == "random" and entry["architecture"] not in known:
             yield (
                 f"checkpoints.{name}.architecture",
-                f"is none of {', '.join(known)}",
+                f"{entry['architecture']} is none of {', '.join(known)}",
             )
     families = {}
     for name, model in config["models"].items():
