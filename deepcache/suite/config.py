@@ -1,7 +1,7 @@
 """Checking a config before anything runs: every complaint is one line that names the key."""
 
 import difflib
-import re
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,7 +126,12 @@ def _model_problems(config: dict, key: str, model: dict) -> Iterator[tuple[str, 
 def _grid_problems(key: str, grid: dict, table: dict) -> Iterator[tuple[str, str]]:
     labels = [row["labels"] for row in table["rows"] if "runs" in row]
     known = {"method", *(name for one in labels for name in one)}
-    for name in re.findall(r"\{(\w*)\}", grid.get("label", "")):
+    try:
+        named = [name for _, name, _, _ in string.Formatter().parse(grid.get("label", "")) if name is not None]
+    except ValueError as error:
+        yield f"{key}.label", f"{error}: write {{method}} for a label, and a brace twice"
+        return
+    for name in named:
         if name not in known:
             yield f"{key}.label", f"no row of {grid['table']} is labelled with {name or 'nothing'}"
     where = grid.get("where", {})

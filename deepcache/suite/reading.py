@@ -42,13 +42,16 @@ def with_text_keys(value: Any, key: str = "", above: tuple[int, ...] = ()) -> An
     """The same with whole numbers among the keys as text, as in `{5: 12}`: as JSON has them.
 
     Raises:
-        KeyedError: if a key is no text, such as a date or a truth value, or a part contains itself.
+        KeyedError: if a key is no text, such as a date or a truth value, a part contains itself, or a text
+            holds a NUL.
     """
     if id(value) in above:
         raise KeyedError(key, "contains itself")
     above = (*above, id(value))
     if isinstance(value, list):
         return [with_text_keys(one, f"{key}[{i}]", above) for i, one in enumerate(value)]
+    if isinstance(value, str) and "\0" in value:
+        raise KeyedError(key, "holds a NUL, which no path and no program's option can hold: leave it out")
     if not isinstance(value, dict):
         return value
     for name in value:

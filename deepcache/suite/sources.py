@@ -32,6 +32,8 @@ def _problems(config: dict, root: str | Path) -> Iterator[tuple[str, str]]:
     for name, entry in config["checkpoints"].items():
         if entry["source"] == "train" and name not in RECIPES:
             yield f"checkpoints.{name}.source", f"nothing trains {name}; there are recipes for {', '.join(RECIPES)}"
+        if set("{}") & set(entry.get("folder", "")):
+            yield f"checkpoints.{name}.folder", "holds braces, which Snakemake takes for wildcards: rename it"
         known = (*ARCHITECTURES, *MEASURING)
         if entry["source"] == "random" and entry["architecture"] not in known:
             yield (

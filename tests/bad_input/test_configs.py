@@ -40,6 +40,7 @@ TEXTS = {
     "a key that is no": ("models: {no: {}}", "models: the key False is no text: write it in quotation marks"),
     "a goal for no number": ("beyond: {goals: {five: 12}}", "config: beyond.goals: 'five' does not match "),
     "a part that contains itself": ("models: &a {b: *a}", "models.b: contains itself"),
+    "a title with a NUL": ('similarity: {title: "a\\0b"}', "similarity.title: holds a NUL, which no path and no"),
     "tables that are a list": ("tables: [1]", "config: tables: [1] is not of type 'object'"),
     "models that are a text": ("models: digits", "config: models: 'digits' is not of type 'object'"),
     "no models at all": ("models: null", "config: the whole file: 'models' is a required property"),
@@ -88,6 +89,14 @@ TEXTS = {
         "checkpoints: {measures: {source: random, architecture: inception}}",
         "config: models.digits-ddpm.checkpoint: measures measures images and makes none",
     ),
+    "a label of one brace": (
+        'sample_grids: {table2_samples: {label: "N = {interval"}}',
+        "config: sample_grids.table2_samples.label: expected '}' before end of string: write {method} for a label",
+    ),
+    "a label that looks into Python": (
+        'sample_grids: {table2_samples: {label: "{method.__class__}"}}',
+        "config: sample_grids.table2_samples.label: no row of table2 is labelled with method.__class__",
+    ),
     "a recipe that there is not": (
         "checkpoints: {mine: {source: train}}",
         "config: checkpoints.mine.source: nothing trains mine; there are recipes for digits-ddpm, ",
@@ -95,6 +104,10 @@ TEXTS = {
     "random weights of an unknown network": (
         "checkpoints: {mine: {source: random, architecture: dit}}",
         "config: checkpoints.mine.architecture: dit is none of ddpm-cifar10, ",
+    ),
+    "a folder with braces": (
+        'checkpoints: {mine: {source: local, folder: "a{b}"}}',
+        "config: checkpoints.mine.folder: holds braces, which Snakemake takes for wildcards: rename it",
     ),
     "a folder of another pipeline": (
         "checkpoints: {digits-ddpm: {folder: other, sha256: null, source: local}}",
