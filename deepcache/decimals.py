@@ -2,10 +2,11 @@
 
 from decimal import Decimal
 
-# Without leading zeros, signs, exponents, and zeros at the end of the fraction; integers have as many digits as 2^63.
+# Without leading zeros, signs, exponents, and zeros at the end of the fraction; before and behind the point no more
+# digits stand than 2^63 has.
 POSITIVE = "[1-9][0-9]{0,18}"
 INTEGER = f"(?:0|{POSITIVE})"
-DECIMAL = rf"{INTEGER}(?:\.[0-9]*[1-9])?"
+DECIMAL = rf"{INTEGER}(?:\.[0-9]{{0,18}}[1-9])?"
 
 
 def plain(value: float) -> str:

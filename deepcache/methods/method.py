@@ -113,7 +113,10 @@ class Method:
         if reuse is not None and schedule.takes_plan:
             raise KeyedError("reuse", f"what {schedule.name} reuses stands in its plan: leave it out")
         named = HELD if reuse is None else parse_reuse(reuse)
-        return cls(schedule.from_mapping(values), values.get("branch") or 0, named)
+        branch = values.get("branch") or 0
+        if isinstance(branch, bool) or not isinstance(branch, int) or not re.fullmatch(INTEGER, str(branch)):
+            raise KeyedError("branch", f"must be an integer of at least 0, not {branch!r}")
+        return cls(schedule.from_mapping(values), branch, named)
 
     def source_files(self) -> list[Path]:
         """The files that define its schedule and its reuse."""

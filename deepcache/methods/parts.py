@@ -85,6 +85,8 @@ def _check(one: Field, value: float) -> None:
         raise KeyedError(name, f"must be a finite number, not {value!r}")
     if one.type is int and value != int(value):
         raise KeyedError(name, f"must be an integer, not {value}")
+    if value >= 0 and not re.fullmatch(DECIMAL, plain(value)):
+        raise KeyedError(name, f"has too many digits for a folder's name: {value}")
     if value < bounds.get("minimum", value):
         raise KeyedError(name, f"must be at least {bounds['minimum']}, not {value}")
     if "exclusiveMinimum" in bounds and not value > bounds["exclusiveMinimum"]:

@@ -34,5 +34,5 @@ class Run:
         """The inverse of `path`, from its last four parts; DeepCacheError where it is none."""
         parts = PurePosixPath(path).parts[-4:]
         if len(parts) != 4 or not re.fullmatch(f"seed-{INTEGER}", parts[3]):
-            raise DeepCacheError(f"a run looks like digits-ddpm/ddim-100/uniform-n5-b2/seed-0, not {path}")
+            raise DeepCacheError(f"a run looks like digits-ddpm/ddim-100/uniform-n5-b2/seed-0, not {str(path)!r}")
         return cls(parts[0], Sampler.parse(parts[1]), Method.parse(parts[2]), int(parts[3].removeprefix("seed-")))

@@ -1,8 +1,10 @@
 """What a config's checkpoints and datasets say of themselves before they are here: found out before any job runs."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
@@ -10,6 +12,9 @@ from deepcache.runs.families import ARCHITECTURES, CONVERTED, MEASURING, PIPELIN
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
 from deepcache.suite.reading import located
+
+# Ends of the names of what signs an address, or says who may read.
+SECRET = re.compile("(token|sig|signature|key|password|secret|credential|auth)$", re.IGNORECASE)
 
 
 def check_sources(config: dict, root: str | Path) -> None:
@@ -40,6 +45,10 @@ def _problems(config: dict, root: str | Path) -> Iterator[tuple[str, str]]:
                 f"checkpoints.{name}.architecture",
                 f"{entry['architecture']} is none of {', '.join(known)}",
             )
+    for kind in ("checkpoints", "datasets"):
+        for name, entry in config[kind].items():
+            if problem := _secret(entry.get("url", "")):
+                yield f"{kind}.{name}.url", problem
     families = {}
     for name, model in config["models"].items():
         families[name] = family = TEXT_TO_IMAGE if "prompts" in model else None
@@ -53,6 +62,20 @@ def _problems(config: dict, root: str | Path) -> Iterator[tuple[str, str]]:
                 yield f"models.{name}.prompts", f"{found.words} takes none: leave it out"
             families[name] = found
     yield from _sampler_problems(config, families)
+
+
+def _secret(url: str) -> str | None:
+    """What is wrong with an address that holds what opens a door: commands, and so addresses, stand in logs."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        return f"{error}: correct the address"
+    if "@" in parts.netloc:
+        return "holds a user's name, which logs would show: put it with the password into ~/.netrc"
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if SECRET.search(name):
+            return f"holds {name!r}, which logs would show: download the file yourself, and use source: local"
+    return None
 
 
 def _family(name: str, entry: dict) -> Family | str | None:

@@ -105,6 +105,14 @@ TEXTS = {
         "checkpoints: {mine: {source: random, architecture: dit}}",
         "config: checkpoints.mine.architecture: dit is none of ddpm-cifar10, ",
     ),
+    "an address with a password": (
+        "checkpoints: {mine: {source: url, url: 'https://me:secret@host/x.pth'}}",
+        "config: checkpoints.mine.url: holds a user's name, which logs would show: put it with the password",
+    ),
+    "an address that is signed": (
+        "datasets: {mine: {source: url, format: npz, url: 'https://host/x.npz?X-Amz-Signature=secret'}}",
+        "config: datasets.mine.url: holds 'X-Amz-Signature', which logs would show: download the file yourself",
+    ),
     "a folder with braces": (
         'checkpoints: {mine: {source: local, folder: "a{b}"}}',
         "config: checkpoints.mine.folder: holds braces, which Snakemake takes for wildcards: rename it",
@@ -143,7 +151,7 @@ def test_refused_in_one_line(name, place):
     with pytest.raises(DeepCacheError) as raised:
         check(read_config("mine.yaml"))
     said = str(raised.value).removeprefix("mine.yaml: ")
-    assert said.startswith(message) and "\n" not in said and len(said) < 1000
+    assert said.startswith(message) and "secret" not in said and "\n" not in said and len(said) < 1000
 
 
 # Bytes of a file that estimate.py reads, and the line.
