@@ -121,4 +121,4 @@ lock:
 	  pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf .venv .venv-lowest .venv-other results .snakemake *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest .venv-other results .snakemake *.egg-info .hypothesis .pytest_cache .ruff_cache

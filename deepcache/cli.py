@@ -2,10 +2,11 @@
 
 import argparse
 import inspect
+import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -70,6 +71,60 @@ def add_execution_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--execution", default="auto", choices=["auto", *MODES], help="how passes run; auto: replayed on a GPU"
     )
+
+
+def number(text: str) -> float:
+    """An argument's value that must be a finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def positive_number(text: str) -> float:
+    """An argument's value that must be a finite number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise ValueError
+    return value
+
+
+def natural(text: str) -> int:
+    """An argument's value that must be an integer of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def output_file(text: str) -> Path:
+    """An argument's value that must be a path at which a file can be: found out before any work is done."""
+    path = Path(text)
+    if path.is_dir() or not path.name:
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file")
+    return output_folder(text)
+
+
+def output_folder(text: str) -> Path:
+    """An argument's value that must be a path at which a folder can be made."""
+    path = Path(text)
+    for parent in path.absolute().parents:
+        if parent.exists() and not parent.is_dir():
+            raise argparse.ArgumentTypeError(f"{text!r} would lie in {parent}, which is no folder")
+    return path
+
+
+def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """The values of an option that takes NAME=VALUE; DeepCacheError names one that is none, or a name given twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not (name and separator and value):
+            raise DeepCacheError(f"{option} {text}: write NAME=VALUE")
+        if name in found:
+            raise DeepCacheError(f"{option} {text}: {name} is given twice")
+        found[name] = value
+    return found
 
 
 def positive(text: str) -> int:

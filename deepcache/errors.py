@@ -1,5 +1,8 @@
 """The exceptions that mean "the input is at fault", and what a library says of a damaged file."""
 
+import re
+
+COLOURS = "\x1b\\[[0-9;]*m"  # of a terminal
 LONGEST = 200  # characters of a library's message: some list all that they miss
 
 
@@ -24,7 +27,7 @@ class KeyedError(DeepCacheError):
         self.key, self.problem = key, problem
 
 
-def reason(error: BaseException) -> str:
+def reason(error: BaseException | str, longest: int = LONGEST) -> str:
     """The error's message in one line, cut where it is long; its type where there is no message."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    text = " ".join(re.sub(COLOURS, "", str(error)).split()) or type(error).__name__
+    return text if len(text) <= longest else f"{text[:longest]}..."

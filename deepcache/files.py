@@ -15,7 +15,7 @@ from pathlib import Path
 from deepcache.errors import DeepCacheError
 
 # What reading a damaged JSON or npz file can raise.
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error)
 
 
 @contextmanager

@@ -3,11 +3,13 @@ import json
 import math
 import shlex
 
+from deepcache.decimals import INTEGER
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.config import validate
-from deepcache.suite.reading import complete
+from deepcache.suite.reading import complete, read_config
+from deepcache.suite.sources import check_sources
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
 from deepcache.suite.timing import timed_as
 
@@ -29,10 +31,13 @@ def given(path):
 PUBLISHED = in_project("config/published")
 
 try:
+    for file in workflow.configfiles:  # Snakemake takes of a key that is there twice the last
+        read_config(file)
     completed = dict(complete(config, ROOT))
     config.clear()
     config.update(completed)
     validate(config, ROOT / "config/schema.yaml", PUBLISHED)
+    check_sources(config, ROOT)
 except DeepCacheError as error:
     print(error, file=sys.stderr)
     sys.exit(1)
@@ -57,9 +62,9 @@ wildcard_constraints:
     model="|".join(config["models"]),
     sampler=Sampler.PATTERN,
     method=Method.pattern(),
-    seed="[0-9]+",
+    seed=INTEGER,
     shard="[0-9]{5}",
-    branch="[0-9]+",
+    branch=INTEGER,
     interval="[1-9][0-9]*",
     architecture="|".join(LATENCY["models"]) or "$^",
     table="|".join(config["tables"]),

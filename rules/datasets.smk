@@ -3,6 +3,8 @@
 
 # What arrives stays in results/downloads, where an interrupted download goes on.
 rule dataset:
+    input:
+        dataset_files,
     output:
         f"{RESULTS}/datasets/{{dataset}}.json",
     retries: 2

@@ -55,6 +55,16 @@ class SpeedSettings:
     channels_last: bool
     seed: int
 
+    def __post_init__(self):
+        if self.steps < 2:
+            raise DeepCacheError(f"--steps: a trajectory has at least 2, not {self.steps}")
+
+    def check_resolution(self, name: str) -> None:
+        """Raise a DeepCacheError unless the levels of a model in BENCHMARKED can halve the resolution."""
+        factor = 2 ** (len(BENCHMARKED[name].build().config.block_out_channels) - 1)
+        if self.resolution is not None and self.resolution % factor:
+            raise DeepCacheError(f"--resolution: {name} needs a multiple of {factor}, not {self.resolution}")
+
 
 def measure_models(
     names: Collection[str], settings: SpeedSettings, device: torch.device
@@ -77,6 +87,7 @@ def measure_models(
     for name in names:
         if name not in BENCHMARKED:
             raise DeepCacheError(f"--models: {name} is none of {', '.join(BENCHMARKED)}")
+        settings.check_resolution(name)
     made = {
         "device": device_name(device),
         "threads": torch.get_num_threads(),

@@ -80,7 +80,7 @@ def download_once(url: str, folder: Path, checksums: dict[str, str]) -> tuple[Pa
     name = Path(unquote(urlsplit(url).path)).name
     if not Path(name).suffix and len(checksums) == 1:
         name = next(iter(checksums))  # some hosts call a file by a number
-    if not name:
+    if name in ("", ".", "..") or set("/\0") & set(name):
         raise DeepCacheError(f"{shown(url)}: names no file")
     if checksums and name not in checksums:
         raise DeepCacheError(f"{shown(url)}: sha256 has {', '.join(checksums)}, but not the file {name}")

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi, constants, errors, get_cached_repo_tree, snapshot_download
 from huggingface_hub.hf_api import RepoFile
@@ -120,6 +120,9 @@ def _list_files(repo_id: str, revision: str, patterns: list[str] | None) -> list
     if not wanted:
         what = "has no files" if patterns is None else f"has no file that matches {', '.join(patterns)}"
         raise DeepCacheError(f"{repo_id} at {revision} {what}: correct the revision or the patterns")
+    for file in wanted:
+        if PurePosixPath(file.path).is_absolute() or ".." in PurePosixPath(file.path).parts:
+            raise DeepCacheError(f"{repo_id} at {revision}: refused: {file.path!r} would lie outside the folder")
     return wanted
 
 

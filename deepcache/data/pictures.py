@@ -7,10 +7,11 @@ from PIL import Image, ImageOps
 
 from deepcache.data.formats.decoding import decode
 from deepcache.data.formats.folder import image_names
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 from deepcache.progress import progress
 
 ORIENTATION = 0x0112  # EXIF's tag: a camera says by it which side is up
+OPAQUE = 255  # in the alpha channel
 
 
 def list_pictures(place: str | Path) -> list[Path]:
@@ -38,9 +39,24 @@ def read_picture(path: str | Path) -> Image.Image:
     except OSError as error:
         raise DeepCacheError(f"{path}: {error.strerror}") from error
     picture = Image.fromarray(decode(content, str(path)))
-    with Image.open(io.BytesIO(content)) as original:
-        picture.getexif()[ORIENTATION] = original.getexif().get(ORIENTATION, 1)
-    return ImageOps.exif_transpose(picture)
+    try:
+        with Image.open(io.BytesIO(content)) as original:
+            picture.getexif()[ORIENTATION] = original.getexif().get(ORIENTATION, 1)
+        return ImageOps.exif_transpose(picture)
+    except Exception as error:  # Pillow's readers raise errors of many kinds where metadata are damaged
+        raise DeepCacheError(f"{path}: which side is up cannot be read ({reason(error)}): save it anew") from error
+
+
+def check_mask(path: str | Path) -> None:
+    """Refuse a mask that says by transparency, which is dropped, what white should say.
+
+    Raises:
+        DeepCacheError: if it has transparent parts.
+    """
+    with Image.open(path) as mask:
+        least, _ = mask.convert("RGBA").getchannel("A").getextrema()
+    if least < OPAQUE:
+        raise DeepCacheError(f"{path}: a mask with transparent parts: paint white what is repainted, else black")
 
 
 def check_pictures(images: list[Path], masks: list[Path] | None, prompts: int) -> None:
@@ -52,13 +68,16 @@ def check_pictures(images: list[Path], masks: list[Path] | None, prompts: int) -
         prompts: number of prompts.
 
     Raises:
-        DeepCacheError: if there are too few or too many, one cannot be read, or a mask has another size than its image.
+        DeepCacheError: if there are too few or too many, one cannot be read, a mask has another size
+            than its image, or as from `check_mask`.
     """
     for kind, files in (("images", images), ("masks", masks)):
         if files is not None and len(files) not in (1, prompts):
             raise DeepCacheError(f"{len(files)} {kind} for {prompts} prompts: give one for each prompt, or one for all")
     bar = progress([*images, *(masks or ())], "checking images", unit="file")
     sizes = {path: read_picture(path).size for path in bar}
+    for mask in masks or ():
+        check_mask(mask)
     for index in range(max(len(images), len(masks)) if masks is not None else 0):
         image, mask = images[index % len(images)], masks[index % len(masks)]
         if sizes[mask] != sizes[image]:

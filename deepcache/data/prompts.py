@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 
 COLUMN = "Prompt"  # of PartiPrompts
 KINDS = {".tsv": "partiprompts", ".json": "coco", ".txt": "text"}
@@ -68,7 +68,7 @@ def _read_text(path: Path) -> str:
 
 def _lines(text: str) -> list[str]:
     """Lines as editors count them: splitlines() would also break at characters that may stand in a prompt."""
-    return text.removesuffix("\n").split("\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
 
 
 def _text(path: Path, text: str) -> list[str]:
@@ -76,14 +76,21 @@ def _text(path: Path, text: str) -> list[str]:
 
 
 def _partiprompts(path: Path, text: str) -> list[str]:
-    """No quoting: quotation marks belong to the prompts."""
+    """No quoting: quotation marks belong to the prompts, and a tab within them ends a prompt as any other does."""
     header, *rows = _lines(text)
     names = [name.strip() for name in header.split("\t")]
     if COLUMN not in names:
         raise DeepCacheError(f"{path}: line 1: no column {COLUMN!r} among {', '.join(map(repr, names))}")
     column = names.index(COLUMN)
-    cells = [row.split("\t")[column : column + 1] for row in rows]
-    return [_filled("".join(cell), f"{path}: line {number} has no prompt") for number, cell in enumerate(cells, 2)]
+    cells = [row.split("\t") for row in rows]
+    for number, row in enumerate(cells, 2):
+        if len(row) > len(names):
+            raise DeepCacheError(
+                f"{path}: line {number} has {len(row)} cells, but line 1 names {len(names)} columns: "
+                "write no tab within a prompt, also not in quotation marks"
+            )
+    prompts = ["".join(row[column : column + 1]) for row in cells]
+    return [_filled(prompt, f"{path}: line {number} has no prompt") for number, prompt in enumerate(prompts, 2)]
 
 
 def _coco(path: Path, text: str) -> list[str]:
@@ -91,6 +98,8 @@ def _coco(path: Path, text: str) -> list[str]:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise DeepCacheError(f"{path}: line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from error
+    except RecursionError as error:
+        raise DeepCacheError(f"{path}: not JSON ({reason(error)})") from error
     try:
         images = [image["id"] for image in content["images"]]
         captions = {}

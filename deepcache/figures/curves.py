@@ -9,6 +9,18 @@ from deepcache.figures.style import plt, set_title
 
 MARKERS = ("o", "s", "^", "D")
 LINES = ("-", "--", "-.", ":")
+_LABELLED = {"type": "object", "required": ["label"]}
+# What a picture's layout must hold, as JSON schema; a suite's config says it under `curves`.
+LAYOUT = {
+    "type": "object",
+    "required": ["title", "panels", "x", "y", "series"],
+    "properties": {
+        "panels": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["title", "table"]}},
+        "x": {**_LABELLED, "required": ["column", "label"]},
+        "y": _LABELLED,
+        "series": {"type": "array", "minItems": 1, "items": {**_LABELLED, "required": ["label", "y"]}},
+    },
+}
 
 
 def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: dict, y: dict, series: Sequence[dict]):

@@ -13,6 +13,8 @@ from deepcache.files import atomic
 
 CHARACTERS = 12  # of a title, in an inch
 
+# Titles, labels and prompts are text: a pair of dollar signs in them is no formula.
+plt.rcParams.update({"text.parse_math": False})
 plt.rcParams.update({"font.size": 9, "axes.titlesize": 10, "savefig.dpi": 150, "image.cmap": "gray"})
 
 

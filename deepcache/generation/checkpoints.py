@@ -14,6 +14,7 @@ from diffusers import (
 from deepcache.errors import DeepCacheError, reason
 from deepcache.files import UNREADABLE, sha256
 from deepcache.models.checkpoints import WEIGHTS, open_checkpoint
+from deepcache.models.pipeline_parts import load_text_encoders, why_not_loaded
 from deepcache.progress import progress
 
 TASKS = {
@@ -81,9 +82,10 @@ def load_pipeline(folder: str | Path, task: str, device: str | torch.device, dty
     if task == "text-to-image" and _read_index(Path(folder)).get("requires_aesthetics_score"):
         raise DeepCacheError(f"{folder}: it refines images and makes none from noise: give --images")
     try:
-        pipeline = TASKS[task].from_pretrained(folder, dtype=dtype, local_files_only=True)
+        encoders = load_text_encoders(Path(folder), dtype)
+        pipeline = TASKS[task].from_pretrained(folder, dtype=dtype, local_files_only=True, **encoders)
     except Exception as error:  # of many kinds where files are missing or damaged
-        raise DeepCacheError(f"{folder}: diffusers cannot load it ({reason(error)})") from error
+        raise DeepCacheError(f"{folder}: diffusers cannot load it ({why_not_loaded(error)})") from error
     latent, wanted = pipeline.vae.config.latent_channels, pipeline.unet.config.in_channels
     # A U-Net made for inpainting takes the mask and the masked image as well.
     if wanted != latent and not (task == "inpainting" and wanted == 2 * latent + 1):

@@ -1,5 +1,6 @@
 """What is asked for: prompts, pictures, sampler, size."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class Request:
 
     def __post_init__(self):
         check_name(self.sampler)
+        if not math.isfinite(self.guidance_scale):
+            raise DeepCacheError(f"guidance scale must be a finite number, not {self.guidance_scale}")
         if self.seed < 0:
             raise DeepCacheError(f"seed must be at least 0, not {self.seed}")
         if self.masks is not None and self.images is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepcache.decimals import INTEGER
 from deepcache.errors import DeepCacheError, KeyedError
 from deepcache.methods.discovery import reuses, schedules, source_file
 from deepcache.methods.hold import HeldFeature
@@ -70,7 +71,7 @@ class Method:
         """What slugs look like, as a regular expression without groups."""
         reused = "|".join(f"-{one.pattern()}" for one in reuses().values() if one is not HeldFeature)
         cached = [
-            f"{one.pattern()}-b[0-9]+{'' if one.takes_plan else f'(?:{reused})?'}" for one in schedules().values()
+            f"{one.pattern()}-b{INTEGER}{'' if one.takes_plan else f'(?:{reused})?'}" for one in schedules().values()
         ]
         return "|".join([UNCACHED, *cached])
 
@@ -79,7 +80,7 @@ class Method:
         """The inverse of `slug`; DeepCacheError where it is none."""
         if slug == UNCACHED:
             return cls()
-        found = re.fullmatch("(?P<schedule>.+)-b(?P<branch>[0-9]+)(?:-(?P<reuse>.+))?", slug)
+        found = re.fullmatch(f"(?P<schedule>.+)-b(?P<branch>{INTEGER})(?:-(?P<reuse>.+))?", slug)
         schedule = found and _parsed(found["schedule"], schedules())
         given = found and found["reuse"]
         reuse = _parsed(given, reuses()) if given else HELD
@@ -87,7 +88,10 @@ class Method:
             raise DeepCacheError(
                 f"method must look like full, uniform-n5-b2 or nonuniform-n10-c15-p1.4-b1-forecast1, not {slug!r}"
             )
-        return cls(schedule, int(found["branch"]), reuse)
+        method = cls(schedule, int(found["branch"]), reuse)
+        if method.slug != slug:  # or one method would have two folders
+            raise DeepCacheError(f"method {slug}: write {method.slug}")
+        return method
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "Method":
@@ -109,7 +113,10 @@ class Method:
         if reuse is not None and schedule.takes_plan:
             raise KeyedError("reuse", f"what {schedule.name} reuses stands in its plan: leave it out")
         named = HELD if reuse is None else parse_reuse(reuse)
-        return cls(schedule.from_mapping(values), values.get("branch") or 0, named)
+        branch = values.get("branch") or 0
+        if isinstance(branch, bool) or not isinstance(branch, int) or not re.fullmatch(INTEGER, str(branch)):
+            raise KeyedError("branch", f"must be an integer of at least 0, not {branch!r}")
+        return cls(schedule.from_mapping(values), branch, named)
 
     def source_files(self) -> list[Path]:
         """The files that define its schedule and its reuse."""

@@ -1,11 +1,13 @@
 """What schedules and reuses have in common: a name, parameters, and all the texts that follow from the two."""
 
+import math
 import re
 from abc import ABC
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
+from deepcache.decimals import DECIMAL, INTEGER, POSITIVE, plain
 from deepcache.errors import KeyedError
 
 
@@ -64,7 +66,7 @@ class Part(ABC):
         for one in fields(cls):
             if values.get(one.name) is None:
                 raise KeyedError(one.name, f"{cls.name} needs it")
-            _check(one.name, values[one.name], one.metadata["bounds"])
+            _check(one, values[one.name])
         return cls(**{one.name: one.type(values[one.name]) for one in fields(cls)})
 
     @classmethod
@@ -77,7 +79,14 @@ class Part(ABC):
         }
 
 
-def _check(name: str, value: float, bounds: Mapping[str, float]) -> None:
+def _check(one: Field, value: float) -> None:
+    name, bounds = one.name, one.metadata["bounds"]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise KeyedError(name, f"must be a finite number, not {value!r}")
+    if one.type is int and value != int(value):
+        raise KeyedError(name, f"must be an integer, not {value}")
+    if value >= 0 and not re.fullmatch(DECIMAL, plain(value)):
+        raise KeyedError(name, f"has too many digits for a folder's name: {value}")
     if value < bounds.get("minimum", value):
         raise KeyedError(name, f"must be at least {bounds['minimum']}, not {value}")
     if "exclusiveMinimum" in bounds and not value > bounds["exclusiveMinimum"]:
@@ -93,12 +102,12 @@ def _symbol(one) -> str:
 
 
 def _text(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return plain(value)
 
 
 def _pattern(one) -> str:
     if one.metadata["pattern"]:
         return one.metadata["pattern"]
     if one.type is float:
-        return "[0-9.]+"
-    return "[1-9][0-9]*" if one.metadata["bounds"].get("minimum") == 1 else "[0-9]+"
+        return DECIMAL
+    return POSITIVE if one.metadata["bounds"].get("minimum") == 1 else INTEGER

@@ -64,8 +64,8 @@ def open_checkpoint(manifest: str | Path) -> tuple[Path, dict]:
     """
     try:
         content = json.loads(Path(manifest).read_text(encoding="utf-8"))
-        folder, checksums = Path(content["folder"]), content["sha256"]
-    except UNREADABLE as error:
+        folder, checksums = Path(content["folder"]), dict(content["sha256"])
+    except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{manifest}: not a checkpoint manifest ({error})") from error
     for file, digest in checksums.items():
         if not (folder / file).is_file() or sha256(folder / file) != digest:

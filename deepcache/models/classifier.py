@@ -5,8 +5,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+from deepcache.errors import DeepCacheError, reason
 
 INPUT_SIZE = 16
 NUM_FEATURES = 48
@@ -80,9 +83,12 @@ class DigitsClassifier(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "DigitsClassifier":
-        """Load what `save_pretrained` wrote, as float32 in evaluation mode."""
+        """Load what `save_pretrained` wrote, in float32 and evaluation mode; DeepCacheError where that is not there."""
         model = cls()
-        model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
+        try:
+            model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise DeepCacheError(f"{folder}: not the digits classifier ({reason(error)}): get it again") from error
         return model.float().eval()
 
 

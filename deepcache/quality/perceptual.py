@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lpips import LPIPS, normalize_tensor, spatial_average
-from safetensors import SafetensorError
 from torch import nn
 
 from deepcache.errors import DeepCacheError, reason
@@ -139,9 +138,9 @@ def _digits(folder: Path) -> DigitsDistance:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"]
         if kind != DigitsClassifier.__name__:
             raise ValueError(f"of the class {kind}")
-        return DigitsDistance(DigitsClassifier.from_pretrained(folder))
-    except (*UNREADABLE, RuntimeError, TypeError, SafetensorError) as error:
+    except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{folder}: not the digits classifier ({reason(error)}): get it again") from error
+    return DigitsDistance(DigitsClassifier.from_pretrained(folder))
 
 
 def _alexnet(folder: Path) -> AlexNetDistance:

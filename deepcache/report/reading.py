@@ -7,16 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 from deepcache.files import UNREADABLE
-
-
-def read_json(path: Path) -> dict:
-    """A result file; DeepCacheError where it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
+from deepcache.json_values import read_object
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -24,7 +17,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
+        raise DeepCacheError(f"{path}: cannot be read ({reason(error)}); delete it and run again") from error
 
 
 def read_text(path: Path) -> str:
@@ -32,7 +25,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
+        raise DeepCacheError(f"{path}: cannot be read ({reason(error)}); delete it and run again") from error
 
 
 def read_recorded(path: Path) -> dict:
@@ -46,4 +39,4 @@ def read_recorded(path: Path) -> dict:
 
 def read_manifests(folder: Path, names: Iterable[str]) -> list[dict]:
     """The manifests of those checkpoints or datasets that the suite has opened."""
-    return [read_json(folder / f"{name}.json") for name in names if (folder / f"{name}.json").exists()]
+    return [read_object(folder / f"{name}.json") for name in names if (folder / f"{name}.json").exists()]

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 import yaml
 
-from deepcache.report.reading import read_json
+from deepcache.json_values import read_object
 from deepcache.runs.run import Run
 from deepcache.suite.layout import layout_runs
 from deepcache.suite.search import settle
@@ -35,7 +35,7 @@ def read_runs(results: Path, layouts: dict[str, dict], diversity: pd.DataFrame) 
 
 
 def _run(results: Path, path: str, tables: list[str]) -> dict:
-    sidecar = read_json(results / path / "run.json")
+    sidecar = read_object(results / path / "run.json")
     return {
         "run": path,
         "tables": ", ".join(tables),

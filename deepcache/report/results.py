@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
+from deepcache.json_values import read_object
 from deepcache.report.contents import SUMMARY
-from deepcache.report.reading import read_json, read_manifests, read_recorded, read_table, read_text
+from deepcache.report.reading import read_manifests, read_recorded, read_table, read_text
 from deepcache.report.records import read_runs
 from deepcache.suite.layout import table_layouts
 
@@ -90,7 +91,7 @@ def read_results(
         macs=counted,
         diversity=different,
         verdicts=read_table(folder / "paper_against_ours.csv"),
-        timings={group: read_json(Path(file)) for group, file in timings.items()},
+        timings={group: read_object(Path(file)) for group, file in timings.items()},
         features=[read_recorded(path) for path in features],
         runs=runs,
         checkpoints=checkpoints,

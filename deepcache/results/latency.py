@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepcache.cost.operations import STEP
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 from deepcache.files import atomic
 
 # The contract's columns, then what else is known of a row.
@@ -87,7 +87,7 @@ def read_speed(files: Iterable[Path], columns: Sequence[str] = tuple(COLUMNS)) -
             table = pd.read_csv(path)
             tables.append(table.reindex(columns=[*table.columns, *LATER.difference(table.columns)])[list(columns)])
         except (OSError, KeyError, ValueError) as error:
-            raise DeepCacheError(f"{path}: not a table of speeds ({error}); delete it and run again") from error
+            raise DeepCacheError(f"{path}: not a table of speeds ({reason(error)}); delete it and run again") from error
     return pd.concat(tables, ignore_index=True)
 
 

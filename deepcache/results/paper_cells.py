@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 from deepcache.results.differences import check_all_touch, read_differences, warnings_of
 from deepcache.results.verdicts import METRICS, PICKED, Ours, judge
 
@@ -61,7 +61,7 @@ def read_csv(path: Path, columns: tuple[str, ...] | list[str], **options) -> pd.
     try:
         table = pd.read_csv(path, **options)
     except (OSError, ValueError) as error:
-        raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
+        raise DeepCacheError(f"{path}: cannot be read ({reason(error)}); delete it and run again") from error
     if lacking := [name for name in columns if name not in table]:
         raise DeepCacheError(f"{path}: lacks {', '.join(lacking)}; delete it and run again")
     if table.empty:

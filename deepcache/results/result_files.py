@@ -1,13 +1,12 @@
 """What a table's cells are read from: the result files of its runs."""
 
-import json
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepcache.caching.schedules import average_macs
 from deepcache.cost.speed_up import speed_up
-from deepcache.errors import DeepCacheError
+from deepcache.json_values import read_object
 from deepcache.runs.run import Run
 from deepcache.suite.layout import FROM_PAIRED, RESULT_FILES, baseline
 from deepcache.suite.timing import timed_variant
@@ -52,12 +51,12 @@ class Sources:
             return {}
         path = self.root / run.path / RESULT_FILES[name]
         if path not in self.used:
-            self.used[path] = self._json(path)
+            self.used[path] = read_object(path)
         return self.used[path]
 
     def paired_change(self, run: Run) -> dict:
         """`fid_change` and its interval from a bootstrap, for a run of a single seed; empty if it caches nothing."""
-        return {} if run == run.uncached else self._json(self.root / run.path / "paired.json")
+        return {} if run == run.uncached else read_object(self.root / run.path / "paired.json")
 
     def without_caching(self, runs: list[Run]) -> list[Run]:
         """The runs of the same model, sampler and seeds without caching, where the table has them; else none."""
@@ -79,7 +78,7 @@ class Sources:
         A trajectory without caching but with fewer steps counts over the table's number of steps, as in Table 3. Where
         the sampler calls the U-Net more often than once a step (PNDM), every call counts, still over the steps.
         """
-        counted = self._json(self.root / "macs" / f"{run.model}.json")
+        counted = read_object(self.root / "macs" / f"{run.model}.json")
         full, prompted = counted["full_g"], run.model in self.layout["prompted"]
         steps, calls = run.sampler.steps_taken(prompted), run.sampler.schedule_length(prompted)
         if not run.method.caches:
@@ -113,17 +112,11 @@ class Sources:
 
     def _memory(self, run: Run) -> dict:
         """What the memory job says of a run's branch, and of the weights."""
-        found = self._json(self.root / "memory" / f"{run.model}.json")
+        found = read_object(self.root / "memory" / f"{run.model}.json")
         part = found["uncached"] if not run.method.caches else found["branches"][str(run.method.branch)]
         return {"weights_bytes": found["weights_bytes"], **part}
 
     def _timed(self, run: Run) -> dict:
         """What the timing job says of a run: `throughput`, images/s; `seconds` of each repetition; `spread`."""
-        timed = self._json(self.root / "timing" / f"{self.layout['timing']['group']}.json")
+        timed = read_object(self.root / "timing" / f"{self.layout['timing']['group']}.json")
         return timed["variants"][timed_variant(self.layout, run)]
-
-    def _json(self, path: Path) -> dict:
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error

@@ -1,13 +1,12 @@
 """The summary of a suite: every run behind its tables, and a page that leads to everything."""
 
-import json
 import os
 from pathlib import Path
 
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
-from deepcache.files import UNREADABLE
+from deepcache.json_values import read_object
 from deepcache.results.paper_cells import Table, table_number
 from deepcache.results.verdicts import DIFFERS, REPRODUCED, VERDICTS
 from deepcache.runs.run import Run
@@ -19,6 +18,17 @@ BESIDE = {
     "paired.json": ("fid_change", "fid_change_low", "fid_change_high"),
     "clip_score.json": FROM_CLIP,
     "paired_fidelity.json": FROM_PAIRED,
+}
+
+# What the summary must be told of a suite, as JSON schema.
+SUITE = {
+    "type": "object",
+    "required": ["name", "verdicts", "figures", "tables"],
+    "properties": {
+        "verdicts": {"type": "object", "required": ["comparable", "tolerances"]},
+        "figures": {"type": "array", "items": {"type": "string"}},
+        "tables": {"type": "object", "additionalProperties": {"type": "object", "required": ["title", "path"]}},
+    },
 }
 
 
@@ -57,7 +67,7 @@ def _run(sidecar: str, table: Table) -> Run:
 
 def _row(root: Path, run: Run, tables: list[str]) -> dict:
     path, sampler, method = root / run.path / "run.json", run.sampler, run.method
-    made = _json(path)
+    made = read_object(path, ("images", "settings_hash"))
     parameters = {} if method.schedule is None else vars(method.schedule)
     try:
         row = {
@@ -87,19 +97,12 @@ def _row(root: Path, run: Run, tables: list[str]) -> dict:
         raise DeepCacheError(f"{path}: no sidecar of a run ({error!r}); delete it and run again") from error
     for file, names in BESIDE.items():
         beside = root / run.path / file
-        measured = _json(beside) if beside.exists() else {}
+        measured = read_object(beside) if beside.exists() else {}
         for key in ("images", "settings_hash"):
             if measured.get(key, made[key]) != made[key]:
                 raise DeepCacheError(f"{beside}: has other {key} than {path}; delete it and run again")
         row |= {name: measured.get(name) for name in names}
     return row | {"tables": "; ".join(dict.fromkeys(tables))}
-
-
-def _json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except UNREADABLE as error:
-        raise DeepCacheError(f"{path}: cannot be read ({error}); delete it and run again") from error
 
 
 def summary_page(

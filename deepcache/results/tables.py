@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepcache.errors import DeepCacheError
+from deepcache.json_values import read_object
 from deepcache.quality.intervals import MINIMUM_SEEDS, over_seeds, paired_over_images, paired_over_seeds
 from deepcache.results.result_files import Sources
 from deepcache.runs.run import Run
@@ -13,6 +14,26 @@ from deepcache.suite.layout import FROM_CLIP, FROM_PAIRED, RESULT_FILES
 from deepcache.suite.search import ranked, settle
 
 INTERVALS = ("_low", "_high", "_change")  # endings of columns that are left out where nothing fills them
+
+_MAPPINGS = {"type": "array", "items": {"type": "object"}}
+# What a table's layout must hold, as JSON schema; deepcache.suite.layout.table_layout makes it.
+LAYOUT = {
+    "type": "object",
+    "required": ["name", "title", "note", "steps", "published", "prompted", "against", "timing", "columns", "rows"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("name", "title", "note")},
+        "published": {"type": ["object", "null"], "required": ["file", "key"]},
+        "columns": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+        "rows": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["labels", "runs", "candidates", "by", "screenings"],
+                "properties": {"labels": {"type": "object"}, "runs": {"type": "object"}, "screenings": _MAPPINGS},
+            },
+        },
+    },
+}
 
 
 def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
@@ -120,7 +141,7 @@ def _over_seeds(metric: str, runs: list[Run], sources: Sources) -> dict:
 
 def _origin(folders: list[Path], runs: dict[str, list[Run]], sources: Sources) -> dict:
     """Number of images and seeds, device, weights, what is undefined and why, and every run's sidecar."""
-    sidecars = [json.loads((path / "run.json").read_text(encoding="utf-8")) for path in folders]
+    sidecars = [read_object(path / "run.json", ("images", "devices", "weights")) for path in folders]
     undefined = {
         f"{metric}: {reason}"
         for path in folders

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from deepcache.decimals import INTEGER
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
@@ -32,6 +33,6 @@ class Run:
     def parse(cls, path: str | PurePosixPath) -> "Run":
         """The inverse of `path`, from its last four parts; DeepCacheError where it is none."""
         parts = PurePosixPath(path).parts[-4:]
-        if len(parts) != 4 or not re.fullmatch(r"seed-[0-9]+", parts[3]):
-            raise DeepCacheError(f"a run looks like digits-ddpm/ddim-100/uniform-n5-b2/seed-0, not {path}")
+        if len(parts) != 4 or not re.fullmatch(f"seed-{INTEGER}", parts[3]):
+            raise DeepCacheError(f"a run looks like digits-ddpm/ddim-100/uniform-n5-b2/seed-0, not {str(path)!r}")
         return cls(parts[0], Sampler.parse(parts[1]), Method.parse(parts[2]), int(parts[3].removeprefix("seed-")))

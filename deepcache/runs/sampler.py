@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from deepcache.decimals import DECIMAL, POSITIVE, plain
 from deepcache.errors import DeepCacheError
 
 NAMES = ("ddim", "plms", "pndm", "dpmpp", "euler", "lms")
@@ -39,13 +40,13 @@ class Sampler:
     spacing: str = "uniform"
     guidance_scale: float = 1.0
 
-    PATTERN = rf"(?:{'|'.join(NAMES)})-[1-9][0-9]*(?:-quad)?(?:-cfg[0-9.]*[0-9])?"
+    PATTERN = rf"(?:{'|'.join(NAMES)})-{POSITIVE}(?:-quad)?(?:-cfg{DECIMAL})?"
 
     @property
     def slug(self) -> str:
         """The sampler as a folder name."""
         spacing = "" if self.spacing == "uniform" else f"-{self.spacing}"
-        guidance = "" if self.guidance_scale == 1 else f"-cfg{self.guidance_scale:g}"
+        guidance = "" if self.guidance_scale == 1 else f"-cfg{plain(self.guidance_scale)}"
         return f"{self.name}-{self.steps}{spacing}{guidance}"
 
     def steps_taken(self, prompted: bool) -> int:
@@ -87,5 +88,10 @@ class Sampler:
         if name == "pndm" and int(steps) <= RUNGE_KUTTA_STEPS:
             fewest = RUNGE_KUTTA_STEPS + 1
             raise DeepCacheError(f"sampler {slug}: pndm needs at least {fewest} steps: use plms, or more")
+        if int(steps) > TRAINED:
+            raise DeepCacheError(f"sampler {slug}: at most {TRAINED} steps are possible, the timesteps of the training")
         guidance = [float(option.removeprefix("cfg")) for option in options if option.startswith("cfg")]
-        return cls(name, int(steps), "quad" if "quad" in options else "uniform", *guidance)
+        found = cls(name, int(steps), "quad" if "quad" in options else "uniform", *guidance)
+        if found.slug != slug:  # or one sampler would have two folders
+            raise DeepCacheError(f"sampler {slug}: write {found.slug}")
+        return found

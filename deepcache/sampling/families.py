@@ -6,20 +6,18 @@ from pathlib import Path
 
 import torch
 
-from deepcache.errors import DeepCacheError
+from deepcache.errors import DeepCacheError, reason
 from deepcache.files import UNREADABLE
+from deepcache.models.pipeline_parts import why_not_loaded
+from deepcache.runs.families import PIPELINES
 from deepcache.sampling.latent_class import LatentClass
 from deepcache.sampling.model import ImageModel, part_folder
 from deepcache.sampling.pixel_ddpm import PixelDDPM
 from deepcache.sampling.text_to_image import TextToImage
 
-# Pipeline class in the checkpoint's model_index.json -> family.
-FAMILIES: dict[str, type[ImageModel]] = {
-    "DDPMPipeline": PixelDDPM,
-    "DDIMPipeline": PixelDDPM,
-    "LDMClassPipeline": LatentClass,
-    "StableDiffusionPipeline": TextToImage,
-}
+# By the pipeline class in a checkpoint's model_index.json.
+MODELS: tuple[type[ImageModel], ...] = (PixelDDPM, LatentClass, TextToImage)
+FAMILIES = {name: next(one for one in MODELS if one.family == family) for name, family in PIPELINES.items()}
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -42,11 +40,20 @@ def load_model(
             not wanted.
     """
     family = _family(folder)
+    if precision not in PRECISIONS:
+        raise DeepCacheError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if (family is TextToImage) != (prompts is not None):
         problem = "takes no prompts" if prompts is not None else "needs prompts"
         raise DeepCacheError(f"{folder}: {family.__name__} {problem}: correct the model's `prompts` in the config")
     options = {} if prompts is None else {"prompts": prompts}
-    return family(Path(folder), torch.device(device), PRECISIONS[precision], **options)
+    try:
+        return family(Path(folder), torch.device(device), PRECISIONS[precision], **options)
+    except (DeepCacheError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # of many kinds where files are missing, damaged or another model's
+        raise DeepCacheError(
+            f"{folder}: cannot be loaded as {family.family.words} ({why_not_loaded(error)})"
+        ) from error
 
 
 def bare_unet(folder: str | Path) -> tuple[torch.nn.Module, int | None]:
@@ -60,11 +67,12 @@ def bare_unet(folder: str | Path) -> tuple[torch.nn.Module, int | None]:
     family, place = _family(folder), part_folder(Path(folder), "unet")
     try:
         config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-        unet_class = getattr(diffusers, config["_class_name"])
-    except (*UNREADABLE, AttributeError) as error:
-        raise DeepCacheError(f"{place / 'config.json'}: cannot be read as a U-Net's config ({error})") from error
-    with torch.device("meta"):
-        return unet_class.from_config(config).eval(), _prompt_tokens(Path(folder)) or family.context_tokens
+        with torch.device("meta"):
+            unet = getattr(diffusers, config["_class_name"]).from_config(config).eval()
+    except Exception as error:  # of many kinds where a key is missing or of another model
+        problem = f"cannot be read as a U-Net's config ({reason(error)})"
+        raise DeepCacheError(f"{place / 'config.json'}: {problem}") from error
+    return unet, _prompt_tokens(Path(folder)) or family.context_tokens
 
 
 def _prompt_tokens(folder: Path) -> int | None:
@@ -72,7 +80,7 @@ def _prompt_tokens(folder: Path) -> int | None:
     config = folder / "text_encoder" / "config.json"
     try:
         return json.loads(config.read_text(encoding="utf-8"))["max_position_embeddings"] if config.is_file() else None
-    except UNREADABLE as error:
+    except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{config}: cannot be read as a text encoder's config ({error})") from error
 
 
@@ -80,8 +88,8 @@ def _family(folder: str | Path) -> type[ImageModel]:
     index = Path(folder) / "model_index.json"
     try:
         kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except UNREADABLE as error:
+    except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{index}: cannot be read as a diffusers pipeline ({error})") from error
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise DeepCacheError(f"{index}: {kind} is not among the known pipelines ({', '.join(FAMILIES)})")
     return FAMILIES[kind]

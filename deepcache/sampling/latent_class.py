@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from deepcache.errors import DeepCacheError
+from deepcache.runs.families import LATENT_CLASS
 from deepcache.sampling.dpm_solver import make_dpm_solver
 from deepcache.sampling.model import ImageModel, step_callback, unit_to_uint8
 from deepcache.sampling.noise import image_seed, initial_noise
@@ -16,6 +16,7 @@ class LatentClass(ImageModel):
     Labels are drawn uniformly at random, as in the paper; that of image j depends on (seed, j) alone.
     """
 
+    family = LATENT_CLASS
     context_tokens = 1  # the class
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype):
@@ -49,9 +50,6 @@ class LatentClass(ImageModel):
         return len(self._pipeline.choose_timesteps(sampler.steps)) if sampler.name == "ddim" else sampler.steps
 
     def _choose_scheduler(self, sampler) -> None:
-        if sampler.name not in ("ddim", "dpmpp") or sampler.spacing != "uniform":
-            raise DeepCacheError(
-                f"sampler {sampler.slug}: a class-conditional latent model has ddim-<steps> and dpmpp-<steps> only"
-            )
+        self.family.check(sampler)
         own = sampler.name == "ddim"
         self._pipeline.scheduler = self._ddim if own else make_dpm_solver(sampler.steps, self._ddim.config)

@@ -11,6 +11,7 @@ from diffusers import DiffusionPipeline
 from torch import nn
 
 from deepcache.models.twins import twin
+from deepcache.runs.families import PIXEL, Family
 from deepcache.runs.sampler import Sampler
 
 
@@ -20,12 +21,12 @@ class ImageModel(ABC):
     Attributes:
         unet: the U-Net.
         context_tokens: length of the context that it attends to; None where it has none, or CLIP's.
-        prompted: whether it paints from prompts.
+        family: which samplers it has, and whether it paints from prompts.
     """
 
     unet: torch.nn.Module
     context_tokens: int | None = None
-    prompted: bool = False
+    family: Family = PIXEL
 
     @abstractmethod
     def make_images(
@@ -63,7 +64,7 @@ class ImageModel(ABC):
 
     def schedule_length(self, sampler: Sampler) -> int:
         """Over how many of these calls a schedule is laid out: see `Sampler.schedule_length`."""
-        return sampler.schedule_length(self.prompted)
+        return sampler.schedule_length(self.family.prompted)
 
 
 def part_folder(folder: Path, name: str) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from deepcache.errors import DeepCacheError
+from deepcache.runs.families import PIXEL
 from deepcache.sampling.ddim import ddim, ddim_timesteps
 from deepcache.sampling.dpm_solver import dpm_solver
 from deepcache.sampling.model import ImageModel, part_folder, to_uint8
@@ -13,6 +13,8 @@ from deepcache.sampling.noise import initial_noise
 
 class PixelDDPM(ImageModel):
     """A DDPM (Ho et al. 2020): the paper's CIFAR-10 and LSUN models (Table 2), `digits-ddpm`."""
+
+    family = PIXEL
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype):
         from diffusers import DDIMScheduler, UNet2DModel
@@ -24,12 +26,7 @@ class PixelDDPM(ImageModel):
         self._shape = (self.unet.config.in_channels, size, size)
 
     def make_images(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
-        known = sampler.name == "ddim" or (sampler.name, sampler.spacing) == ("dpmpp", "uniform")
-        if not known or sampler.guidance_scale != 1:
-            raise DeepCacheError(
-                f"sampler {sampler.slug}: an unconditional model has ddim-<steps>, ddim-<steps>-quad and "
-                "dpmpp-<steps> only, without guidance"
-            )
+        self.family.check(sampler)
         x = initial_noise(seed, indices, self._shape).to(self.unet.device)
         if sampler.name == "dpmpp":
             x = dpm_solver(self._predict_noise, x, sampler.steps, self._scheduler_config, on_step=on_step)

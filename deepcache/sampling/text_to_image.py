@@ -5,10 +5,13 @@ from pathlib import Path
 
 import torch
 
-from deepcache.errors import DeepCacheError
+from deepcache.models.pipeline_parts import load_text_encoders
+from deepcache.runs.families import TEXT_TO_IMAGE
 from deepcache.sampling.model import ImageModel, step_callback, unit_to_uint8
 from deepcache.sampling.noise import initial_noise
 from deepcache.sampling.schedulers import make_scheduler
+
+LEFT_OUT = ("safety_checker", "feature_extractor")
 
 
 class TextToImage(ImageModel):
@@ -18,13 +21,14 @@ class TextToImage(ImageModel):
     ran them: the images that it makes black would enter what is measured.
     """
 
-    prompted = True
+    family = TEXT_TO_IMAGE
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, prompts: Sequence[str]):
         from diffusers import StableDiffusionPipeline
 
+        encoders = load_text_encoders(folder, dtype, without=LEFT_OUT)
         self._pipeline = StableDiffusionPipeline.from_pretrained(
-            folder, dtype=dtype, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+            folder, dtype=dtype, requires_safety_checker=False, **dict.fromkeys(LEFT_OUT), **encoders
         ).to(device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._prompts = prompts
@@ -34,8 +38,7 @@ class TextToImage(ImageModel):
         self._shape = (self.unet.config.in_channels, size, size)
 
     def make_images(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
-        if sampler.spacing != "uniform":
-            raise DeepCacheError(f"sampler {sampler.slug}: Stable Diffusion has no {sampler.spacing} spacing")
+        self.family.check(sampler)
         self._pipeline.scheduler = make_scheduler(sampler.name, self._scheduler_config)
         images = self._pipeline(
             [self._prompts[index % len(self._prompts)] for index in indices],

@@ -1,22 +1,23 @@
 """Checking a config before anything runs: every complaint is one line that names the key."""
 
 import difflib
-import re
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 
-from deepcache.errors import DeepCacheError, KeyedError
+from deepcache.errors import DeepCacheError, KeyedError, reason
 from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, resolve_method
-from deepcache.suite.schema import read_schema
+from deepcache.suite.schema import Validator, read_schema
 from deepcache.suite.search import candidates
 
 IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
 ADM, FROM_ADM = "inception-adm", ("precision_adm", "recall_adm")
 PROMPTS = ("partiprompts", "coco", "text")
+MESSAGE = 600  # characters of a message, which quotes what is wrong
 DEFAULT = "default"  # the rate of every checkpoint that has none of its own
 RENAMED = {"plan": "estimate", "speed": "latency"}
 
@@ -33,11 +34,11 @@ def validate(config: dict, schema_path: str | Path, published: str | Path) -> No
         DeepCacheError: names the first key that is wrong and says what it may be.
     """
     schema = read_schema(schema_path)
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(config))
     if error is not None:
-        raise DeepCacheError(_schema_message(error))
+        raise DeepCacheError(reason(_schema_message(error), MESSAGE))
     for key, problem in _problems(config, Path(published)):
-        raise DeepCacheError(f"config: {key}: {problem}")
+        raise DeepCacheError(reason(f"config: {key}: {problem}", MESSAGE))
 
 
 def _schema_message(error: jsonschema.ValidationError) -> str:
@@ -125,7 +126,12 @@ def _model_problems(config: dict, key: str, model: dict) -> Iterator[tuple[str, 
 def _grid_problems(key: str, grid: dict, table: dict) -> Iterator[tuple[str, str]]:
     labels = [row["labels"] for row in table["rows"] if "runs" in row]
     known = {"method", *(name for one in labels for name in one)}
-    for name in re.findall(r"\{(\w*)\}", grid.get("label", "")):
+    try:
+        named = [name for _, name, _, _ in string.Formatter().parse(grid.get("label", "")) if name is not None]
+    except ValueError as error:
+        yield f"{key}.label", f"{error}: write {{method}} for a label, and a brace twice"
+        return
+    for name in named:
         if name not in known:
             yield f"{key}.label", f"no row of {grid['table']} is labelled with {name or 'nothing'}"
     where = grid.get("where", {})

@@ -1,7 +1,7 @@
 """A suite's config as it is meant: read, with what it extends, rows spelt out."""
 
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import yaml
 
@@ -9,17 +9,55 @@ from deepcache.errors import DeepCacheError, KeyedError, reason
 from deepcache.suite.sweeps import spell_out
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which no mapping has a key twice: the first would be lost without a word."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """As the library's; YAMLError with the line where a key is there twice."""
+        node, seen = super().compose_mapping_node(anchor), set()
+        for name, _ in node.value:
+            if name.value in seen and isinstance(name, yaml.ScalarNode):
+                raise yaml.YAMLError(f"line {name.start_mark.line + 1}: {name.value} is there twice: keep one of them")
+            seen.add(name.value if isinstance(name, yaml.ScalarNode) else id(name))
+        return node
+
+
 def read_config(source: str | Path | TextIO) -> dict:
-    """What a file of YAML, or a stream, holds; DeepCacheError where it cannot be read or holds no keys."""
+    """What a file of YAML, or a stream, holds, see `with_text_keys`; DeepCacheError where it cannot be read."""
     named = isinstance(source, str | Path)
     name = source if named else source.name
     try:
-        config = yaml.safe_load(Path(source).read_text(encoding="utf-8") if named else source)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        config = yaml.load(Path(source).read_text(encoding="utf-8") if named else source, UniqueKeys)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DeepCacheError(f"{name} cannot be read ({reason(error)})") from error
     if not isinstance(config, dict):
         raise DeepCacheError(f"{name} holds no keys")
-    return config
+    try:
+        return with_text_keys(config)
+    except KeyedError as error:
+        raise DeepCacheError(f"{name}: {error}") from error
+
+
+def with_text_keys(value: Any, key: str = "", above: tuple[int, ...] = ()) -> Any:
+    """The same with whole numbers among the keys as text, as in `{5: 12}`: as JSON has them.
+
+    Raises:
+        KeyedError: if a key is no text, such as a date or a truth value, a part contains itself, or a text
+            holds a NUL.
+    """
+    if id(value) in above:
+        raise KeyedError(key, "contains itself")
+    above = (*above, id(value))
+    if isinstance(value, list):
+        return [with_text_keys(one, f"{key}[{i}]", above) for i, one in enumerate(value)]
+    if isinstance(value, str) and "\0" in value:
+        raise KeyedError(key, "holds a NUL, which no path and no program's option can hold: leave it out")
+    if not isinstance(value, dict):
+        return value
+    for name in value:
+        if isinstance(name, bool) or not isinstance(name, str | int):
+            raise KeyedError(key or "the whole file", f"the key {name!r} is no text: write it in quotation marks")
+    return {str(name): with_text_keys(one, f"{key}.{name}".lstrip("."), above) for name, one in value.items()}
 
 
 def located(entry: dict, root: str | Path) -> dict:
@@ -79,6 +117,6 @@ def complete(config: dict, root: str | Path) -> dict:
         DeepCacheError: as from `extend` and `spell_out`.
     """
     try:
-        return spell_out(extend(config, root))
+        return spell_out(extend(with_text_keys(config), root))
     except KeyedError as error:
         raise DeepCacheError(f"config: {error}") from error

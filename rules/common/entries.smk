@@ -6,6 +6,14 @@ def from_sources(*sources):
     return "|".join(name for name, one in config["checkpoints"].items() if one["source"] in sources) or "$^"
 
 
+def require_folder(kind, name, made):
+    """Stop before any job runs where an entry's own file or folder is missing and what is made of it is not here yet."""
+    folder = config[kind][name].get("folder")
+    if folder is not None and not Path(given(folder)).exists() and not Path(made).exists():
+        print(f"config: {kind}.{name}.folder: {folder}: no such file or folder", file=sys.stderr)
+        sys.exit(1)
+
+
 def checkpoint_folder(name):
     """Where a checkpoint lies, or is put."""
     if name in MADE:
@@ -17,6 +25,8 @@ def checkpoint_files(wildcards):
     """The files of a checkpoint that lies in its folder already; none of one that is downloaded."""
     if config["checkpoints"][wildcards.checkpoint]["source"] in ("hub", "url"):
         return []
+    if wildcards.checkpoint not in MADE:
+        require_folder("checkpoints", wildcards.checkpoint, manifest(wildcards.checkpoint))
     folder = checkpoint_folder(wildcards.checkpoint)
     files = config["checkpoints"][wildcards.checkpoint].get("sha256", {})
     return [folder] if wildcards.checkpoint in MADE or not files else [f"{folder}/{file}" for file in files]
@@ -48,6 +58,13 @@ def checkpoint_options(name):
     if entry["source"] == "hub" and "include" in entry:
         options += ["--include", *entry["include"]]
     return shlex.join(options if name in MADE else [*options, *checksum_options(entry)])
+
+
+def dataset_files(wildcards):
+    """None: their times change where nothing else does, and the manifest tells whether they do. What is missing is said."""
+    if config["datasets"][wildcards.dataset]["source"] in ("bundled", "local"):
+        require_folder("datasets", wildcards.dataset, dataset_manifest(wildcards.dataset))
+    return []
 
 
 def dataset_options(name):

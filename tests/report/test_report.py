@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from deepcache import DeepCacheError
+from deepcache.json_values import read_object
 from deepcache.report.captions import caption, compared, macs_caption, main_column, table_caption, timing_caption
 from deepcache.report.contents import contents
 from deepcache.report.pages import page
-from deepcache.report.reading import read_json
 from deepcache.report.records import checkpoints_page, software_page
 from deepcache.report.timing import timing_page
 from deepcache.suite.layout import table_layouts
@@ -201,7 +201,7 @@ def test_checkpoints_have_a_row_for_each_file():
 def test_a_damaged_result_is_one_clear_line(tmp_path):
     (tmp_path / "run.json").write_text("{", encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"run.json: cannot be read .*delete it and run again"):
-        read_json(tmp_path / "run.json")
+        read_object(tmp_path / "run.json")
 
 
 @pytest.mark.parametrize(

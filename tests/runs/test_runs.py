@@ -47,7 +47,7 @@ def test_bad_samplers_are_named(slug):
 
 
 def test_bad_runs_are_named():
-    with pytest.raises(DeepCacheError, match="not a/b"):
+    with pytest.raises(DeepCacheError, match="not 'a/b'"):
         Run.parse("a/b")
 
 

@@ -245,7 +245,7 @@ def test_half_precision(class_folder):
         ("class_model", "plms-10", "plms-10: a class-conditional latent model has ddim-<steps> and dpmpp-<steps> only"),
         ("class_model", "dpmpp-10-quad", "dpmpp-10-quad: a class-conditional latent model has"),
         ("class_model", "dpmpp-1000", "steps of dpmpp must be between 1 and 999, not 1000"),
-        ("text_model", "ddim-10-quad", "sampler ddim-10-quad: Stable Diffusion has no quad spacing"),
+        ("text_model", "ddim-10-quad", "sampler ddim-10-quad: Stable Diffusion has ddim-<steps>, plms-<steps>"),
     ],
 )
 def test_other_samplers_are_refused(request, family, sampler, message):

@@ -3,8 +3,6 @@
 Writes a CSV file and draws it.
 """
 
-from pathlib import Path
-
 from deepcache import cli
 
 TITLE = "MACs of a full pass and of the shallow pass of each skip branch"
@@ -40,6 +38,6 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
-    parser.add_argument("--figure", required=True, type=Path, metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="CSV")
+    parser.add_argument("--figure", required=True, type=cli.output_file, metavar="PNG")
     cli.run(main, parser)

@@ -20,8 +20,8 @@ def main(arguments) -> None:
     for name in NEEDED.get(arguments.source, ()):
         if getattr(arguments, name) is None:
             raise DeepCacheError(f"--source {arguments.source} needs --{name}")
-    expected = dict(pair.split("=", 1) for pair in arguments.sha256)
-    md5 = {name: f"md5:{digest}" for name, digest in (pair.split("=", 1) for pair in arguments.md5)}
+    expected = cli.pairs("--sha256", arguments.sha256)
+    md5 = {name: f"md5:{digest}" for name, digest in cli.pairs("--md5", arguments.md5).items()}
     try:
         if arguments.source == "hub":
             found = from_hub(arguments.folder, arguments.repository, arguments.revision, arguments.include)
@@ -51,5 +51,5 @@ if __name__ == "__main__":
     parser.add_argument("--include", nargs="+", metavar="PATTERN", help="hub: only files that match one")
     parser.add_argument("--url", help="url: address of the file")
     parser.add_argument("--convert", choices=["ldm", "ddpm"], help="url: from CompVis's LDM-4-G, or the original DDPM")
-    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
     cli.run(main, parser)

@@ -29,7 +29,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--checkpoint", required=True, type=Path, metavar="F.ckpt", help="Lightning checkpoint or a state dict"
     )
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the converted model")
+    parser.add_argument(
+        "--output", required=True, type=cli.output_folder, metavar="DIR", help="folder for the converted model"
+    )
     parser.add_argument("--dtype", choices=["fp32", "fp16"], default="fp32", help="type of the weights")
     parser.add_argument(
         "--latent-size",

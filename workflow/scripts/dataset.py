@@ -39,10 +39,7 @@ def _fetch(arguments):
             raise DeepCacheError(f"--source {arguments.source} needs --{name.replace('_', '-')}")
     if arguments.member is not None and not arguments.unpack:
         raise DeepCacheError("--member is a path inside an archive: it needs --unpack")
-    for pair in arguments.sha256:
-        if "=" not in pair:
-            raise DeepCacheError(f"--sha256 {pair}: write NAME=DIGEST")
-    digests = dict(pair.split("=", 1) for pair in arguments.sha256)
+    digests = cli.pairs("--sha256", arguments.sha256)
     below = arguments.downloads / arguments.name
     if arguments.source == "url":
         return from_url(below, arguments.url, digests, arguments.unpack, arguments.member)
@@ -73,7 +70,7 @@ if __name__ == "__main__":
     parser.add_argument("--licence", help="under which it may be used; recorded in the manifest")
     parser.add_argument("--images", type=cli.positive, metavar="N", help="random: number of images")
     parser.add_argument("--image-size", type=cli.positive, metavar="S", help="random: side of the images in pixels")
-    parser.add_argument("--seed", type=int, default=0, help="random: seed of the images")
+    parser.add_argument("--seed", type=cli.natural, default=0, help="random: seed of the images")
     parser.add_argument("--downloads", required=True, type=Path, metavar="DIR", help="where downloads are put")
-    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
     cli.run(main, parser)

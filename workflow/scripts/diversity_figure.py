@@ -3,7 +3,6 @@
 It shows whether caching makes the images of one prompt more alike.
 """
 
-import json
 from pathlib import Path
 
 from deepcache import cli
@@ -15,6 +14,7 @@ def main(arguments) -> None:
 
     from deepcache.figures.diversity import Compared, draw_diversity
     from deepcache.figures.style import save
+    from deepcache.json_values import read_object
     from deepcache.quality.prompted_images import open_prompts
     from deepcache.results.diversity import build_diversity_table
     from deepcache.sampling.shards import read_images
@@ -27,9 +27,7 @@ def main(arguments) -> None:
     for (model, sampler), rows in table.groupby(["model", "sampler"], sort=False):
         runs = [row.split("; ") for row in rows["runs"]]
         images = np.stack([np.stack([first_images(run) for run in seeds], axis=1) for seeds in runs])
-        prompts, _ = open_prompts(
-            json.loads(arguments.diversity[rows.index[0]].read_text(encoding="utf-8"))["prompts"]["file"]
-        )
+        prompts, _ = open_prompts(read_object(arguments.diversity[rows.index[0]], ("prompts",))["prompts"]["file"])
         models.append(Compared(f"{model}, {sampler}", rows, images, prompts[: arguments.prompts]))
     save(draw_diversity(arguments.title, models), arguments.output)
 
@@ -41,5 +39,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--prompts", type=cli.positive, default=3, help="so many of the first prompts are shown")
     parser.add_argument("--title", default="")
-    parser.add_argument("--output", required=True, type=Path, metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="PNG")
     cli.run(main, parser)

@@ -23,5 +23,7 @@ if __name__ == "__main__":
         "--diversity", required=True, type=Path, nargs="+", metavar="JSON", help="diversity.json of each method"
     )
     parser.add_argument("--title", default="Diversity over seeds")
-    parser.add_argument("--output", required=True, type=Path, metavar="CSV", help="the Markdown is written beside it")
+    parser.add_argument(
+        "--output", required=True, type=cli.output_file, metavar="CSV", help="the Markdown is written beside it"
+    )
     cli.run(main, parser)

@@ -1,7 +1,5 @@
 """Download a file (--url) or a Hugging Face repository at a pinned commit (--repository), checked and resumable."""
 
-from pathlib import Path
-
 from deepcache import cli
 
 
@@ -33,5 +31,7 @@ if __name__ == "__main__":
     parser.add_argument("--sha256", metavar="DIGEST", help="with --url: what the file must have")
     parser.add_argument("--revision", metavar="COMMIT", help="with --repository: 40 hexadecimal digits")
     parser.add_argument("--include", nargs="+", metavar="PATTERN", help="with --repository: only files that match one")
-    parser.add_argument("--output", required=True, type=Path, metavar="PATH", help="the file, or the folder, to write")
+    parser.add_argument(
+        "--output", required=True, type=cli.output_folder, metavar="PATH", help="the file, or the folder, to write"
+    )
     cli.run(main, parser)

@@ -18,9 +18,11 @@ def main(arguments) -> None:
     from deepcache.suite.config import validate
     from deepcache.suite.estimate import estimate, rates_in_words
     from deepcache.suite.reading import complete, located, read_config
+    from deepcache.suite.sources import check_sources
 
     config = complete(read_config(sys.stdin if arguments.suite == "-" else arguments.suite), ROOT)
     validate(config, ROOT / "config/schema.yaml", ROOT / "config/published")
+    check_sources(config, ROOT)
     if arguments.tflops is not None:
         config["estimate"]["tflops"] = arguments.tflops
     table = estimate(
@@ -48,6 +50,6 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--suite", default=ROOT / "config/config.yaml", metavar="YAML", help="the config; - for stdin")
-    parser.add_argument("--tflops", type=float, help="what the device sustains, for estimate.tflops")
-    parser.add_argument("--output", type=Path, metavar="CSV", help="also write the table there")
+    parser.add_argument("--tflops", type=cli.positive_number, help="what the device sustains, for estimate.tflops")
+    parser.add_argument("--output", type=cli.output_file, metavar="CSV", help="also write the table there")
     cli.run(main, parser)

@@ -1,7 +1,5 @@
 """Record how similar a layer's features are between the steps of uncached sampling (Figure 2 of the paper)."""
 
-from pathlib import Path
-
 from deepcache import cli
 from deepcache.sampling.request import add_model_options, open_request
 
@@ -27,6 +25,6 @@ if __name__ == "__main__":
     add_model_options(parser)
     parser.add_argument("--layer", default="up_blocks.2", help="a layer's name in the U-Net")
     parser.add_argument("--images", type=cli.positive, default=4, help="trajectories")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", required=True, type=Path, metavar="NPZ")
+    parser.add_argument("--seed", type=cli.natural, default=0)
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="NPZ")
     cli.run(main, parser)

@@ -30,7 +30,9 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--recorded", required=True, type=Path, nargs="+", metavar="NPZ", help="one for each row")
-    parser.add_argument("--threshold", type=float, default=0.95, help="from which similarity on steps count as similar")
+    parser.add_argument(
+        "--threshold", type=cli.number, default=0.95, help="from which similarity on steps count as similar"
+    )
     parser.add_argument("--title", default="")
-    parser.add_argument("--output", required=True, type=Path, metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="PNG")
     cli.run(main, parser)

@@ -63,8 +63,10 @@ if __name__ == "__main__":
     parser.add_argument("--sampler", default="plms", help=", ".join(NAMES))
     parser.add_argument("--scheduler", type=_renamed, help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=cli.positive, default=50)
-    parser.add_argument("--strength", type=float, help="how much an image is changed, up to 1 (0.8 where not given)")
-    parser.add_argument("--guidance-scale", type=float, default=7.5)
+    parser.add_argument(
+        "--strength", type=cli.number, help="how much an image is changed, up to 1 (0.8 where not given)"
+    )
+    parser.add_argument("--guidance-scale", type=cli.number, default=7.5)
     parser.add_argument("--negative-prompt", metavar="TEXT")
     parser.add_argument("--height", type=cli.positive, help="in pixels (the checkpoint's where not given)")
     parser.add_argument("--width", type=cli.positive, help="likewise; images and masks are resized")
@@ -78,5 +80,5 @@ if __name__ == "__main__":
     )
     cli.add_device_options(parser)
     cli.add_execution_option(parser)
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--output", required=True, type=cli.output_folder, metavar="DIR")
     cli.run(main, parser)

@@ -46,8 +46,14 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--dry", action="store_true", help="on the CPU, small models: does it work at all?")
     parser.add_argument(
-        "--limits", nargs=3, type=float, metavar="SECONDS", help="of tests, speed, workflow; default: 60 150 150"
+        "--limits",
+        nargs=3,
+        type=cli.positive_number,
+        metavar="SECONDS",
+        help="of tests, speed, workflow; default: 60 150 150",
     )
     parser.add_argument("--cores", type=cli.positive, default=os.cpu_count(), help="CPU cores for Snakemake")
-    parser.add_argument("--output", type=Path, default=Path("results/gpu"), metavar="FOLDER", help="is made anew")
+    parser.add_argument(
+        "--output", type=cli.output_folder, default=Path("results/gpu"), metavar="FOLDER", help="is made anew"
+    )
     cli.run(main, parser)

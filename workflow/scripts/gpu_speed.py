@@ -3,8 +3,6 @@
 It needs about as many minutes as are lent: end it when you like, what it wrote stays. Nothing is downloaded.
 """
 
-from pathlib import Path
-
 from deepcache import cli
 from deepcache.errors import DeepCacheError
 
@@ -29,5 +27,5 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--dry", action="store_true", help="small models on the CPU")
     cli.add_device_options(parser)
-    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="CSV")
     cli.run(main, parser)

@@ -5,7 +5,6 @@ Nothing is downloaded. A row's speed-up is to the same mode without caching; `ef
 """
 
 import math
-from pathlib import Path
 
 from deepcache import cli
 from deepcache.execution_modes import MODES
@@ -59,7 +58,7 @@ if __name__ == "__main__":
     parser.add_argument("--modes", nargs="+", default=["eager"], choices=MODES)
     parser.add_argument(
         "--limit",
-        type=float,
+        type=cli.positive_number,
         default=math.inf,
         metavar="SECONDS",
         help="of timed trajectories of a batch, after which no repetition begins",
@@ -69,8 +68,8 @@ if __name__ == "__main__":
     parser.add_argument("--reuses", nargs="+", default=["hold"], help="hold, forecast1, ...")
     parser.add_argument("--precision", default="float32", choices=["float32", "float16", "bfloat16"])
     parser.add_argument("--channels-last", action="store_true", help="keep channels last in memory, in all rows")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and noise")
+    parser.add_argument("--seed", type=cli.natural, default=0, help="of weights and noise")
     cli.add_device_options(parser)
-    parser.add_argument("--output", required=True, type=Path, metavar="CSV")
-    parser.add_argument("--operations", type=Path, metavar="CSV", help="where the time of a step goes, too")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="CSV")
+    parser.add_argument("--operations", type=cli.output_file, metavar="CSV", help="where the time of a step goes, too")
     cli.run(main, parser)

@@ -6,8 +6,6 @@ on a GPU), on the CPU the resident set as well. The cache's bytes are those of o
 the U-Net then sees each image twice.
 """
 
-from pathlib import Path
-
 from deepcache import cli
 from deepcache.sampling.request import add_model_options, open_request
 
@@ -27,7 +25,7 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     add_model_options(parser)
-    parser.add_argument("--branches", type=int, nargs="*", default=[], metavar="B", help="from 0")
+    parser.add_argument("--branches", type=cli.natural, nargs="*", default=[], metavar="B", help="from 0")
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
-    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
     cli.run(main, parser)

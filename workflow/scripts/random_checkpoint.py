@@ -3,8 +3,6 @@
 Its images show nothing. Writes diffusers' format in fp16 (what measures images: its own files) and random.json.
 """
 
-from pathlib import Path
-
 from deepcache import cli
 
 
@@ -21,10 +19,12 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--architecture", required=True, help="such as ddpm-cifar10, sd-v1-5, inception, clip-vit-b-32")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=cli.natural, default=0)
     parser.add_argument(
         "--sample-size", type=cli.positive, metavar="S", help="side of the U-Net's input (default: the original's)"
     )
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
+    parser.add_argument(
+        "--output", required=True, type=cli.output_folder, metavar="DIR", help="new folder for the checkpoint"
+    )
     parser.add_argument("--threads", type=cli.positive, default=1, help="CPU threads")
     cli.run(main, parser)

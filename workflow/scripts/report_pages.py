@@ -10,14 +10,14 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Read the results and write every page and caption that the report's contents name."""
+    from deepcache.json_values import read_object
     from deepcache.report.assembly import write_pages
-    from deepcache.report.reading import read_json
     from deepcache.report.results import read_results
 
-    tables, timings = (dict(pair.split("=", 1) for pair in pairs) for pairs in (arguments.tables, arguments.timing))
+    tables, timings = cli.pairs("--tables", arguments.tables), cli.pairs("--timing", arguments.timing)
     results = read_results(
         arguments.results,
-        read_json(arguments.suite),
+        read_object(arguments.suite, ("tables", "checkpoints", "datasets")),
         tables,
         arguments.macs,
         arguments.diversity,
@@ -38,5 +38,7 @@ if __name__ == "__main__":
     parser.add_argument("--features", nargs="*", type=Path, default=[], metavar="NPZ", help="those of Figure 2")
     parser.add_argument("--macs", required=True, type=Path, metavar="CSV", help="paper_models.csv; Markdown beside it")
     parser.add_argument("--diversity", required=True, type=Path, metavar="CSV", help="its Markdown lies beside it")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="for the folders pages and captions")
+    parser.add_argument(
+        "--output", required=True, type=cli.output_folder, metavar="DIR", help="for the folders pages and captions"
+    )
     cli.run(main, parser)

@@ -5,7 +5,6 @@ every method starts from the same noise.
 """
 
 import time
-from pathlib import Path
 
 from deepcache import cli
 from deepcache.sampling.request import add_method_options, add_model_options, open_request
@@ -30,9 +29,9 @@ if __name__ == "__main__":
     add_model_options(parser)
     add_method_options(parser)
     cli.add_execution_option(parser)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shard", type=int, default=0, help="index of the shard")
+    parser.add_argument("--seed", type=cli.natural, default=0)
+    parser.add_argument("--shard", type=cli.natural, default=0, help="index of the shard")
     parser.add_argument("--shard-size", type=cli.positive, default=128, help="images in a shard")
     parser.add_argument("--batch-size", type=cli.positive, default=128, help="images sampled at a time")
-    parser.add_argument("--output", required=True, type=Path, metavar="NPZ")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="NPZ")
     cli.run(main, parser)

@@ -3,7 +3,6 @@
 One row for each run; or, with --prompts, one column for each, the prompts on the left.
 """
 
-import json
 from pathlib import Path
 
 from deepcache import cli
@@ -15,13 +14,14 @@ def main(arguments) -> None:
     from deepcache.errors import DeepCacheError
     from deepcache.figures.samples import Samples, draw_columns, draw_rows
     from deepcache.figures.style import save
+    from deepcache.json_values import read_object
     from deepcache.sampling.shards import read_images
 
     if len(arguments.labels) != len(arguments.shards):
         raise DeepCacheError(f"{len(arguments.shards)} runs but {len(arguments.labels)} labels")
     captions = [""] * len(arguments.shards)
     if arguments.timing is not None:
-        timed = json.loads(arguments.timing.read_text(encoding="utf-8"))["variants"]
+        timed = read_object(arguments.timing, ("variants",))["variants"]
         missing = [variant for variant in arguments.variants if variant not in timed]
         if missing or len(arguments.variants) != len(arguments.shards):
             raise DeepCacheError(f"{arguments.timing}: --variants must name what it timed, one for each run: {missing}")
@@ -48,5 +48,5 @@ if __name__ == "__main__":
     parser.add_argument("--timing", type=Path, metavar="JSON", help="also write how long an image takes")
     parser.add_argument("--variants", nargs="*", default=[], help="of these, by run, as --timing names them")
     parser.add_argument("--title", default="")
-    parser.add_argument("--output", required=True, type=Path, metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="PNG")
     cli.run(main, parser)

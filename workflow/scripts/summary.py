@@ -4,7 +4,6 @@ Writes summary.csv (a row for each run), summary.md, paper_against_ours.csv (a r
 paper_against_ours.md.
 """
 
-import json
 from pathlib import Path
 
 from deepcache import cli
@@ -13,10 +12,11 @@ from deepcache import cli
 def main(arguments) -> None:
     """Read the tables, judge, write four files."""
     from deepcache.files import atomic
+    from deepcache.json_values import parse_option
     from deepcache.results.paper_cells import open_table, paper_cells
-    from deepcache.results.summary import against_page, summarize_runs, summary_page
+    from deepcache.results.summary import SUITE, against_page, summarize_runs, summary_page
 
-    suite = json.loads(arguments.suite)
+    suite = parse_option("--suite", arguments.suite, SUITE)
     tables = [open_table(name, **{**one, "path": Path(one["path"])}) for name, one in suite["tables"].items()]
     runs = summarize_runs(arguments.results, tables)
     cells = paper_cells(arguments.published, tables, arguments.macs, suite["verdicts"])

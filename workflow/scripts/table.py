@@ -1,6 +1,5 @@
 """Write one table as CSV and Markdown: our numbers, the published ones and the differences."""
 
-import json
 from pathlib import Path
 
 from deepcache import cli
@@ -9,10 +8,11 @@ from deepcache import cli
 def main(arguments) -> None:
     """Build and write."""
     from deepcache.files import atomic
+    from deepcache.json_values import parse_option
     from deepcache.results.markdown import to_markdown
-    from deepcache.results.tables import build_table
+    from deepcache.results.tables import LAYOUT, build_table
 
-    layout = json.loads(arguments.layout)
+    layout = parse_option("--layout", arguments.layout, LAYOUT)
     table = build_table(layout, arguments.results, arguments.published)
     with atomic(arguments.output) as temporary:
         table.to_csv(temporary, index=False)
@@ -27,5 +27,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="results/<suite>")
     parser.add_argument("--published", type=Path, default=Path("config/published"), metavar="DIR")
-    parser.add_argument("--output", required=True, type=Path, metavar="CSV", help="the Markdown is written beside it")
+    parser.add_argument(
+        "--output", required=True, type=cli.output_file, metavar="CSV", help="the Markdown is written beside it"
+    )
     cli.run(main, parser)

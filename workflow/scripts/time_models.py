@@ -4,7 +4,6 @@ Writes throughput (images/s) and the spread of the repetitions for each variant,
 """
 
 from functools import partial
-from pathlib import Path
 
 from deepcache import cli
 
@@ -22,8 +21,8 @@ def main(arguments) -> None:
 
     torch.set_num_threads(arguments.threads)
     device, size = choose_device(arguments.device), arguments.batch_size
-    given = (arguments.checkpoints, arguments.precision, arguments.prompts, arguments.plans)
-    make = partial(Variants, *(dict(pair.split("=", 1) for pair in pairs) for pairs in given), size, device)
+    given = ("checkpoints", "precision", "prompts", "plans")
+    make = partial(Variants, *(cli.pairs(f"--{name}", getattr(arguments, name)) for name in given), size, device)
     names, repeats, execution = arguments.variants, arguments.repeats, execution_of(arguments.execution)
     with progress(None, "timing", unit="run", total=len(names) * (repeats + 1)) as bar:
         found, mode = measure_variants(names, repeats, device, make, execution, lambda name: bar.update())
@@ -44,5 +43,5 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
     cli.add_device_options(parser)
     cli.add_execution_option(parser)
-    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
     cli.run(main, parser)

@@ -4,11 +4,9 @@ Writes the model in fp16 (diffusers' format where it is a pipeline), training.js
 """
 
 import dataclasses
-from pathlib import Path
 
 from deepcache import cli
-
-MODELS = ["digits-ddpm", "digits-ldm", "digits-sd", "digits-bk-sdm", "digits-classifier", "digits-clip"]
+from deepcache.runs.families import RECIPES
 
 
 def main(arguments) -> None:
@@ -16,12 +14,12 @@ def main(arguments) -> None:
     import torch
 
     from deepcache.files import atomic, check_replaceable
-    from deepcache.training.recipes import RECIPES
+    from deepcache.training import recipes
     from deepcache.training.record import write_record
 
     output = arguments.output.resolve()
     check_replaceable(output, "training.json")
-    recipe = RECIPES[arguments.model]
+    recipe = recipes.RECIPES[arguments.model]
     overrides = {"seed": arguments.seed, **({"steps": arguments.steps} if arguments.steps else {})}
     phases = {name: dataclasses.replace(settings, **overrides) for name, settings in recipe.phases.items()}
     torch.set_num_threads(arguments.threads)
@@ -32,9 +30,11 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--model", required=True, choices=MODELS)
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
+    parser.add_argument("--model", required=True, choices=list(RECIPES))
+    parser.add_argument(
+        "--output", required=True, type=cli.output_folder, metavar="DIR", help="new folder for the checkpoint"
+    )
     parser.add_argument("--steps", type=cli.positive, help="optimisation steps in each phase (default: the recipe's)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=cli.natural, default=0)
     parser.add_argument("--threads", type=cli.positive, default=2, help="CPU threads")
     cli.run(main, parser)

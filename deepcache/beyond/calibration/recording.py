@@ -34,7 +34,7 @@ def read_recorded(path: str | Path, manifest: Mapping, sampler: Sampler, branch:
         DeepCacheError: if the file is damaged, or was recorded of something else; the message names it.
     """
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             recorded = Recorded(file["gram"], file["importance"], about["images"], about["seed"])
     except (*UNREADABLE, TypeError) as error:

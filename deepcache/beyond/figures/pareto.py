@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogFormatter
 from matplotlib.transforms import Bbox
 
 from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep
@@ -224,6 +225,8 @@ def _draw(panel, points: pd.DataFrame, x: str, y: str, branches: Sequence[int], 
     values = points[y]
     if y == "fid" and values.min() > 0 and values.max() > WIDE * values.min():
         panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(LogFormatter())  # the others write formulas
+        panel.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     panel.margins(0.12)
     panel.locator_params(axis="x", nbins=6)
     panel.grid(color="0.9")

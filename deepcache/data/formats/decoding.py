@@ -32,7 +32,7 @@ def decode(content: bytes, name: str) -> np.ndarray:
             warnings.simplefilter("ignore")  # of odd metadata, which does not touch the pixels
             with Image.open(io.BytesIO(content)) as image:
                 if image.mode not in MODES:
-                    raise DeepCacheError(f"{name}: has {image.mode} pixels: only 8 bits a channel are supported")
+                    raise DeepCacheError(f"{name}: has {image.mode} pixels: only 8 bits a channel are read: convert it")
                 return np.asarray(image.convert("RGB"))
     except DeepCacheError:
         raise

@@ -16,11 +16,12 @@ def main(arguments) -> None:
     from deepcache.errors import DeepCacheError
     from deepcache.files import atomic
 
+    macs = {model: Path(path) for model, path in cli.pairs("--macs", arguments.macs).items()}
+    wanted = cli.pairs("--goals", arguments.goals).items()
     try:
-        macs = {model: Path(path) for model, path in (pair.split("=", 1) for pair in arguments.macs)}
-        goals = {int(interval): float(gain) for interval, gain in (pair.split("=", 1) for pair in arguments.goals)}
+        goals = {int(interval): float(gain) for interval, gain in wanted}
     except ValueError as error:
-        raise DeepCacheError(f"--macs and --goals take pairs such as digits-ddpm=FILE and 5=12 ({error})") from error
+        raise DeepCacheError(f"--goals takes pairs of numbers such as 5=12 ({error})") from error
     sweeps = read_sweeps(arguments.sweeps)
     peers = [read_peers(path, sweeps) for path in arguments.peers]
     table, gains = build_beyond_table(sweeps, macs), build_gains_table(sweeps, goals)
@@ -39,5 +40,7 @@ if __name__ == "__main__":
     parser.add_argument("--peers", type=Path, nargs="*", default=[], metavar="JSON", help="what peers.py wrote")
     parser.add_argument("--goals", nargs="*", default=[], metavar="N=DB", help="gains that are aimed at: 5=12 10=7")
     parser.add_argument("--title", default="Beyond the paper")
-    parser.add_argument("--output", required=True, type=Path, metavar="CSV", help="the others are written beside it")
+    parser.add_argument(
+        "--output", required=True, type=cli.output_file, metavar="CSV", help="the others are written beside it"
+    )
     cli.run(main, parser)

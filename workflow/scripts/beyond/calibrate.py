@@ -43,6 +43,8 @@ if __name__ == "__main__":
     parser.add_argument("--recorded", required=True, type=Path, metavar="NPZ", help="what record_features.py wrote")
     parser.add_argument("--images", type=cli.positive, default=32, help="on which the finalists are compared")
     parser.add_argument("--screened", type=cli.positive, default=16, help="of these, on which all proposals are")
-    parser.add_argument("--seed", type=int, default=7002, help="of the noise; not that of images to be measured")
-    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument(
+        "--seed", type=cli.natural, default=7002, help="of the noise; not that of images to be measured"
+    )
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
     cli.run(main, parser)

@@ -1,7 +1,6 @@
 """Draw the path of a branch's feature over the steps, and what holding, a line and a parabola miss of it."""
 
 import json
-from pathlib import Path
 
 from deepcache import cli
 
@@ -17,9 +16,9 @@ def main(arguments) -> None:
     from deepcache.runs.sampler import Sampler
 
     models = []
-    for label, path in (pair.split("=", 1) for pair in arguments.recorded):
+    for label, path in cli.pairs("--recorded", arguments.recorded).items():
         try:
-            with np.load(path) as file:
+            with np.load(path, allow_pickle=False) as file:
                 gram, about = file["gram"], json.loads(str(file["about"]))
         except (*UNREADABLE, TypeError) as error:
             raise DeepCacheError(f"{path}: not a readable recording ({error}); record it again") from error
@@ -36,5 +35,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--interval", type=cli.positive, default=5, help="N of the full steps")
     parser.add_argument("--title", default="Why a deep feature can be forecast: its path, and what is missed of it")
-    parser.add_argument("--output", required=True, type=Path, metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="PNG")
     cli.run(main, parser)

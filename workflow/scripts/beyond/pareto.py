@@ -18,13 +18,9 @@ def main(arguments) -> None:
     from deepcache.beyond.comparison.sweeps import read_peers, read_sweeps
     from deepcache.beyond.comparison.tables import build_beyond_table
     from deepcache.beyond.figures.pareto import draw_pareto, pareto_points, read_timing
-    from deepcache.errors import DeepCacheError
     from deepcache.figures.style import save
 
-    try:
-        macs = {model: Path(path) for model, path in (pair.split("=", 1) for pair in arguments.macs)}
-    except ValueError as error:
-        raise DeepCacheError(f"--macs takes pairs such as digits-ddpm=FILE ({error})") from error
+    macs = {model: Path(path) for model, path in cli.pairs("--macs", arguments.macs).items()}
     sweeps = read_sweeps(arguments.sweeps)
     peers = [read_peers(path, sweeps) for path in arguments.peers]
     table = build_beyond_table(sweeps, macs)
@@ -39,5 +35,5 @@ if __name__ == "__main__":
     parser.add_argument("--timing", type=Path, nargs="*", default=[], metavar="JSON", help="what time_models.py wrote")
     parser.add_argument("--peers", type=Path, nargs="*", default=[], metavar="JSON", help="what peers.py wrote")
     parser.add_argument("--title", default=TITLE)
-    parser.add_argument("--output", required=True, type=Path, metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="PNG")
     cli.run(main, parser)

@@ -46,7 +46,11 @@ if __name__ == "__main__":
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory that is timed")
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
     parser.add_argument(
-        "--merge-ratios", type=float, nargs="*", default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75], help="of merged tokens"
+        "--merge-ratios",
+        type=cli.number,
+        nargs="*",
+        default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75],
+        help="of merged tokens",
     )
-    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
     cli.run(main, parser)

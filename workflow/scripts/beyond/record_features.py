@@ -3,8 +3,6 @@
 One recording serves plans of every interval, see calibrate.py.
 """
 
-from pathlib import Path
-
 from deepcache import cli
 from deepcache.sampling.request import add_model_options, open_request
 
@@ -29,12 +27,14 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     add_model_options(parser)
-    parser.add_argument("--branch", type=int, default=0, help="skip branch, from 0")
+    parser.add_argument("--branch", type=cli.natural, default=0, help="skip branch, from 0")
     parser.add_argument("--images", type=cli.positive, default=24, help="trajectories")
     parser.add_argument(
         "--batch-size", type=cli.positive, default=12, help="of which the features are in memory at once"
     )
     parser.add_argument("--points", type=cli.positive, default=12, help="steps whose importance is measured")
-    parser.add_argument("--seed", type=int, default=7001, help="of the noise; not that of images to be measured")
-    parser.add_argument("--output", required=True, type=Path, metavar="NPZ")
+    parser.add_argument(
+        "--seed", type=cli.natural, default=7001, help="of the noise; not that of images to be measured"
+    )
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="NPZ")
     cli.run(main, parser)

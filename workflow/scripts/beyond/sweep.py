@@ -25,7 +25,7 @@ def main(arguments) -> None:
     about = {
         "model": arguments.name,
         "sampler": request.sampler.slug,
-        "steps": request.sampler.steps_taken(request.model.prompted),
+        "steps": request.sampler.steps_taken(request.model.family.prompted),
         "schedule_length": request.model.schedule_length(request.sampler),
         "branch": arguments.branch,
         "interval": arguments.interval,
@@ -40,12 +40,14 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     add_model_options(parser)
     add_scoring_options(parser)
-    parser.add_argument("--branch", type=int, default=0, help="skip branch, from 0")
+    parser.add_argument("--branch", type=cli.natural, default=0, help="skip branch, from 0")
     parser.add_argument("--interval", type=cli.positive, default=5, help="N, which sets the number of full steps")
     parser.add_argument("--recorded", required=True, type=Path, metavar="NPZ", help="what record_features.py wrote")
     parser.add_argument("--plan", required=True, type=Path, metavar="JSON", help="what calibrate.py wrote")
     parser.add_argument("--screened", type=cli.positive, default=16, help="of the calibration, for Eq. 7 and affine")
-    parser.add_argument("--centers", type=float, nargs="+", default=[0.25, 0.5, 0.75], help="shares of T, for Eq. 7")
-    parser.add_argument("--powers", type=float, nargs="+", default=[1.2, 1.4], help="for Eq. 7")
-    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument(
+        "--centers", type=cli.number, nargs="+", default=[0.25, 0.5, 0.75], help="shares of T, for Eq. 7"
+    )
+    parser.add_argument("--powers", type=cli.number, nargs="+", default=[1.2, 1.4], help="for Eq. 7")
+    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
     cli.run(main, parser)

@@ -1,0 +1,60 @@
+"""What a pipeline in a folder is made of: every part is there, its weights are its own, and no code in it is run."""
+
+import pickle
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+
+from deepcache.errors import DeepCacheError, reason
+from deepcache.json_values import read_object
+from deepcache.models.state_dicts import SHOWN
+
+NOT_RUN = "holds more than weights, and nothing in it is run: get it again"
+
+
+def load_text_encoders(folder: Path, dtype: torch.dtype, without: Collection[str] = ()) -> dict[str, torch.nn.Module]:
+    """Load the text encoders that a pipeline's model_index.json names, by their names there.
+
+    transformers draws weights that it does not find, with no more than a warning, and a tokenizer without files splits
+    words into letters: what is missing is an error here.
+
+    Args:
+        folder: the pipeline's.
+        dtype: of the weights.
+        without: parts that need not be there.
+
+    Raises:
+        DeepCacheError: if a part that the index names has no folder, or a text encoder lacks weights.
+    """
+    import transformers
+
+    encoders = {}
+    for name, entry in read_object(folder / "model_index.json").items():
+        if not isinstance(entry, list) or None in entry or name in without or name.startswith("_"):
+            continue
+        if not (folder / name).is_dir():
+            raise DeepCacheError(f"{folder / name} is missing, which model_index.json names: get the checkpoint again")
+        library, kind = entry
+        if name.startswith("text_encoder") and library == "transformers":
+            encoders[name] = _whole(getattr(transformers, kind), folder / name, dtype)
+    return encoders
+
+
+def _whole(kind: type, place: Path, dtype: torch.dtype) -> torch.nn.Module:
+    model, found = kind.from_pretrained(place, dtype=dtype, output_loading_info=True, local_files_only=True)
+    if missing := sorted(found["missing_keys"]):
+        names = f"{', '.join(missing[:SHOWN])}{', ...' if len(missing) > SHOWN else ''}"
+        raise DeepCacheError(f"{place}: its weights are another model's: {len(missing)} are missing ({names})")
+    return model
+
+
+def why_not_loaded(error: BaseException) -> str:
+    """Why a pipeline could not be loaded, in one line, without a library's advice to run what is in the folder."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, pickle.UnpicklingError):
+            return f"a file of weights {NOT_RUN}"
+        link = link.__cause__ or link.__context__
+    text = reason(error)
+    return "it names code of its own, which is not run" if "custom code" in text else text
