@@ -97,12 +97,22 @@ def natural(text: str) -> int:
     return value
 
 
-def output_file(text: str) -> Path:
-    """An argument's value that must be a path at which a file can be: found out before any work is done."""
-    path = Path(text)
-    if path.is_dir() or not path.name:
-        raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file")
-    return output_folder(text)
+def output_file(*suffixes: str) -> Callable[[str], Path]:
+    """An argument's type: a path at which a file can be, found out before any work is done.
+
+    Args:
+        suffixes: with which its name may end, such as `.npz`, by which libraries choose the format; none: any.
+    """
+
+    def path(text: str) -> Path:
+        found = Path(text)
+        if found.is_dir() or not found.name:
+            raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file")
+        if suffixes and found.suffix not in suffixes:
+            raise argparse.ArgumentTypeError(f"{text!r} must end in {' or '.join(suffixes)}")
+        return output_folder(text)
+
+    return path
 
 
 def output_folder(text: str) -> Path:

@@ -67,7 +67,7 @@ def _run(sidecar: str, table: Table) -> Run:
 
 def _row(root: Path, run: Run, tables: list[str]) -> dict:
     path, sampler, method = root / run.path / "run.json", run.sampler, run.method
-    made = read_object(path, ("images", "settings_hash"))
+    made = read_object(path)
     parameters = {} if method.schedule is None else vars(method.schedule)
     try:
         row = {

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 CHECKPOINTS = ROOT / "resources/checkpoints"
 PROMPTS = ROOT / "resources/prompts/digits.txt"
-BAR = re.compile(r"\d+%\|")
+BAR = re.compile(r"\d+%\||\d+it \[")
 ERROR = re.compile(r"(\w+\.py: )?error: ")
 
 

@@ -67,8 +67,8 @@ CASES = {
     "a sampler of two points": ((*SAMPLE, "--sampler", "ddim-10-cfg1.2.3"), "sampler must look like ddim-100"),
     "a sampler with another spelling": ((*SAMPLE, "--sampler", "ddim-10-cfg1.50"), "sampler must look like ddim-100"),
     "a sampler of more digits than a number has": (
-        (*SAMPLE, "--sampler", "ddim-10-cfg1.50000000000000000001"),
-        "sampler ddim-10-cfg1.50000000000000000001: write ddim-10-cfg1.5",
+        (*SAMPLE, "--sampler", "ddim-10-cfg1.5000000000000000001"),
+        "sampler ddim-10-cfg1.5000000000000000001: write ddim-10-cfg1.5",
     ),
     "more steps than the training's": ((*SAMPLE, "--sampler", "ddim-1001"), "sampler ddim-1001: at most 1000 steps"),
     "steps without end": ((*SAMPLE, "--sampler", f"ddim-{'9' * 5000}"), "sampler must look like ddim-100"),
@@ -78,6 +78,15 @@ CASES = {
     ),
     "an output that is a folder": ((*SAMPLE[:-1], "sub"), "argument --output: 'sub' is a folder: name a file"),
     "an output that is this folder": ((*SAMPLE[:-1], "."), "argument --output: '.' is a folder: name a file"),
+    "samples under another suffix": ((*SAMPLE[:-1], "out/s.json"), "argument --output: 'out/s.json' must end in .npz"),
+    "a picture under another suffix": (
+        (*CURVES[:-2], "out/c.txt", CURVES[-1], "{}"),
+        "argument --output: 'out/c.txt' must",
+    ),
+    "a table under its Markdown's suffix": (
+        (*TABLE[:-2], "t.md", TABLE[-1], "{}"),
+        "argument --output: 't.md' must end in .c",
+    ),
     "an output below a file": ((*SAMPLE[:-1], "t.csv/s.npz"), "argument --output: 't.csv/s.npz' would lie in "),
     "a folder below a file": ((*GENERATE[:-1], "t.csv/deep/out"), "argument --output: 't.csv/deep/out' would lie in "),
     "a device of another maker": ((*SAMPLE, "--device", "warp"), "device 'warp' is not known: use auto, cpu or cuda"),
@@ -90,7 +99,7 @@ CASES = {
     "a model that is not timed": ((*LATENCY, "--models", "dit"), "--models: dit is none of ddpm-cifar10"),
     "time between states that never passes": (
         (*REFERENCE, "--save-every", "nan"),
-        "argument --save-every: invalid positive_number value",
+        "argument --save-every: invalid number value",
     ),
     "a name without a file": (
         ("time_models.py", "--checkpoints", "model", "--variants", "a/ddim-10/full", "--output", "out/t.json"),

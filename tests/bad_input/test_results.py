@@ -4,22 +4,22 @@ from pathlib import Path
 
 import pytest
 
-OUT = ("--output", "out/o.csv")
+OUT, PICTURE = ("--output", "out/o.csv"), ("--output", "out/o.png")
 READERS = {
     "collect_run": ("collect_run.py", "--shards", "bad", "--images", 2, *OUT),
     "metrics": ("metrics.py", "--run", "bad", "--reference", "r", "--extractor", "x", "--weights", "w", *OUT),
     "clip_score": ("clip_score.py", "--run", "bad", "--prompts", "p.txt", "--weights", "w", *OUT),
     "diversity_table": ("diversity_table.py", "--diversity", "bad", *OUT),
-    "diversity_figure": ("diversity_figure.py", "--diversity", "bad", *OUT),
+    "diversity_figure": ("diversity_figure.py", "--diversity", "bad", *PICTURE),
     "screening": ("screening.py", "--scores", "bad", "--by", "fid", "--images", 2, "--keep", 1, *OUT),
-    "fig2": ("fig2.py", "--recorded", "bad", *OUT),
-    "times": ("sample_grid.py", "--shards", "s", "--labels", "a", "--timing", "bad", "--variants", "v", *OUT),
-    "samples": ("sample_grid.py", "--shards", "bad", "--labels", "a", *OUT),
+    "fig2": ("fig2.py", "--recorded", "bad", *PICTURE),
+    "times": ("sample_grid.py", "--shards", "s", "--labels", "a", "--timing", "bad", "--variants", "v", *PICTURE),
+    "samples": ("sample_grid.py", "--shards", "bad", "--labels", "a", *PICTURE),
     "time_models": ("time_models.py", "--checkpoints", "m=bad", "--variants", "m/ddim-10/full", *OUT),
     "latency_table": ("latency_table.py", "--measured", "bad", *OUT),
     "beyond_table": ("beyond/beyond_table.py", "--sweeps", "bad", "--macs", "m=bad", *OUT),
-    "pareto": ("beyond/pareto.py", "--sweeps", "bad", "--macs", "m=bad", *OUT),
-    "forecast_figure": ("beyond/forecast_figure.py", "--recorded", "l=bad", *OUT),
+    "pareto": ("beyond/pareto.py", "--sweeps", "bad", "--macs", "m=bad", *PICTURE),
+    "forecast_figure": ("beyond/forecast_figure.py", "--recorded", "l=bad", *PICTURE),
     "report_pages": (
         *(
             "report_pages.py",
@@ -36,7 +36,6 @@ READERS = {
         ),
         *("--output", "out"),
     ),
-    "estimate": ("estimate.py", "--suite", "bad"),
 }
 CONTENTS = {
     "cut off": b'{"variants": {',

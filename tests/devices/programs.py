@@ -53,8 +53,8 @@ WAITS: dict[str, tuple[int, str]] = {
     # Batches of images are sent, and their features fetched.
     "deepcache.quality.extractors:load_extractor.features": (5, "batch"),
     "deepcache.quality.clean:clean_resize": (2, "batch"),
-    "deepcache.quality.perceptual:Perceptual.distances.<listcomp>": (2, "batch"),
-    "deepcache.quality.perceptual:Perceptual.distances": (1, "batch"),
+    "deepcache.quality.perceptual:Perceptual._distances.<listcomp>": (2, "batch"),
+    "deepcache.quality.perceptual:Perceptual._distances": (1, "batch"),
     "deepcache.quality.clip_score:Clip.scores": (4, "batch"),
     "deepcache.quality.precision_recall:load": (2, "block"),
     "deepcache.quality.precision_recall:_radii": (2, "block"),

@@ -51,5 +51,5 @@ if __name__ == "__main__":
     parser.add_argument("--include", nargs="+", metavar="PATTERN", help="hub: only files that match one")
     parser.add_argument("--url", help="url: address of the file")
     parser.add_argument("--convert", choices=["ldm", "ddpm"], help="url: from CompVis's LDM-4-G, or the original DDPM")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

@@ -35,5 +35,5 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--shards", required=True, type=Path, nargs="+", metavar="NPZ", help="in order, from shard 0")
     parser.add_argument("--images", required=True, type=cli.positive, help="number of images that the run stands for")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

@@ -21,5 +21,5 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--schema", type=Path, default=ROOT / "config/schema.yaml", metavar="YAML")
-    parser.add_argument("--output", type=cli.output_file, default=ROOT / "config/README.md", metavar="MD")
+    parser.add_argument("--output", type=cli.output_file(), default=ROOT / "config/README.md", metavar="MD")
     cli.run(main, parser)

@@ -72,5 +72,5 @@ if __name__ == "__main__":
     parser.add_argument("--image-size", type=cli.positive, metavar="S", help="random: side of the images in pixels")
     parser.add_argument("--seed", type=cli.natural, default=0, help="random: seed of the images")
     parser.add_argument("--downloads", required=True, type=Path, metavar="DIR", help="where downloads are put")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

@@ -60,5 +60,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--batch-size", type=cli.positive, default=32, help="images of each run at a time")
     cli.add_device_options(parser)
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

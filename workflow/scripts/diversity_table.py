@@ -24,6 +24,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--title", default="Diversity over seeds")
     parser.add_argument(
-        "--output", required=True, type=cli.output_file, metavar="CSV", help="the Markdown is written beside it"
+        "--output", required=True, type=cli.output_file(".csv"), metavar="CSV", help="the Markdown is written beside it"
     )
     cli.run(main, parser)

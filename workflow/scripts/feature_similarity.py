@@ -26,5 +26,5 @@ if __name__ == "__main__":
     parser.add_argument("--layer", default="up_blocks.2", help="a layer's name in the U-Net")
     parser.add_argument("--images", type=cli.positive, default=4, help="trajectories")
     parser.add_argument("--seed", type=cli.natural, default=0)
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="NPZ")
+    parser.add_argument("--output", required=True, type=cli.output_file(".npz"), metavar="NPZ")
     cli.run(main, parser)

@@ -17,5 +17,5 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--shards", required=True, type=Path, nargs="+", metavar="NPZ", help="in order, from shard 0")
     parser.add_argument("--images", required=True, type=cli.positive, help="how many")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="NPZ")
+    parser.add_argument("--output", required=True, type=cli.output_file(".npz"), metavar="NPZ")
     cli.run(main, parser)

@@ -27,6 +27,10 @@ if __name__ == "__main__":
     parser.add_argument("--measured", required=True, nargs="+", type=Path, metavar="CSV", help="of latency.py")
     parser.add_argument("--operations", nargs="*", type=Path, metavar="CSV", help="of its --operations")
     parser.add_argument(
-        "--output", required=True, type=cli.output_file, metavar="CSV", help="beside it appear the same in .md and .png"
+        "--output",
+        required=True,
+        type=cli.output_file(".csv"),
+        metavar="CSV",
+        help="beside it appear the same in .md and .png",
     )
     cli.run(main, parser)

@@ -34,7 +34,7 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--output",
-        type=cli.output_file,
+        type=cli.output_file(".csv"),
         default=Path("results/macs/paper_models.csv"),
         metavar="CSV",
         help="the comparison; a Markdown table goes beside it",

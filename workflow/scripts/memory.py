@@ -27,5 +27,5 @@ if __name__ == "__main__":
     add_model_options(parser)
     parser.add_argument("--branches", type=cli.natural, nargs="*", default=[], metavar="B", help="from 0")
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

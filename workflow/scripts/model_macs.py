@@ -23,5 +23,5 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, metavar="JSON", help="the checkpoint's manifest")
     parser.add_argument("--branches", type=cli.natural, nargs="*", default=[], metavar="B", help="from 0")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

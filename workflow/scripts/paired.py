@@ -36,5 +36,5 @@ if __name__ == "__main__":
     parser.add_argument("--baseline", required=True, type=Path, metavar="NPZ", help="of the same without caching")
     parser.add_argument("--reference", required=True, type=Path, metavar="NPZ", help="reference statistics")
     parser.add_argument("--resamples", type=cli.positive, default=200, help="how often images are redrawn")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

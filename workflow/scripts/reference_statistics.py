@@ -58,12 +58,12 @@ if __name__ == "__main__":
         "--features", type=cli.positive, default=10_000, metavar="K", help="keep the features of the first K images"
     )
     parser.add_argument(
-        "--partial", required=True, type=cli.output_file, metavar="FILE", help="state of an unfinished computation"
+        "--partial", required=True, type=cli.output_file(), metavar="FILE", help="state of an unfinished computation"
     )
     parser.add_argument(
-        "--save-every", type=cli.positive_number, default=30, metavar="SECONDS", help="how often to write the state"
+        "--save-every", type=cli.number, default=30, metavar="SECONDS", help="how often to write the state"
     )
     parser.add_argument("--batch-size", type=cli.positive, default=64, help="images at a time")
     cli.add_device_options(parser)
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="NPZ")
+    parser.add_argument("--output", required=True, type=cli.output_file(".npz"), metavar="NPZ")
     cli.run(main, parser)

@@ -38,5 +38,5 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--suite", required=True, type=Path, metavar="JSON", help="the suite's config, merged")
     parser.add_argument("--target", default="report_pages", help="what the report covers")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="HTML")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="HTML")
     cli.run(main, parser)

@@ -33,5 +33,5 @@ if __name__ == "__main__":
     parser.add_argument("--shard", type=cli.natural, default=0, help="index of the shard")
     parser.add_argument("--shard-size", type=cli.positive, default=128, help="images in a shard")
     parser.add_argument("--batch-size", type=cli.positive, default=128, help="images sampled at a time")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="NPZ")
+    parser.add_argument("--output", required=True, type=cli.output_file(".npz"), metavar="NPZ")
     cli.run(main, parser)

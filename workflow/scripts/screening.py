@@ -28,5 +28,5 @@ if __name__ == "__main__":
     parser.add_argument("--by", required=True, choices=["fid", "clip_score"], help="what decides")
     parser.add_argument("--images", required=True, type=cli.positive, help="of how many images each must be")
     parser.add_argument("--keep", required=True, type=cli.positive, help="how many candidates go on")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

@@ -28,6 +28,6 @@ if __name__ == "__main__":
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="results/<suite>")
     parser.add_argument("--published", type=Path, default=Path("config/published"), metavar="DIR")
     parser.add_argument(
-        "--output", required=True, type=cli.output_file, metavar="CSV", help="the Markdown is written beside it"
+        "--output", required=True, type=cli.output_file(".csv"), metavar="CSV", help="the Markdown is written beside it"
     )
     cli.run(main, parser)

@@ -43,5 +43,5 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
     cli.add_device_options(parser)
     cli.add_execution_option(parser)
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

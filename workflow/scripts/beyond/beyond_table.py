@@ -41,6 +41,6 @@ if __name__ == "__main__":
     parser.add_argument("--goals", nargs="*", default=[], metavar="N=DB", help="gains that are aimed at: 5=12 10=7")
     parser.add_argument("--title", default="Beyond the paper")
     parser.add_argument(
-        "--output", required=True, type=cli.output_file, metavar="CSV", help="the others are written beside it"
+        "--output", required=True, type=cli.output_file(".csv"), metavar="CSV", help="the others are written beside it"
     )
     cli.run(main, parser)

@@ -46,5 +46,5 @@ if __name__ == "__main__":
     parser.add_argument(
         "--seed", type=cli.natural, default=7002, help="of the noise; not that of images to be measured"
     )
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

@@ -52,5 +52,5 @@ if __name__ == "__main__":
         default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75],
         help="of merged tokens",
     )
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)

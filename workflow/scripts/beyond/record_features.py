@@ -36,5 +36,5 @@ if __name__ == "__main__":
     parser.add_argument(
         "--seed", type=cli.natural, default=7001, help="of the noise; not that of images to be measured"
     )
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="NPZ")
+    parser.add_argument("--output", required=True, type=cli.output_file(".npz"), metavar="NPZ")
     cli.run(main, parser)

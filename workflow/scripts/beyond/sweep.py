@@ -49,5 +49,5 @@ if __name__ == "__main__":
         "--centers", type=cli.number, nargs="+", default=[0.25, 0.5, 0.75], help="shares of T, for Eq. 7"
     )
     parser.add_argument("--powers", type=cli.number, nargs="+", default=[1.2, 1.4], help="for Eq. 7")
-    parser.add_argument("--output", required=True, type=cli.output_file, metavar="JSON")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="JSON")
     cli.run(main, parser)
