@@ -9,8 +9,8 @@ from deepcache.methods.method import Method
 from deepcache.runs.sampler import Sampler
 from deepcache.suite.config import validate
 from deepcache.suite.reading import complete, read_config
-from deepcache.suite.sources import check_sources
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
+from deepcache.suite.sources import check_sources
 from deepcache.suite.timing import timed_as
 
 # Paths of the project are relative where it is the folder of the run, so that both can move together.

@@ -39,5 +39,5 @@ if __name__ == "__main__":
     parser.add_argument("--precision", default="float16", choices=["float32", "float16", "bfloat16"])
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed runs after a warm-up")
     cli.add_device_options(parser)
-    parser.add_argument("--output", required=True, type=cli.output_file(".csv"), metavar="CSV")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="CSV")
     cli.run(main, parser)

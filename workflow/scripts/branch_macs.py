@@ -38,6 +38,6 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--output", required=True, type=cli.output_file(".csv"), metavar="CSV")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="CSV")
     parser.add_argument("--figure", required=True, type=cli.output_file(".png", ".pdf", ".svg"), metavar="PNG")
     cli.run(main, parser)

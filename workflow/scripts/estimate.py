@@ -51,5 +51,5 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--suite", default=ROOT / "config/config.yaml", metavar="YAML", help="the config; - for stdin")
     parser.add_argument("--tflops", type=cli.positive_number, help="what the device sustains, for estimate.tflops")
-    parser.add_argument("--output", type=cli.output_file(".csv"), metavar="CSV", help="also write the table there")
+    parser.add_argument("--output", type=cli.output_file(), metavar="CSV", help="also write the table there")
     cli.run(main, parser)

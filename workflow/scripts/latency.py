@@ -70,8 +70,8 @@ if __name__ == "__main__":
     parser.add_argument("--channels-last", action="store_true", help="keep channels last in memory, in all rows")
     parser.add_argument("--seed", type=cli.natural, default=0, help="of weights and noise")
     cli.add_device_options(parser)
-    parser.add_argument("--output", required=True, type=cli.output_file(".csv"), metavar="CSV")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="CSV")
     parser.add_argument(
-        "--operations", type=cli.output_file(".csv"), metavar="CSV", help="where the time of a step goes, too"
+        "--operations", type=cli.output_file(), metavar="CSV", help="where the time of a step goes, too"
     )
     cli.run(main, parser)

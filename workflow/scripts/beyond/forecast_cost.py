@@ -49,5 +49,5 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
     cli.add_device_options(parser)
-    parser.add_argument("--output", required=True, type=cli.output_file(".csv"), metavar="CSV")
+    parser.add_argument("--output", required=True, type=cli.output_file(), metavar="CSV")
     cli.run(main, parser)
