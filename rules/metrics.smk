@@ -1,7 +1,7 @@
 # Metrics: one JSON file for each run.
 MEASURED = (
     "--run {input.run} --reference {input.reference} --extractor {params.extractor} --weights {input.weights}"
-    " {params.features} --output {output[0]}"
+    " {params.features} --output {output.metrics}"
 )
 BASELINE = f"{RESULTS}/{{model}}/{{sampler}}/full/seed-{{seed}}"
 COMPARED = "--run {input.run} --baseline {input.baseline}"
@@ -36,7 +36,7 @@ use rule metrics as metrics_of_first with:
         reference=rules.metrics.input.reference,
         weights=rules.metrics.input.weights,
     output:
-        f"{RUN}/metrics-{{images}}.json",
+        metrics=f"{RUN}/metrics-{{images}}.json",
     params:
         code=code("metrics"),
         extractor=extractor_of,
