@@ -24,6 +24,6 @@ def report_options(wildcards, input):
         "features": list(input.features),
         "macs": MACS,
         "diversity": f"{RESULTS}/tables/diversity.csv",
-        "output": str(Path(str(input.suite)).parent),
+        "output": REPORT,
     }
     return shlex.join(as_options(options))

@@ -56,7 +56,7 @@ def remove_samples_that_were_read():
     As long as a checkpoint is to be run, Snakemake removes no temporary file at all, for any of them may be needed by
     jobs that the checkpoint will bring. Here it is known which: the first shards of a search's candidates.
     """
-    if KEEP_SAMPLES:
+    if KEEP_SAMPLES or workflow.storage_settings.notemp:
         return
     dag = workflow.dag
     finish, is_needed = dag.finish, dag.is_needed_tempfile
