@@ -155,7 +155,7 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         if arguments.log is not None and not _is_stderr(arguments.log):
             arguments.log.parent.mkdir(parents=True, exist_ok=True)
             sys.stderr = _Tee(terminal, arguments.log.open("w", encoding="utf-8", errors="backslashreplace"))
-        record = JobRecord(ROOT) if arguments.record else None
+        record = JobRecord(ROOT) if getattr(arguments, "record", None) else None
         main(arguments)
         if record is not None:
             record.write(arguments.record, arguments.code)

@@ -38,7 +38,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(path)
         temporary.replace(path)
     except OSError as error:
-        if error.filename is None:  # where writing failed, not opening
+        if error.errno is not None and error.filename is None:  # where writing failed, not opening
             error.filename = str(path)
         raise
     finally:

@@ -14,7 +14,7 @@ def shortage(error: BaseException) -> str | None:
     """One line for an error that more room or other rights would mend; None for any other one."""
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return f"{os.fsdecode(error.filename or 'writing')}: the disk is full: make room and run again"
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, OSError) and None not in (error.filename, error.strerror):
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     if isinstance(error, MemoryError) or NO_MEMORY in str(error):
         return f"the machine's memory is too small ({reason(error)}): run fewer jobs at a time, or smaller batches"

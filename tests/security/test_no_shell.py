@@ -63,7 +63,7 @@ def test_nothing_of_it_is_run(place, tmp_path):
         results / "figures/fig2.png",
         results / "figures/table2_samples.png",
         results / "digits-sd/plms-50-cfg7.5/full/seed-0/shards/00000.npz",
-        results / "report/suite.json",
+        results / "suite.json",
     ]
     options = ("--directory", str(place), "--configfile", "mine.yaml")
     done = snakemake(place, "-s", str(project.folder / "Snakefile"), *map(str, wanted), *options)
