@@ -124,6 +124,9 @@ def output_folder(text: str) -> Path:
     return path
 
 
+figure_file = output_file(".png", ".pdf", ".svg")
+
+
 def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     """The values of an option that takes NAME=VALUE; DeepCacheError names one that is none, or a name given twice."""
     found: dict[str, str] = {}

@@ -6,8 +6,7 @@ import torch
 
 from deepcache.errors import DeepCacheError
 from deepcache.gpu_lock import take_gpu
-
-JOBS_PER_GPU = "DEEPCACHE_JOBS_PER_GPU"  # a variable, so that a job's command is the same on every machine
+from deepcache.gpus import JOBS_PER_GPU
 
 
 def choose_device(name: str) -> torch.device:

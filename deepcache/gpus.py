@@ -1,6 +1,8 @@
-"""How many GPUs there are, without importing torch, which takes seconds."""
+"""How many GPUs there are, and how many jobs share one, without importing torch, which takes seconds."""
 
 import ctypes
+
+JOBS_PER_GPU = "DEEPCACHE_JOBS_PER_GPU"  # a variable, so that a job's command is the same on every machine
 
 
 def count_gpus() -> int:

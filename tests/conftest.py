@@ -12,7 +12,7 @@ from diffusers import UNet2DConditionModel, UNet2DModel
 
 from deepcache.caching import execution
 from deepcache.cost import variants
-from deepcache.devices import JOBS_PER_GPU
+from deepcache.gpus import JOBS_PER_GPU
 from tests.recorder import Replays
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deepcache.devices import JOBS_PER_GPU
+from deepcache.gpus import JOBS_PER_GPU
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 60  # within which a process gets what is free

@@ -37,12 +37,12 @@ class Part(ABC):
     def slug(self) -> str:
         """The part in a path, such as `nonuniform-n10-c15-p1.4` or `forecast1`."""
         shown = ((one.metadata["code"], getattr(self, one.name)) for one in fields(self))
-        return self.name + "".join(f"{_lead(code)}{_text(value)}" for code, value in shown)
+        return self.name + "".join(f"{_lead(code)}{plain(value)}" for code, value in shown)
 
     @property
     def label(self) -> str:
         """The part in a picture, such as `nonuniform, N = 10, c = 15, p = 1.4`."""
-        return ", ".join([self.name, *(f"{_symbol(one)} = {_text(getattr(self, one.name))}" for one in fields(self))])
+        return ", ".join([self.name, *(f"{_symbol(one)} = {plain(getattr(self, one.name))}" for one in fields(self))])
 
     @classmethod
     def pattern(cls) -> str:
@@ -99,10 +99,6 @@ def _lead(code: str) -> str:
 
 def _symbol(one) -> str:
     return one.metadata["code"].upper() or one.name
-
-
-def _text(value: float) -> str:
-    return plain(value)
 
 
 def _pattern(one) -> str:

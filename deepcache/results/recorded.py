@@ -1,13 +1,12 @@
 """What the jobs of a suite have recorded: which file was made by which job, from which files."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepcache.errors import DeepCacheError
-from deepcache.files import UNREADABLE
 from deepcache.job_record import MADE, PROJECT
+from deepcache.json_values import read_object
 
 FOLDER = "records"
 
@@ -86,8 +85,6 @@ def _suite(name: str) -> Path | None:
 
 
 def _read(path: Path) -> Recorded:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Recorded(path, **{key: content[key] for key in ("arguments", "code", "inputs", "outputs")})
-    except (*UNREADABLE, TypeError) as error:
-        raise DeepCacheError(f"{path}: not a readable record ({error}); run its job again") from error
+    keys = ("arguments", "code", "inputs", "outputs")
+    content = read_object(path, keys, "run its job again")
+    return Recorded(path, **{key: content[key] for key in keys})

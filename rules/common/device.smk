@@ -1,7 +1,7 @@
 # The device that jobs compute on.
 import functools
 
-from deepcache.gpus import count_gpus
+from deepcache.gpus import JOBS_PER_GPU, count_gpus
 
 # In commands: `auto` is not spelt out in what Snakemake compares, so that results stay valid where they are moved to a machine
 # with another device; what the config names is, so that naming another one makes everything anew.
@@ -9,9 +9,9 @@ DEVICE = "{resources.device}" if config["device"] == "auto" else config["device"
 found_gpus = functools.cache(count_gpus)
 # Jobs take GPUs themselves (deepcache/devices.py). On a cluster's node, or where whoever set the variable to 0 hands them
 # out, a job takes what it is given.
-GIVEN = workflow.remote_exec or os.environ.get("DEEPCACHE_JOBS_PER_GPU") == "0"
+GIVEN = workflow.remote_exec or os.environ.get(JOBS_PER_GPU) == "0"
 PLACES = 0 if GIVEN else config.get("jobs_per_gpu", 1)
-os.environ.update(DEEPCACHE_JOBS_PER_GPU=str(PLACES))
+os.environ.update({JOBS_PER_GPU: str(PLACES)})
 
 
 @functools.cache

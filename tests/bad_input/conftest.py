@@ -13,6 +13,8 @@ from tests.conftest import ROOT
 
 CHECKPOINTS = ROOT / "resources/checkpoints"
 PROMPTS = ROOT / "resources/prompts/digits.txt"
+# A checkpoint of one's own; its folder comes next.
+LOCAL_CHECKPOINT = ("checkpoint.py", "--name", "a", "--source", "local", "--folder")
 BAR = re.compile(r"\d+%\||\d+it \[")
 ERROR = re.compile(r"(\w+\.py: )?error: ")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input.conftest import PROMPTS
+from tests.bad_input.conftest import LOCAL_CHECKPOINT, PROMPTS
 
 TABLE = ("table.py", "--results", "r", "--output", "out/t.csv", "--layout")
 CURVES = ("curves.py", "--tables", "t.csv", "--output", "out/c.png", "--layout")
@@ -138,19 +138,7 @@ CASES = {
         "--recorded r.npz: write NAME=VALUE",
     ),
     "a checksum without a file": (
-        (
-            "checkpoint.py",
-            "--name",
-            "a",
-            "--source",
-            "local",
-            "--folder",
-            ".",
-            "--sha256",
-            "0" * 64,
-            "--output",
-            "o.json",
-        ),
+        (*LOCAL_CHECKPOINT, ".", "--sha256", "0" * 64, "--output", "o.json"),
         f"--sha256 {'0' * 64}: write NAME=VALUE",
     ),
     "an architecture that is not known": (

@@ -6,18 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input.conftest import CHECKPOINTS, PROMPTS, below
+from tests.bad_input.conftest import CHECKPOINTS, LOCAL_CHECKPOINT, PROMPTS, below
 
 PROGRAMS = {
-    "a manifest of weights": (
-        "checkpoint.py",
-        "--name",
-        "a",
-        "--source",
-        "local",
-        "--folder",
-        CHECKPOINTS / "digits-ddpm",
-    ),
+    "a manifest of weights": (*LOCAL_CHECKPOINT, CHECKPOINTS / "digits-ddpm"),
     "a manifest of prompts": (
         *("dataset.py", "--name", "a", "--source", "local"),
         *("--format", "text", "--folder", PROMPTS, "--downloads", "d"),

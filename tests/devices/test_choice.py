@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from deepcache import gpu_lock
-from deepcache.devices import JOBS_PER_GPU, choose_device, only
+from deepcache.devices import choose_device, only
 from deepcache.errors import DeepCacheError
+from deepcache.gpus import JOBS_PER_GPU
 from tests.devices.absent import absent_device
 from tests.gpu_holders import HOLD, gpu_of, starter
 

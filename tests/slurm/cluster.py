@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from deepcache.devices import JOBS_PER_GPU
+from deepcache.gpus import JOBS_PER_GPU
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 PARTITION = "tiny"

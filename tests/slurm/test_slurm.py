@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from deepcache.devices import JOBS_PER_GPU
+from deepcache.gpus import JOBS_PER_GPU
 from tests.slurm.cluster import PARTITION
 from tests.slurm.conftest import name
 from tests.workflow.project import untimed

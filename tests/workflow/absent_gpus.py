@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from deepcache.devices import JOBS_PER_GPU
+from deepcache.gpus import JOBS_PER_GPU
 from tests.workflow.project import ROOT, Project
 
 # NVIDIA's driver, as far as it is asked how many GPUs there are.

@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from deepcache.devices import JOBS_PER_GPU
+from deepcache.gpus import JOBS_PER_GPU
 from tests.workflow.absent_gpus import machine, sample_there
 from tests.workflow.project import Project
 

@@ -6,6 +6,7 @@ changed by hand; writes each table anew from what its runs say, and compares. Ex
 
 import sys
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from deepcache import cli
@@ -18,7 +19,7 @@ def main(arguments) -> None:
     from deepcache.results.audit import audit
 
     done = audit(arguments.results, cli.ROOT)
-    same = lambda one: (one.kind, one.problem)  # noqa: E731
+    same = attrgetter("kind", "problem")
     for (kind, problem), group in groupby(sorted(done.findings, key=same), same):
         findings = list(group)
         behind = sorted({name for one in findings for name in one.behind})

@@ -39,5 +39,5 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--output", required=True, type=cli.output_file(), metavar="CSV")
-    parser.add_argument("--figure", required=True, type=cli.output_file(".png", ".pdf", ".svg"), metavar="PNG")
+    parser.add_argument("--figure", required=True, type=cli.figure_file, metavar="PNG")
     cli.run(main, parser)

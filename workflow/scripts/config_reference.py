@@ -4,8 +4,6 @@ from pathlib import Path
 
 from deepcache import cli
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def main(arguments) -> None:
     """Read the schema, write the page."""
@@ -20,6 +18,6 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--schema", type=Path, default=ROOT / "config/schema.yaml", metavar="YAML")
-    parser.add_argument("--output", type=cli.output_file(), default=ROOT / "config/README.md", metavar="MD")
+    parser.add_argument("--schema", type=Path, default=cli.ROOT / "config/schema.yaml", metavar="YAML")
+    parser.add_argument("--output", type=cli.output_file(), default=cli.ROOT / "config/README.md", metavar="MD")
     cli.run(main, parser)

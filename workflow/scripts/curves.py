@@ -33,5 +33,5 @@ if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--tables", required=True, type=Path, nargs="+", metavar="CSV", help="one for each panel")
     parser.add_argument("--layout", required=True, metavar="JSON", help="as `curves` has it in the config")
-    parser.add_argument("--output", required=True, type=cli.output_file(".png", ".pdf", ".svg"), metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.figure_file, metavar="PNG")
     cli.run(main, parser)

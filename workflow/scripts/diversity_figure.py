@@ -39,5 +39,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--prompts", type=cli.positive, default=3, help="so many of the first prompts are shown")
     parser.add_argument("--title", default="")
-    parser.add_argument("--output", required=True, type=cli.output_file(".png", ".pdf", ".svg"), metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.figure_file, metavar="PNG")
     cli.run(main, parser)

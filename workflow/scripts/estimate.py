@@ -4,11 +4,8 @@
 """
 
 import sys
-from pathlib import Path
 
 from deepcache import cli
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(arguments) -> None:
@@ -20,14 +17,14 @@ def main(arguments) -> None:
     from deepcache.suite.reading import complete, located, read_config
     from deepcache.suite.sources import check_sources
 
-    config = complete(read_config(sys.stdin if arguments.suite == "-" else arguments.suite), ROOT)
-    validate(config, ROOT / "config/schema.yaml", ROOT / "config/published")
-    check_sources(config, ROOT)
+    config = complete(read_config(sys.stdin if arguments.suite == "-" else arguments.suite), cli.ROOT)
+    validate(config, cli.ROOT / "config/schema.yaml", cli.ROOT / "config/published")
+    check_sources(config, cli.ROOT)
     if arguments.tflops is not None:
         config["estimate"]["tflops"] = arguments.tflops
     table = estimate(
         config,
-        lambda name, branches: checkpoint_shape(name, located(config["checkpoints"][name], ROOT), branches),
+        lambda name, branches: checkpoint_shape(name, located(config["checkpoints"][name], cli.ROOT), branches),
         pooled_width,
     )
     print(table.to_markdown(index=False, floatfmt=".3g", intfmt=","))
@@ -49,7 +46,9 @@ def main(arguments) -> None:
 
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--suite", default=ROOT / "config/config.yaml", metavar="YAML", help="the config; - for stdin")
+    parser.add_argument(
+        "--suite", default=cli.ROOT / "config/config.yaml", metavar="YAML", help="the config; - for stdin"
+    )
     parser.add_argument("--tflops", type=cli.positive_number, help="what the device sustains, for estimate.tflops")
     parser.add_argument("--output", type=cli.output_file(), metavar="CSV", help="also write the table there")
     cli.run(main, parser)

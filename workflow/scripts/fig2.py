@@ -34,5 +34,5 @@ if __name__ == "__main__":
         "--threshold", type=cli.number, default=0.95, help="from which similarity on steps count as similar"
     )
     parser.add_argument("--title", default="")
-    parser.add_argument("--output", required=True, type=cli.output_file(".png", ".pdf", ".svg"), metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.figure_file, metavar="PNG")
     cli.run(main, parser)

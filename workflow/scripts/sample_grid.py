@@ -48,5 +48,5 @@ if __name__ == "__main__":
     parser.add_argument("--timing", type=Path, metavar="JSON", help="also write how long an image takes")
     parser.add_argument("--variants", nargs="*", default=[], help="of these, by run, as --timing names them")
     parser.add_argument("--title", default="")
-    parser.add_argument("--output", required=True, type=cli.output_file(".png", ".pdf", ".svg"), metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.figure_file, metavar="PNG")
     cli.run(main, parser)

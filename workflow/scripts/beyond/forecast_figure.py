@@ -35,5 +35,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--interval", type=cli.positive, default=5, help="N of the full steps")
     parser.add_argument("--title", default="Why a deep feature can be forecast: its path, and what is missed of it")
-    parser.add_argument("--output", required=True, type=cli.output_file(".png", ".pdf", ".svg"), metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.figure_file, metavar="PNG")
     cli.run(main, parser)

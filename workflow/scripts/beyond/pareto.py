@@ -35,5 +35,5 @@ if __name__ == "__main__":
     parser.add_argument("--timing", type=Path, nargs="*", default=[], metavar="JSON", help="what time_models.py wrote")
     parser.add_argument("--peers", type=Path, nargs="*", default=[], metavar="JSON", help="what peers.py wrote")
     parser.add_argument("--title", default=TITLE)
-    parser.add_argument("--output", required=True, type=cli.output_file(".png", ".pdf", ".svg"), metavar="PNG")
+    parser.add_argument("--output", required=True, type=cli.figure_file, metavar="PNG")
     cli.run(main, parser)
