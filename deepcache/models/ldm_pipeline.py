@@ -144,7 +144,9 @@ class LDMClassPipeline(DiffusionPipeline):
             latents = self.scheduler.step(noise, number, latents, **options).prev_sample
             if callback_on_step_end is not None:
                 latents = callback_on_step_end(self, step, t, {"latents": latents})["latents"]
-        images = latents if output_type == "latent" else self._decode(latents, output_type)
+        images = latents
+        if output_type != "latent":
+            images = self.image_processor.postprocess(self.decode(latents), output_type=output_type)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
@@ -207,7 +209,12 @@ class LDMClassPipeline(DiffusionPipeline):
         unconditional, conditional = self.unet(torch.cat([x, x]), t, encoder_hidden_states=context).sample.chunk(2)
         return unconditional + scale * (conditional - unconditional)
 
-    def _decode(self, latents: torch.Tensor, output_type: str):
-        """Images of latents, shape (B, C, h, w), each of which becomes the nearest entry of the codebook."""
-        images = self.vqvae.decode(latents.to(self.vqvae.dtype) / self.vqvae.config.scaling_factor).sample
-        return self.image_processor.postprocess(images, output_type=output_type)
+    def decode(self, latents: torch.Tensor, quantise: bool = True) -> torch.Tensor:
+        """Images of latents, shape (B, C, h, w), from about -1 to 1, shape (B, 3, H, W).
+
+        Args:
+            latents: as output_type "latent" returns them.
+            quantise: whether each becomes the nearest entry of the codebook, as the decoder was trained.
+        """
+        latents = latents.to(self.vqvae.dtype) / self.vqvae.config.scaling_factor
+        return self.vqvae.decode(latents, force_not_quantize=not quantise).sample

@@ -35,7 +35,6 @@ def ddim_timesteps(num_steps: int, spacing: str = "uniform", num_train_timesteps
     return tuple(reversed(rising))
 
 
-@torch.no_grad()
 def ddim(
     predict_noise: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     x: torch.Tensor,

@@ -27,7 +27,6 @@ def make_dpm_solver(num_steps: int, config: Mapping) -> DPMSolverMultistepSchedu
     return scheduler
 
 
-@torch.no_grad()
 def dpm_solver(
     predict_noise: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     x: torch.Tensor,

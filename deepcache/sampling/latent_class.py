@@ -6,7 +6,7 @@ import torch
 
 from deepcache.runs.families import LATENT_CLASS
 from deepcache.sampling.dpm_solver import make_dpm_solver
-from deepcache.sampling.model import ImageModel, step_callback, unit_to_uint8
+from deepcache.sampling.model import ImageModel, decoded, differentiable, step_callback
 from deepcache.sampling.noise import image_seed, initial_noise
 
 
@@ -33,17 +33,19 @@ class LatentClass(ImageModel):
         """Class of each image, from 0."""
         return [image_seed(seed, index, "label") % self._pipeline.num_classes for index in indices]
 
-    def make_images(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
+    def make_latents(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
         self._choose_scheduler(sampler)
-        images = self._pipeline(
+        return differentiable(self._pipeline)(
             self.labels(seed, indices),
             guidance_scale=sampler.guidance_scale,
             num_inference_steps=sampler.steps,
             latents=initial_noise(seed, indices, self._shape),
-            output_type="pt",
+            output_type="latent",
             callback_on_step_end=step_callback(on_step),
         ).images
-        return unit_to_uint8(images)
+
+    def decode(self, latents, rounded=True) -> torch.Tensor:  # noqa: D102
+        return decoded(self._pipeline.image_processor, self._pipeline.decode(latents, rounded))
 
     def num_steps(self, sampler) -> int:  # noqa: D102
         self._choose_scheduler(sampler)

@@ -1,5 +1,7 @@
 """What every family of image models offers to the jobs that sample and time it."""
 
+import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Self
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.image_processor import VaeImageProcessor
 from torch import nn
 
 from deepcache.models.twins import twin
@@ -29,12 +32,13 @@ class ImageModel(ABC):
     family: Family = PIXEL
 
     @abstractmethod
-    def make_images(
+    def make_latents(
         self, indices: Sequence[int], seed: int, sampler: Sampler, on_step: Callable[[int], None] = lambda step: None
     ) -> torch.Tensor:
-        """Make images, uint8, shape (len(indices), H, W, C); image j depends on (seed, j) alone, but for rounding.
+        """Sample, up to what `decode` makes images of, shape (len(indices), C, h, w); where that is on, with gradients.
 
-        They lie on the device, which may still be at work on them: fetching them waits.
+        Latent j depends on (seed, j) alone, but for rounding. They lie on the device, which may still be at work on
+        them: fetching them waits.
 
         The caller starts the cache's trajectory. `on_step` is called after each step of the sampler.
 
@@ -42,21 +46,41 @@ class ImageModel(ABC):
             DeepCacheError: if the family has no such sampler.
         """
 
+    @abstractmethod
+    def decode(self, latents: torch.Tensor, rounded: bool = True) -> torch.Tensor:
+        """Images of what `make_latents` returned, float32 from 0 to 255, shape (B, H, W, C).
+
+        Args:
+            latents: shape (B, C, h, w).
+            rounded: whether a first stage with a codebook looks latents up in it. Without, an image changes with its
+                latent however little that changes.
+        """
+
+    @torch.no_grad()
+    def make_images(
+        self, indices: Sequence[int], seed: int, sampler: Sampler, on_step: Callable[[int], None] = lambda step: None
+    ) -> torch.Tensor:
+        """Images of `make_latents`, quantised once, by rounding, to uint8, shape (len(indices), H, W, C)."""
+        return self.decode(self.make_latents(indices, seed, sampler, on_step)).round().to(torch.uint8)
+
     def sample(
         self, indices: Sequence[int], seed: int, sampler: Sampler, on_step: Callable[[int], None] = lambda step: None
     ) -> np.ndarray:
         """As `make_images`, fetched."""
         return self.make_images(indices, seed, sampler, on_step).cpu().numpy()
 
-    def twin(self) -> Self:
-        """See deepcache.models.twins.twin."""
-        parts = [
+    def modules(self) -> list[nn.Module]:
+        """The networks of the model: U-Net, first stage, text encoder, ..."""
+        return [
             module
             for one in vars(self).values()
             for module in (one.components.values() if isinstance(one, DiffusionPipeline) else [one])
             if isinstance(module, nn.Module)
         ]
-        return twin(self, *parts)
+
+    def twin(self) -> Self:
+        """See deepcache.models.twins.twin."""
+        return twin(self, *self.modules())
 
     def num_steps(self, sampler: Sampler) -> int:
         """How often the U-Net runs in a trajectory."""
@@ -82,11 +106,16 @@ def step_callback(on_step: Callable[[int], None]) -> Callable:
     return callback
 
 
-def to_uint8(x: torch.Tensor) -> torch.Tensor:
-    """Quantise once, by rounding: (B, C, H, W) in [-1, 1] to uint8 (B, H, W, C); what lies outside is clipped."""
-    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+def to_pixels(x: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) in [-1, 1] to float32 (B, H, W, C) from 0 to 255; what lies outside is clipped."""
+    return ((x.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).contiguous()
 
 
-def unit_to_uint8(x: torch.Tensor) -> torch.Tensor:
-    """As `to_uint8`, from [0, 1], as pipelines return it."""
-    return (x.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+def decoded(processor: VaeImageProcessor, sample: torch.Tensor) -> torch.Tensor:
+    """As `to_pixels`, of what a first stage decodes, in its precision, as diffusers' pipelines do it."""
+    return (processor.postprocess(sample, output_type="pt").float() * 255).permute(0, 2, 3, 1).contiguous()
+
+
+def differentiable(pipeline: DiffusionPipeline) -> Callable:
+    """A pipeline's call, which diffusers runs without gradients, with them where they are on."""
+    return functools.partial(inspect.unwrap(type(pipeline).__call__), pipeline)

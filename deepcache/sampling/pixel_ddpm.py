@@ -7,7 +7,7 @@ import torch
 from deepcache.runs.families import PIXEL
 from deepcache.sampling.ddim import ddim, ddim_timesteps
 from deepcache.sampling.dpm_solver import dpm_solver
-from deepcache.sampling.model import ImageModel, part_folder, to_uint8
+from deepcache.sampling.model import ImageModel, part_folder, to_pixels
 from deepcache.sampling.noise import initial_noise
 
 
@@ -25,14 +25,16 @@ class PixelDDPM(ImageModel):
         size = self.unet.config.sample_size
         self._shape = (self.unet.config.in_channels, size, size)
 
-    def make_images(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
+    def make_latents(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
         self.family.check(sampler)
         x = initial_noise(seed, indices, self._shape).to(self.unet.device)
         if sampler.name == "dpmpp":
-            x = dpm_solver(self._predict_noise, x, sampler.steps, self._scheduler_config, on_step=on_step)
-            return to_uint8(x)
+            return dpm_solver(self._predict_noise, x, sampler.steps, self._scheduler_config, on_step=on_step)
         timesteps = ddim_timesteps(sampler.steps, sampler.spacing, len(self._alphas_cumprod))
-        return to_uint8(ddim(self._predict_noise, x, timesteps, self._alphas_cumprod, on_step=on_step))
+        return ddim(self._predict_noise, x, timesteps, self._alphas_cumprod, on_step=on_step)
+
+    def decode(self, latents, rounded=True) -> torch.Tensor:  # noqa: D102
+        return to_pixels(latents)
 
     def _predict_noise(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return self.unet(x.to(self.unet.dtype), t).sample.float()

@@ -7,7 +7,7 @@ import torch
 
 from deepcache.models.pipeline_parts import load_text_encoders
 from deepcache.runs.families import TEXT_TO_IMAGE
-from deepcache.sampling.model import ImageModel, step_callback, unit_to_uint8
+from deepcache.sampling.model import ImageModel, decoded, differentiable, step_callback
 from deepcache.sampling.noise import initial_noise
 from deepcache.sampling.schedulers import make_scheduler
 
@@ -37,18 +37,21 @@ class TextToImage(ImageModel):
         size = self.unet.config.sample_size
         self._shape = (self.unet.config.in_channels, size, size)
 
-    def make_images(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
+    def make_latents(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
         self.family.check(sampler)
         self._pipeline.scheduler = make_scheduler(sampler.name, self._scheduler_config)
-        images = self._pipeline(
+        return differentiable(self._pipeline)(
             [self._prompts[index % len(self._prompts)] for index in indices],
             guidance_scale=sampler.guidance_scale,
             num_inference_steps=sampler.steps,
             latents=initial_noise(seed, indices, self._shape).to(self.unet.device, self.unet.dtype),
-            output_type="pt",
+            output_type="latent",
             callback_on_step_end=step_callback(on_step),
         ).images
-        return unit_to_uint8(images)
+
+    def decode(self, latents, rounded=True) -> torch.Tensor:  # noqa: D102
+        vae = self._pipeline.vae
+        return decoded(self._pipeline.image_processor, vae.decode(latents / vae.config.scaling_factor).sample)
 
     def num_steps(self, sampler) -> int:  # noqa: D102
         scheduler = make_scheduler(sampler.name, self._scheduler_config)

@@ -95,10 +95,13 @@ def calibration_options(wildcards):
 
 
 def recording_options(wildcards):
-    """Which branch is recorded, on how many images of which noise."""
+    """Which branch is recorded, on how many images of which noise, with how many backward passes."""
     settings = config["calibration"]
-    noise = {"images": settings["recorded"], "seed": settings["seed"]}
-    return shlex.join(as_options({"sampler": wildcards.sampler, "branch": wildcards.branch, **noise}))
+    place = {"sampler": wildcards.sampler, "branch": wildcards.branch}
+    recorded = {"images": settings["recorded"], "probes": settings["probes"], "seed": settings["seed"]}
+    # Where a long recording goes on after an interruption.
+    partial = f"{RESULTS}/plans/{wildcards.model}/{wildcards.sampler}/recorded-b{wildcards.branch}.partial.npz"
+    return shlex.join(as_options({**place, **recorded, "partial": partial}))
 
 
 def recorded_features(model, branch):

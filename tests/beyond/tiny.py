@@ -10,7 +10,7 @@ from deepcache.methods.method import Method
 from deepcache.methods.schedule import Place
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.ddim import ddim, ddim_timesteps
-from deepcache.sampling.model import ImageModel, to_uint8
+from deepcache.sampling.model import ImageModel, to_pixels
 from deepcache.sampling.noise import initial_noise
 from deepcache.sampling.request import Request
 
@@ -24,17 +24,19 @@ class TinyModel(ImageModel):
     def __init__(self, unet):
         self.unet, self.trajectories = unet, 0
 
-    def make_images(self, indices, seed, sampler, on_step=lambda step: None):
+    def make_latents(self, indices, seed, sampler, on_step=lambda step: None):
         self.trajectories += 1
         alphas = DDIMScheduler().alphas_cumprod.double()
-        x = ddim(
+        return ddim(
             lambda x, t: self.unet(x, t).sample,
             initial_noise(seed, indices, (1, 16, 16)),
             ddim_timesteps(sampler.steps, sampler.spacing),
             alphas,
             on_step=on_step,
         )
-        return to_uint8(x / 3)
+
+    def decode(self, latents, rounded=True):
+        return to_pixels(latents / 3)
 
 
 MANIFEST = {"name": "tiny", "sha256": {"unet/model.safetensors": "0" * 64}}

@@ -24,7 +24,7 @@ from tests.devices.absent import DEVICE, AbsentDevice, absent_device, leaves
 from tests.devices.checkpoints import pixel_unet
 from tests.devices.programs import PROGRAMS, WAITS, write_inputs
 
-TRAJECTORIES = ((PixelDDPM, "make_images"), (LatentClass, "make_images"), (TextToImage, "make_images"))
+TRAJECTORIES = ((PixelDDPM, "make_latents"), (LatentClass, "make_latents"), (TextToImage, "make_latents"))
 
 
 def _on_meta() -> torch.nn.Module:

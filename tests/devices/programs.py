@@ -26,7 +26,7 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.quality.perceptual:load_perceptual": (1, "weights"),
     "deepcache.quality.clip_score:load_clip": (1, "weights"),
     # Noise, labels, prompts and timesteps are sent, once for all steps.
-    "deepcache.sampling.pixel_ddpm:PixelDDPM.make_images": (1, "trajectory"),
+    "deepcache.sampling.pixel_ddpm:PixelDDPM.make_latents": (1, "trajectory"),
     "deepcache.sampling.ddim:ddim": (1, "trajectory"),
     "deepcache.sampling.dpm_solver:dpm_solver": (1, "trajectory"),
     "deepcache.models.ldm_pipeline:LDMClassPipeline._labels": (1, "trajectory"),
@@ -34,7 +34,10 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.models.ldm_pipeline:LDMClassPipeline._initial_latents": (1, "trajectory"),
     "deepcache.models.ldm_pipeline:LDMClassPipeline.__call__": (2, "trajectory"),  # DPM-Solver++ finds its first step
     "deepcache.sampling.schedulers:_reading_on_host.OnHost.set_timesteps": (1, "trajectory"),
-    "deepcache.sampling.text_to_image:TextToImage.make_images": (8, "trajectory"),  # causal masks of CLIP, and as above
+    "deepcache.sampling.text_to_image:TextToImage.make_latents": (
+        8,
+        "trajectory",
+    ),  # causal masks of CLIP, and as above
     "deepcache.generation.generation:Generation.sample": (20, "trajectory"),  # pictures and masks, too
     # Images are fetched when they are finished.
     "deepcache.sampling.batches:_fetch": (1, "trajectory"),

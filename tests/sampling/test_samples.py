@@ -16,7 +16,7 @@ from deepcache.methods.method import Method
 from deepcache.models.digits import ddpm_scheduler
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.families import load_model
-from deepcache.sampling.model import to_uint8
+from deepcache.sampling.model import to_pixels
 from deepcache.sampling.noise import NoiseInFloat32, image_generator, initial_noise
 from deepcache.sampling.shards import (
     read_images,
@@ -60,8 +60,8 @@ def test_noise_of_a_narrower_type_is_the_same_noise_rounded(dtype):
 
 def test_quantised_by_rounding():
     levels = torch.arange(256).float() / 127.5 - 1
-    assert to_uint8(levels.view(1, 1, 1, 256)).flatten().tolist() == list(range(256))
-    assert to_uint8(torch.tensor([-3.0, 3.0, 0.003]).view(1, 1, 1, 3)).flatten().tolist() == [0, 255, 128]
+    assert to_pixels(levels.view(1, 1, 1, 256)).round().flatten().tolist() == list(range(256))
+    assert to_pixels(torch.tensor([-3.0, 3.0, 0.003]).view(1, 1, 1, 3)).round().flatten().tolist() == [0, 255, 128]
 
 
 @pytest.mark.parametrize("method", ["full", "uniform-n3-b2", "uniform-n3-b2-zeros", "uniform-n2-b0-forecast1"])

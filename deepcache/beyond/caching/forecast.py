@@ -1,5 +1,7 @@
 """What: a polynomial through the features of the last full steps."""
 
+from collections.abc import Sequence
+
 import torch
 
 from deepcache.caching.reuse import Reuse
@@ -37,23 +39,25 @@ class Forecast(Reuse):
         last = self._points[-1][1]
         if len(self._points) == 1:
             return last
+        weights = lagrange_weights([node for node, _ in self._points], step)
         precision = torch.promote_types(last.dtype, torch.float32)
         total = torch.zeros_like(last, dtype=precision)
-        for weight, (_, feature) in zip(self.weights(step), self._points, strict=True):
+        for weight, (_, feature) in zip(weights, self._points, strict=True):
             total.add_(feature, alpha=weight)
         return total.to(last.dtype)
-
-    def weights(self, step: int) -> list[float]:
-        """Lagrange weights of the kept features, oldest first; they sum to 1."""
-        nodes = [node for node, _ in self._points]
-        weights = []
-        for i, node in enumerate(nodes):
-            weight = 1.0
-            for other in nodes[:i] + nodes[i + 1 :]:
-                weight *= (step - other) / (node - other)
-            weights.append(weight)
-        return weights
 
     @property
     def held(self) -> tuple[torch.Tensor, ...]:  # noqa: D102
         return tuple(feature for _, feature in self._points)
+
+
+def lagrange_weights(nodes: Sequence[int], step: float) -> list[float]:
+    """Weights of the values at the nodes in that of the polynomial through them at `step`; they sum to 1."""
+    weights = []
+    for node in nodes:
+        weight = 1.0
+        for other in nodes:
+            if other != node:
+                weight *= (step - other) / (node - other)
+        weights.append(weight)
+    return weights

@@ -1,69 +1,15 @@
 """From a model to a plan: record, propose, sample the proposals, keep the best."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-
-import numpy as np
 
 from deepcache.beyond.caching.plan import Plan
 from deepcache.beyond.calibration.choose import SampledError, choose, proposals
-from deepcache.beyond.calibration.gram import FeatureGram
-from deepcache.beyond.calibration.importance import measure_importance
+from deepcache.beyond.calibration.recorded import Recorded
+from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
 from deepcache.quality.paired_fidelity import psnr
-from deepcache.runs.sampler import Sampler
-from deepcache.sampling.model import ImageModel
 from deepcache.sampling.request import Request
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What one pass over uncached trajectories tells of a branch; serves every interval.
-
-    Attributes:
-        gram: G of the branch's feature, see `FeatureGram`, shape (T, T).
-        importance: of each step, see `measure_importance`, shape (T,).
-        images: how many trajectories were recorded.
-        seed: of their noise.
-    """
-
-    gram: np.ndarray
-    importance: np.ndarray
-    images: int
-    seed: int
-
-
-def record(
-    model: ImageModel,
-    sampler: Sampler,
-    branch: int,
-    batches: Sequence[Sequence[int]],
-    seed: int,
-    points: int = 12,
-    on_step: Callable[[int], None] = lambda step: None,
-) -> Recorded:
-    """Record G over uncached trajectories, and the importance of the steps.
-
-    Args:
-        model: makes the images.
-        sampler: with which.
-        branch: where its U-Net is cut, 0-based.
-        batches: indices of the images, batch by batch; of a batch, the features of all steps are in memory at once.
-            Importance is measured on the first.
-        seed: of their noise; apart from the seeds of an evaluation.
-        points: see `measure_importance`.
-        on_step: called after each step of each of the len(batches) + points + 1 trajectories.
-
-    Raises:
-        DeepCacheError: as from `FeatureGram` and `measure_importance`.
-    """
-    recorder = FeatureGram(branch)
-    for batch in batches:
-        with recorder.recording(model.unet):
-            model.sample(batch, seed, sampler, on_step)
-    gram = recorder.matrix()
-    importance = measure_importance(model, sampler, branch, gram, batches[0], seed, points, on_step)
-    return Recorded(gram, importance, sum(len(batch) for batch in batches), seed)
 
 
 def eq7_candidates(
@@ -98,34 +44,37 @@ def calibrate(
     Raises:
         DeepCacheError: if the interval does not fit, or `recorded` belongs to another sampler.
     """
-    gram, importance, seed = recorded.gram, recorded.importance, request.seed
+    model, sampler, seed, rows = request.model, request.sampler, request.seed, recorded.rows
+    if rows.num_steps != model.num_steps(sampler):
+        raise DeepCacheError(
+            f"{rows.num_steps} steps were recorded, but {sampler.slug} calls the U-Net {model.num_steps(sampler)} "
+            "times: record with this sampler"
+        )
     few = indices[:: max(1, len(indices) // screened)]
-    where = request.model, request.sampler, method.branch, gram
-    screen, error = (SampledError(*where, some, seed, on_sample) for some in (few, indices))
-    # The summed residual alone, the error of the sample if steps err independently, and in between.
-    importances = (None, np.sqrt(importance), importance)
-    length = request.model.schedule_length(request.sampler)
-    best = choose(proposals(gram, method.interval, eq7, importances, length=length), screen, error)
-    found = sorted(error.measured.items(), key=lambda item: item[1])
+    screen, error = (SampledError(model, sampler, method.branch, some, seed, on_sample) for some in (few, indices))
+    length = model.schedule_length(sampler)
+    best = choose(proposals(rows, method.interval, eq7, length), rows, screen, error)
+    found = [
+        {"steps": each.steps, "prediction": each.prediction, "trust": each.trust, "psnr_mean_db": psnr(math.exp(log))}
+        for each, log in sorted(error.measured.items(), key=lambda item: item[1])
+    ]
     return Plan(
         model=request.manifest["name"],
         sha256=request.manifest["sha256"],
-        sampler=request.sampler.slug,
-        num_steps=len(gram),
+        sampler=sampler.slug,
+        num_steps=rows.num_steps,
         branch=method.branch,
         precision=request.precision,
         full_steps=best.full_steps,
-        weights=best.weights(gram),
+        weights=best.weights,
         calibration={
             "interval": method.interval,
-            "steps": best.name,
-            "prediction": best.predictor.name,
-            "recorded": {"images": recorded.images, "seed": recorded.seed},
+            "steps": best.steps,
+            "prediction": best.prediction,
+            "trust": best.trust,
+            "recorded": {"images": recorded.images, "probes": recorded.probes, "seed": recorded.seed},
             "screened": {"images": len(few), "seed": seed},
             "sampled": {"images": len(indices), "seed": seed},
-            "psnr_db": [
-                {"steps": proposal.name, "prediction": proposal.predictor.name, "psnr_db": psnr(squared)}
-                for proposal, squared in found
-            ],
+            "finalists": found,
         },
     )

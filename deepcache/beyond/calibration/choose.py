@@ -1,20 +1,22 @@
 """The rule that picks full steps and weights by itself: what errs least on calibration trajectories that were sampled.
 
-The summed residual of the feature only proposes: an error made at one step weighs more in the sample than at another,
-and the features of a cached trajectory are no longer those that were recorded. So each proposal is sampled from the
-calibration's noise and compared with the uncached samples. Holding at uniform steps is among the proposals: what is
-picked is never worse on the calibration's noise. (Moving single full steps of what was picked, as long as the error of
-16 such samples fell, gained a decibel there and nothing on fresh noise.)
+The predicted error of the image holds to first order, and where few full steps are left that is not enough. So what it
+proposes is sampled from the calibration's noise and compared with the uncached images, beside the paper's ways and
+lines. Holding at uniform steps is among the finalists: what is picked is never worse on the calibration's noise.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import torch
 
 from deepcache.beyond.caching.weighted import Weighted
-from deepcache.beyond.calibration.optimise import best_steps
-from deepcache.beyond.calibration.residuals import Predictor
+from deepcache.beyond.calibration.joint import held_out_error, joint_weights
+from deepcache.beyond.calibration.polynomial import polynomial_weights
+from deepcache.beyond.calibration.rows import Rows
+from deepcache.beyond.calibration.search import additive_steps, search_steps
 from deepcache.caching import schedules
 from deepcache.caching.engine import DeepCache
 from deepcache.errors import DeepCacheError
@@ -22,53 +24,56 @@ from deepcache.quality.paired_fidelity import squared_errors
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 
-PREDICTORS = (Predictor(0), Predictor(1), Predictor(2), Predictor(1, fitted=True), Predictor(2, fitted=True))
-GAP = 3  # full steps that are further apart than this many intervals are not considered: for the time it takes
+ORDERS, TRUSTS = (1, 2, 3), (0.3, 1.0, 3.0, 10.0)
+SEARCHED = ((1, 1.0), (2, 0.3), (2, 3.0))  # orders and trusts of the error by which full steps are searched
+GAP = 3  # full steps that are further apart than this many intervals are not where a search begins
+LEAST = 1e-9  # a smaller squared error counts as this
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Proposal:
     """Full steps and what stands in at the others.
 
     Attributes:
-        name: where the steps come from: `uniform`, `eq7`, `optimised`.
+        steps: where the full steps come from: `uniform`, `eq7`, `additive`, `searched`.
+        prediction: where the weights come from: `hold`, `forecast1`, `joint2`, ...
         full_steps: k of T.
-        predictor: how the weights are made.
+        weights: for each shallow step, full step -> weight of its feature.
+        trust: of joint weights, see deepcache.beyond.calibration.joint.
     """
 
-    name: str
+    steps: str
+    prediction: str
     full_steps: tuple[int, ...]
-    predictor: Predictor
+    weights: Mapping[int, Mapping[int, float]]
+    trust: float | None = None
 
-    def weights(self, gram: np.ndarray) -> dict[int, dict[int, float]]:
-        """For each shallow step, full step -> weight of its feature, as `Plan` and `Weighted` take them.
+    @classmethod
+    def polynomial(cls, steps: str, full_steps: Sequence[int], num_steps: int, order: int) -> "Proposal":
+        """With the weights of a polynomial; order 0 holds."""
+        weights = polynomial_weights(full_steps, num_steps, order)
+        return cls(steps, f"forecast{order}" if order else "hold", tuple(full_steps), weights)
 
-        Args:
-            gram: G, shape (T, T).
-        """
-        found = {}
-        for i, (last, end) in enumerate(zip(self.full_steps, [*self.full_steps[1:], len(gram)], strict=True)):
-            nodes = self.full_steps[max(0, i - self.predictor.order) : i + 1]
-            steps = range(last + 1, end)
-            for step, row in zip(steps, self.predictor.weights(gram, nodes, steps) if steps else (), strict=True):
-                found[step] = dict(zip(nodes, row.tolist(), strict=True))
-        return found
+    @classmethod
+    def joint(cls, steps: str, full_steps: Sequence[int], rows: Rows, order: int, trust: float) -> "Proposal":
+        """With the weights whose predicted error is least."""
+        weights = joint_weights(rows, full_steps, order, trust)
+        return cls(steps, f"joint{order}", tuple(full_steps), weights, trust)
 
 
 class SampledError:
-    """Mean squared error of cached samples against the uncached ones of the same noise, on the scale of 0 to 255.
+    """Error of cached images against the uncached ones of the same noise: the mean of its logarithm over the images.
+
+    That is the mean of each image's PSNR, turned round: an image that is diverted to another one counts once. Images
+    are compared before they are rounded.
 
     Args:
         model: makes the images.
         sampler: with which.
         branch: where its U-Net is cut, 0-based.
-        gram: G of that branch's feature, from which weights are made, shape (T, T).
         indices: images to make, in one batch.
         seed: of their noise; apart from the seeds of an evaluation.
         on_sample: called after each batch that was sampled.
-
-    Raises:
-        DeepCacheError: if G has another number of steps than the sampler.
     """
 
     def __init__(
@@ -76,29 +81,23 @@ class SampledError:
         model: ImageModel,
         sampler: Sampler,
         branch: int,
-        gram: np.ndarray,
         indices: Sequence[int],
         seed: int,
         on_sample: Callable[[], None] = lambda: None,
     ):
-        if len(gram) != model.num_steps(sampler):
-            raise DeepCacheError(
-                f"the Gram matrix has {len(gram)} steps, but {sampler.slug} calls the U-Net {model.num_steps(sampler)} "
-                "times: record it with this sampler"
-            )
-        self._model, self._sampler, self._branch, self._gram = model, sampler, branch, gram
+        self._model, self._sampler, self._branch = model, sampler, branch
         self._indices, self._seed, self._on_sample = indices, seed, on_sample
-        self._uncached = model.sample(indices, seed, sampler)
+        self._uncached = self._sample()
         self._known: dict[Proposal, float] = {}
 
     def __call__(self, proposal: Proposal) -> float:
         """Sample with the proposal, unless that was done before."""
         if proposal not in self._known:
-            reuse = Weighted(proposal.weights(self._gram))
+            reuse = Weighted(proposal.weights)
             with DeepCache(self._model.unet, schedule=proposal.full_steps, branch=self._branch, reuse=reuse) as cache:
                 cache.start_trajectory()
-                images = self._model.sample(self._indices, self._seed, self._sampler)
-            self._known[proposal] = float(squared_errors(images, self._uncached).mean())
+                errors = squared_errors(self._sample(), self._uncached)
+            self._known[proposal] = float(np.log(np.maximum(errors, LEAST)).mean())
             self._on_sample()
         return self._known[proposal]
 
@@ -107,63 +106,90 @@ class SampledError:
         """What was sampled so far and its error."""
         return self._known
 
+    @torch.no_grad()
+    def _sample(self) -> np.ndarray:
+        latents = self._model.make_latents(self._indices, self._seed, self._sampler)
+        return self._model.decode(latents, rounded=False).cpu().numpy()
+
 
 def proposals(
-    gram: np.ndarray,
-    interval: int,
-    eq7: Iterable[tuple[int, float]] = (),
-    importances: Iterable[np.ndarray | None] = (None,),
-    predictors: Sequence[Predictor] = PREDICTORS,
-    length: int | None = None,
+    rows: Rows, interval: int, eq7: Iterable[tuple[int, float]] = (), length: int | None = None
 ) -> Iterator[Proposal]:
-    """Uniform, Eq. 7's and optimised steps with every predictor, all with as many full steps as the uniform schedule.
+    """The paper's ways, lines, and searched steps with joint weights, with as many full steps as the uniform schedule.
 
     Args:
-        gram: G, shape (T, T).
+        rows: of the model, sampler and branch.
         interval: N of the uniform schedule that sets the budget.
         eq7: centres and powers of Eq. 7; those that give no schedule of that many steps are left out.
-        importances: for the optimised steps, see `best_steps`.
-        predictors: what stands in at shallow steps.
         length: over how many of the T calls uniform and Eq. 7's steps are laid out, see Sampler.schedule_length; None:
             all.
 
     Raises:
         DeepCacheError: if the interval does not fit the trajectory.
     """
-    length = len(gram) if length is None else length
+    steps = rows.num_steps
+    length = steps if length is None else length
     even = schedules.uniform(length, interval)
-    fixed = [("uniform", even)]
+    gap = min(steps, GAP * interval)
+    fixed = [("uniform", even), *(("eq7", found) for found in eq7_schedules(length, len(even), eq7))]
+    additive = [("additive", additive_steps(rows, len(even), order, gap)) for order in (0, 1)]
+    yield from (Proposal.polynomial(name, full, steps, 0) for name, full in [*fixed, additive[0]])
+    yield from (Proposal.polynomial(name, full, steps, 1) for name, full in [fixed[0], additive[1]])
+    if len(even) == steps:
+        return
+    seen = set()
+    for order, trust in SEARCHED:
+        error = partial(held_out_error, rows, order=order, trust=trust)
+        for start in dict.fromkeys(full for _, full in [*fixed, *additive]):
+            found = search_steps(error, start, steps)
+            if found not in seen:
+                seen.add(found)
+                yield Proposal.joint("searched", found, rows, order, trust)
+
+
+def eq7_schedules(length: int, num_full: int, eq7: Iterable[tuple[int, float]]) -> list[tuple[int, ...]]:
+    """The different schedules of Eq. 7 with so many full steps; centres and powers that give none are left out."""
+    found = {}
     for center, power in eq7:
         try:
-            fixed.append(("eq7", schedules.nonuniform(length, len(even), center, power)))
+            found[schedules.nonuniform(length, num_full, center, power)] = None
         except DeepCacheError:
             continue
-    yield from (Proposal(name, steps, predictor) for name, steps in fixed for predictor in predictors)
-    for predictor in predictors:
-        for importance in importances:
-            steps = best_steps(gram, len(even), predictor, importance, min(len(gram), GAP * interval))
-            yield Proposal("optimised", steps, predictor)
+    return list(found)
 
 
 def choose(
     offered: Iterable[Proposal],
+    rows: Rows,
     screen: Callable[[Proposal], float],
     error: Callable[[Proposal], float],
     finalists: int = 6,
+    refined: int = 2,
 ) -> Proposal:
-    """The proposal that errs least; of equal ones the first. The best steps are tried with every predictor.
+    """The proposal that errs least; of equal ones the first. Of the best steps all orders and trusts are tried.
 
-    The mean squared error of a few images hangs on the one that is diverted most, and many proposals are compared on
-    it; so those that do best on a few images, and the first proposal, are compared again on many.
+    Many proposals are compared on a few images; those that do best on them, and the first proposal, are compared again
+    on many.
 
     Args:
-        offered: as from `proposals`; the predictors are those that occur in it.
+        offered: as from `proposals`.
+        rows: from which joint weights are made.
         screen: error of a proposal on a few images, such as a `SampledError`.
         error: error of a proposal on many.
         finalists: how many of them are compared on many images.
+        refined: of how many schedules all orders and trusts are tried.
     """
     offered = list(offered)
-    best = min(offered, key=screen)
-    crossed = [replace(best, predictor=predictor) for predictor in dict.fromkeys(each.predictor for each in offered)]
-    kept = sorted(dict.fromkeys([*offered, *crossed]), key=screen)[:finalists]
-    return min([offered[0], *kept], key=error)
+    best = dict.fromkeys(each.full_steps for each in sorted(offered, key=screen))
+    crossed = []
+    for full in list(best)[:refined]:
+        steps = next(each.steps for each in offered if each.full_steps == full)
+        known = {(each.prediction, each.trust) for each in offered if each.full_steps == full}
+        crossed += [
+            Proposal.joint(steps, full, rows, order, trust)
+            for order in ORDERS
+            for trust in TRUSTS
+            if len(full) < rows.num_steps and (f"joint{order}", trust) not in known
+        ]
+    kept = sorted([*offered, *crossed], key=screen)[:finalists]
+    return min([offered[0], *(each for each in kept if each is not offered[0])], key=error)

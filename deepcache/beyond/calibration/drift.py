@@ -1,13 +1,11 @@
 """When, after CacheQuant (Liu et al. 2025, arXiv 2503.01323): the steps between which the held feature drifts least.
 
 Theirs groups the steps by dynamic programming so that the summed distance of features to the one that stands for their
-group is least, quantisation included. Here there is none, and the distance is read off the Gram matrix; beside
-`best_steps` with order 0, it is not squared, so that a single large one weighs less.
+group is least, quantisation included. Here there is none, and the distance is read off the Gram matrix.
 """
 
 import numpy as np
 
-from deepcache.beyond.calibration.residuals import residuals
 from deepcache.errors import DeepCacheError
 
 
@@ -28,7 +26,8 @@ def drift_steps(gram: np.ndarray, num_full: int) -> tuple[int, ...]:
     cost = np.full((steps, steps + 1), np.inf)
     for start in range(steps):
         after = np.arange(start + 1, steps)
-        distances = np.sqrt(residuals(gram, (start,), after, np.ones((len(after), 1))))
+        squares = gram[after, after] - 2 * gram[after, start] + gram[start, start]
+        distances = np.sqrt(np.maximum(squares, 0))
         cost[start, start + 1 :] = np.concatenate([[0.0], np.cumsum(distances)])
     least = cost[0].copy()  # of one full step, up to step b
     before = []

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import torch
 
 from deepcache.beyond.caching.forecast import Forecast
@@ -12,11 +12,10 @@ from deepcache.beyond.caching.peer_schedules import key_steps, linear_gap, windo
 from deepcache.beyond.caching.plan import Plan
 from deepcache.beyond.caching.weighted import Weighted
 from deepcache.beyond.calibration.affine import ChannelMoments, fit_affine
-from deepcache.beyond.calibration.calibrate import Recorded
-from deepcache.beyond.calibration.choose import Proposal, SampledError
+from deepcache.beyond.calibration.choose import GAP, Proposal, SampledError, eq7_schedules
 from deepcache.beyond.calibration.drift import drift_steps
-from deepcache.beyond.calibration.optimise import best_steps
-from deepcache.beyond.calibration.residuals import Predictor
+from deepcache.beyond.calibration.recorded import Recorded
+from deepcache.beyond.calibration.search import additive_steps
 from deepcache.caching import schedules
 from deepcache.caching.layer_outputs import input_watched
 from deepcache.caching.online import OnlineSchedule
@@ -25,11 +24,10 @@ from deepcache.errors import DeepCacheError
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 
-HOLD, LINE, PARABOLA = Predictor(0), Predictor(1), Predictor(2)
-FITTED = (Predictor(1, fitted=True), Predictor(2, fitted=True))
+HOLD, LINE, PARABOLA = 0, 1, 2  # orders of polynomials
+JOINT = (1, 1.0)  # order and trust of joint weights at uniform steps
 WINDOW_SHARE = 0.5  # of the full steps that lie in the window
 GAP_RATIO = 3.0  # of the last gap to the first
-MAX_GAP = 3  # of optimised steps, in intervals: see deepcache.beyond.calibration.choose
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,9 @@ class Contender:
     """One way to cache.
 
     Attributes:
-        schedule: how the full steps are chosen: `uniform`, `eq7`, `optimised`, `drift`, `window-start`, `window-end`,
+        schedule: how the full steps are chosen: `uniform`, `eq7`, `additive`, `drift`, `window-start`, `window-end`,
             `linear-gap`, `key-steps`, `online`, `chosen`.
-        reuse: what takes the place of the feature: `hold`, `forecast1`, `fitted2`, `affine`, `chosen`, ...
+        reuse: what takes the place of the feature: `hold`, `forecast1`, `joint1`, `affine`, `chosen`, ...
         full_steps: k of T, or what decides while it samples.
         make_reuse: makes the latter anew.
     """
@@ -52,7 +50,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Watched:
-    """What uncached trajectories of the calibration show beside the Gram matrix.
+    """What uncached trajectories of the calibration show beside what is recorded.
 
     Attributes:
         moments: of the branch's feature, channel by channel.
@@ -96,41 +94,35 @@ def contenders(
     Raises:
         DeepCacheError: if the interval does not fit, or none of Eq. 7's schedules does.
     """
-    gram, importance = recorded.gram, np.sqrt(recorded.importance)
-    steps = len(recorded.gram)
+    rows, steps = recorded.rows, recorded.rows.num_steps
     even = schedules.uniform(length, interval)
-    gap, count = min(steps, MAX_GAP * interval), len(even)
+    gap, count = min(steps, GAP * interval), len(even)
 
-    def weighted(name: str, full_steps: tuple[int, ...], predictor: Predictor) -> Contender:
-        weights = Proposal(name, full_steps, predictor).weights(gram)
-        return Contender(name, predictor.name, full_steps, lambda: Weighted(weights))
+    def polynomial(name: str, full_steps: tuple[int, ...], order: int) -> Contender:
+        return _of(Proposal.polynomial(name, full_steps, steps, order))
 
-    yield from (weighted("uniform", even, predictor) for predictor in (HOLD, LINE, PARABOLA))
+    yield from (polynomial("uniform", even, order) for order in (HOLD, LINE, PARABOLA))
+    yield _of(Proposal.joint("uniform", even, rows, *JOINT))
     yield Contender("uniform", "affine", even, lambda: fit_affine(watched.moments, even))
-    best = min(_nonuniform(length, count, eq7), key=lambda found: error(Proposal("eq7", found, HOLD)))
-    yield from (weighted("eq7", best, predictor) for predictor in (HOLD, LINE))
-    for predictor in (HOLD, LINE, PARABOLA, *FITTED):
-        yield weighted("optimised", best_steps(gram, count, predictor, importance, gap), predictor)
+    found = [Proposal.polynomial("eq7", full_steps, steps, HOLD) for full_steps in eq7_schedules(length, count, eq7)]
+    if not found:
+        raise DeepCacheError(f"no centre and power of Eq. 7 that were given lead to {count} full steps of {length}")
+    best = min(found, key=error).full_steps
+    yield from (polynomial("eq7", best, order) for order in (HOLD, LINE))
+    yield from (polynomial("additive", additive_steps(rows, count, order, gap), order) for order in (HOLD, LINE))
     peers = {
-        "drift": drift_steps(gram, count),
+        "drift": drift_steps(recorded.gram, count),
         "window-start": window(length, count, WINDOW_SHARE, "start"),
         "window-end": window(length, count, WINDOW_SHARE, "end"),
         "linear-gap": linear_gap(length, count, GAP_RATIO),
         "key-steps": key_steps(length, count),
     }
-    yield from (weighted(name, full_steps, HOLD) for name, full_steps in peers.items())
+    yield from (polynomial(name, full_steps, HOLD) for name, full_steps in peers.items())
     online = InputChange(steps, count, find_threshold(watched.inputs, count))
     yield from (Contender("online", name, online, make) for name, make in (("hold", Hold), ("forecast1", Forecast)))
     yield Contender("chosen", "chosen", plan.full_steps, plan.reuse)
 
 
-def _nonuniform(length: int, count: int, eq7) -> list[tuple[int, ...]]:
-    found = []
-    for center, power in eq7:
-        try:
-            found.append(schedules.nonuniform(length, count, center, power))
-        except DeepCacheError:
-            continue
-    if not found:
-        raise DeepCacheError(f"no centre and power of Eq. 7 that were given lead to {count} full steps of {length}")
-    return found
+def _of(proposal: Proposal) -> Contender:
+    make_reuse = partial(Weighted, proposal.weights)
+    return Contender(proposal.steps, proposal.prediction, proposal.full_steps, make_reuse)

@@ -9,7 +9,7 @@ import numpy as np
 from deepcache.beyond.caching.plan import Plan, read_plan
 from deepcache.beyond.calibration.calibrate import eq7_candidates
 from deepcache.beyond.calibration.choose import SampledError
-from deepcache.beyond.calibration.recording import read_recorded
+from deepcache.beyond.calibration.recorded import read_recorded
 from deepcache.beyond.comparison.compared import Comparison
 from deepcache.beyond.comparison.contenders import Contender, contenders, watch
 from deepcache.caching.engine import DeepCache
@@ -79,7 +79,7 @@ def ways_to_cache(request: Request, arguments: argparse.Namespace) -> tuple[list
     plan = read_plan(Path(arguments.plan), request.manifest, sampler.slug, branch)
     screened = range(arguments.screened)
     watched = watch(model, sampler, branch, screened, recorded.seed)
-    error = SampledError(model, sampler, branch, recorded.gram, screened, recorded.seed + 1)
+    error = SampledError(model, sampler, branch, screened, recorded.seed + 1)
     length = model.schedule_length(sampler)
     eq7 = eq7_candidates(length, arguments.centers, arguments.powers)
     return list(contenders(recorded, watched, length, arguments.interval, error, eq7, plan)), plan

@@ -1,7 +1,8 @@
 """Choose the full steps and the weights of kept features that err least, and write them as a plan.
 
-Proposals (uniform, Eq. 7's and optimised steps; holding, forecasts, fitted weights) are sampled from noise of their own
-and compared with uncached samples; each has as many full steps as the uniform schedule of the interval.
+Proposals (the paper's ways, lines, and full steps and weights with the least predicted error of the image) are sampled
+from noise of their own and compared with uncached images; each has as many full steps as the uniform schedule of the
+interval.
 """
 
 from dataclasses import replace
@@ -15,7 +16,7 @@ def main(arguments) -> None:
     """Read the recording, sample the proposals, write the best."""
     from deepcache.beyond.caching.plan import write_plan
     from deepcache.beyond.calibration.calibrate import calibrate, eq7_candidates
-    from deepcache.beyond.calibration.recording import read_recorded
+    from deepcache.beyond.calibration.recorded import read_recorded
     from deepcache.errors import DeepCacheError
     from deepcache.methods.method import Method
     from deepcache.progress import progress
