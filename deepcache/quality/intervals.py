@@ -1,7 +1,7 @@
 """How uncertain a metric is, and the difference of a metric between two runs with the same noises."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -120,16 +120,34 @@ def paired_bootstrap(
         raise DeepCacheError(
             f"a bootstrap needs at least two images and two resamples, not {len(features)} and {resamples}"
         )
-    rng = np.random.default_rng(seed)
     difference = metric(features) - metric(baseline_features)
-    redrawn = []
-    for _ in progress(range(resamples), "paired bootstrap", unit="resample"):
-        images = rng.integers(len(features), size=len(features))
-        redrawn.append(metric(features[images]) - metric(baseline_features[images]))
-    _check_finite([difference, *redrawn])
+    drawn = progress(list(draws(len(features), resamples, seed)), "paired bootstrap", unit="resample")
+    redrawn = [metric(features[images]) - metric(baseline_features[images]) for images in drawn]
+    return bootstrapped(difference, redrawn, len(features))
+
+
+def draws(images: int, resamples: int, seed: int = 0) -> Iterator[np.ndarray]:
+    """Numbers of images drawn with replacement, as many as there are; with equal seeds the same ones."""
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield rng.integers(images, size=images)
+
+
+def bootstrapped(value: float, redrawn: Sequence[float], images: int) -> Interval:
+    """A value with the interval that redrawn images tell, see `paired_bootstrap`.
+
+    Args:
+        value: of all images.
+        redrawn: the value of images drawn with replacement, each time as many.
+        images: how many there are.
+
+    Raises:
+        DeepCacheError: if a value is not finite.
+    """
+    _check_finite([value, *redrawn])
     # Redrawn from n images, these vary as if the images' variance were the biased one, with n in place of n - 1.
-    sd = stdev(redrawn) * math.sqrt(len(features) / (len(features) - 1))
-    return _student(difference, sd, sd, len(features))
+    sd = stdev(redrawn) * math.sqrt(images / (images - 1))
+    return _student(value, sd, sd, images)
 
 
 def _student(value: float, error: float, sd: float, count: int) -> Interval:

@@ -23,8 +23,8 @@ def squared_errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Mean squared error of each pair of images over pixels and channels, float64, shape (B,).
 
     Args:
-        a: uint8, shape (B, H, W, C).
-        b: uint8, the same shape.
+        a: uint8, or not rounded, from 0 to 255, shape (B, H, W, C).
+        b: likewise, the same shape.
     """
     return np.array([mean_squared_error(x, y) for x, y in zip(a, b, strict=True)])
 

@@ -83,6 +83,7 @@ def project(cluster, tmp_path_factory) -> Project:
 def cancelled(cluster, project) -> Cancelled:
     """A first run, without retries, up to the samples; one sampling job was cancelled while its program ran."""
     targets = [f"{RUN}/{method}/seed-0/run.json" for method in ("full", "uniform-n2-b2")]
+    before = {job["JobId"] for job in cluster.jobs()}
     process = start(project, *targets, *PROFILE, "--retries", "0")
     job = wait_for(lambda: running_job(cluster, "sample_shard", "uniform-n2"), process)
     program = wait_for(lambda: find_program(project, "uniform-n2"), process)
@@ -95,7 +96,8 @@ def cancelled(cluster, project) -> Cancelled:
         ended = False
     output = process.communicate(timeout=300)[0]
     files = {path: path.stat().st_mtime_ns for path in project.results.rglob("*") if path.is_file()}
-    return Cancelled(Run(process.returncode, output, cluster.jobs()), job, environment, ended, files)
+    jobs = [job for job in cluster.jobs() if job["JobId"] not in before]
+    return Cancelled(Run(process.returncode, output, jobs), job, environment, ended, files)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 
 from deepcache.beyond.caching.weighted import Weighted
 from deepcache.beyond.calibration.joint import held_out_error, joint_weights
@@ -23,9 +22,10 @@ from deepcache.errors import DeepCacheError
 from deepcache.quality.paired_fidelity import squared_errors
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.model import ImageModel
+from deepcache.sampling.unrounded import sample_unrounded
 
 ORDERS, TRUSTS = (1, 2, 3), (0.3, 1.0, 3.0, 10.0)
-SEARCHED = ((1, 1.0), (2, 0.3), (2, 3.0))  # orders and trusts of the error by which full steps are searched
+SEARCHED = ((1, 1.0), (2, 0.3), (2, 3.0), (3, 1.0))  # orders and trusts of the error by which full steps are searched
 GAP = 3  # full steps that are further apart than this many intervals are not where a search begins
 LEAST = 1e-9  # a smaller squared error counts as this
 
@@ -106,10 +106,8 @@ class SampledError:
         """What was sampled so far and its error."""
         return self._known
 
-    @torch.no_grad()
     def _sample(self) -> np.ndarray:
-        latents = self._model.make_latents(self._indices, self._seed, self._sampler)
-        return self._model.decode(latents, rounded=False).cpu().numpy()
+        return sample_unrounded(self._model, self._indices, self._seed, self._sampler).pixels
 
 
 def proposals(
@@ -140,7 +138,7 @@ def proposals(
     seen = set()
     for order, trust in SEARCHED:
         error = partial(held_out_error, rows, order=order, trust=trust)
-        for start in dict.fromkeys(full for _, full in [*fixed, *additive]):
+        for start in dict.fromkeys(full for _, full in [fixed[0], *additive]):
             found = search_steps(error, start, steps)
             if found not in seen:
                 seen.add(found)

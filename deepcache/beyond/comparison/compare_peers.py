@@ -4,8 +4,6 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from deepcache.beyond.comparison.compared import Comparison
 from deepcache.beyond.comparison.peers import (
     Peer,
@@ -21,6 +19,7 @@ from deepcache.cost.speed_up import speed_up
 from deepcache.cost.timing import Timing, measure
 from deepcache.progress import progress
 from deepcache.sampling.request import Request
+from deepcache.sampling.unrounded import Unrounded, sample_unrounded
 
 
 def compare_peers(request: Request, comparison: Comparison, arguments: argparse.Namespace) -> dict:
@@ -82,14 +81,14 @@ def _timed(request: Request, peers: Sequence[Peer], batch_size: int, repeats: in
         return measure(variants, repeats, request.device, lambda name: bar.update())
 
 
-def _sampler(request: Request, seeds: Sequence[int], images: int) -> Callable[[Peer], list[np.ndarray]]:
+def _sampler(request: Request, seeds: Sequence[int], images: int) -> Callable[[Peer], list[Unrounded]]:
     """What samples a peer's images, of each seed."""
 
-    def sample(peer: Peer) -> list[np.ndarray]:
+    def sample(peer: Peer) -> list[Unrounded]:
         found = []
         for seed in seeds:
             with peer.applied(request.model, seed):
-                found.append(request.model.sample(range(images), seed, peer.sampler))
+                found.append(sample_unrounded(request.model, range(images), seed, peer.sampler))
         return found
 
     return sample

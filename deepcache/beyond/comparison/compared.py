@@ -12,10 +12,14 @@ from deepcache.models.checkpoints import open_checkpoint
 from deepcache.quality.clip_score import Clip, load_clip
 from deepcache.quality.extractors import load_extractor
 from deepcache.quality.fidelity import fid
+from deepcache.quality.intervals import draws
 from deepcache.quality.paired_fidelity import squared_errors
 from deepcache.quality.references import open_reference
 from deepcache.quality.statistics import Statistics
 from deepcache.sampling.request import Request
+from deepcache.sampling.unrounded import Unrounded
+
+REDRAWN = 200  # how often images are redrawn for the interval of FID's change
 
 
 @dataclass(frozen=True)
@@ -58,27 +62,39 @@ class Comparison:
             clip = load_clip(open_checkpoint(arguments.clip)[0], request.device)
         return cls(statistics, features, clip, request.prompts and request.prompts.texts)
 
-    def measure(self, images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> dict:
+    def measure(self, samples: Sequence[Unrounded], others: Sequence[Unrounded]) -> dict:
         """Measure the images of several seeds.
 
         Args:
-            images: of each seed, uint8, shape (B, H, W, C).
+            samples: B images of each seed.
             others: of the same noises, likewise.
 
         Returns:
             `squared_error`, a list of B values for each seed, rounded to 6 decimals: see
-            deepcache.quality.paired_fidelity.squared_errors; `fid` of all images; `clip_score`, as `squared_error`. The
-            last two are None where they are not asked for.
+            deepcache.quality.paired_fidelity.squared_errors; `squared_error_unrounded`, that of the images before they
+            are rounded; `fid` of all images; `fid_redrawn`, that of images drawn with replacement, the same ones of
+            all samples; `clip_score`, as `squared_error`. The last three are None where they are not asked for.
 
         Raises:
             DeepCacheError: if features or embeddings are not finite, or there are too few images.
         """
-        errors = [squared_errors(mine, theirs) for mine, theirs in zip(images, others, strict=True)]
-        found = {"squared_error": [one.round(6).tolist() for one in errors], "fid": None, "clip_score": None}
+        pairs = list(zip(samples, others, strict=True))
+        found = {
+            "squared_error": [squared_errors(mine.images, other.images).round(6).tolist() for mine, other in pairs],
+            "squared_error_unrounded": [squared_errors(mine.pixels, other.pixels).tolist() for mine, other in pairs],
+            "fid": None,
+            "fid_redrawn": None,
+            "clip_score": None,
+        }
         if self.reference:
-            pool = np.concatenate([self.features(one)["pool"] for one in images])
-            found["fid"] = fid(Statistics.of(pool, {}), self.reference)
+            pool = np.concatenate([self.features(one.images)["pool"] for one in samples])
+            found["fid"] = self._fid(pool)
+            found["fid_redrawn"] = [round(self._fid(pool[drawn]), 6) for drawn in draws(len(pool), REDRAWN)]
         if self.clip:
-            scores = [self.clip.scores(one, list(islice(cycle(self.prompts), len(one)))) for one in images]
+            prompts = [list(islice(cycle(self.prompts), len(one.images))) for one in samples]
+            scores = [self.clip.scores(one.images, of) for one, of in zip(samples, prompts, strict=True)]
             found["clip_score"] = [one.round(6).tolist() for one in scores]
         return found
+
+    def _fid(self, pool: np.ndarray) -> float:
+        return fid(Statistics.of(pool, {}), self.reference)

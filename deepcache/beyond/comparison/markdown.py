@@ -3,24 +3,24 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from deepcache.beyond.comparison.sweeps import HOLD, RULE, UNCACHED, Sweep
-from deepcache.beyond.comparison.tables import mean_clip_score
-from deepcache.quality.paired_fidelity import psnr
+from deepcache.beyond.comparison.sweeps import HOLD, RULE, UNCACHED, Sweep, decibels
+from deepcache.beyond.comparison.tables import finite, mean_clip_score
 from deepcache.results.markdown import RANDOM_WEIGHTS
 
 DEARER = "†"
 NOTE = (
-    "PSNR (dB) of the cached images against the uncached ones of the same noise. `gain`: of the rule, which picks full "
-    "steps and forecast by itself from other noises, over the better of holding at uniform steps and at those of "
-    "Eq. 7; the mean over seeds, in brackets its 95 % interval (paired t-test). `worst image`: the least gain of a "
+    "PSNR (dB) of the cached images against the uncached ones of the same noise, before rounding to 8 bits or to a "
+    "codebook; the mean over images of each image's. `gain`: of the rule, which picks full steps and weights by itself "
+    "from other noises, over the better of holding at uniform steps and at those of Eq. 7, in brackets its 95 % "
+    "interval over seeds (paired t-test). `p10`: the 10th percentile over images; `worst image`: the least gain of a "
     "single image. Branches count from 0."
 )
 NOTE_HALF = (
     "`half`: holding at half the interval; where that was not sampled, at the nearest smaller interval that was and is "
-    "not below half (at N=2: without caching). All columns are of the same number of images."
+    "not below half (at N=2: without caching). `change`: of the rule to that, in brackets its paired 95 % interval "
+    "over images. All columns are of the same number of images."
 )
 
 
@@ -73,16 +73,16 @@ def _verdicts(gains: pd.DataFrame) -> list[str]:
         lines.append(f"The interval of the gain includes 0 at {', '.join(unclear)}.")
     for name, column, sign in (("FID", "fid", 1), ("CLIP score", "clip", -1)):
         scores = gains.dropna(subset=[f"{column}_rule", f"{column}_hold_half"])
+        ends = scores[[f"{column}_change_low", f"{column}_change_high"]].to_numpy() * sign
         worse = {
-            _place(row): f"{mine:.4g} against {other:.4g}"
-            for row, mine, other in zip(
-                scores.itertuples(), scores[f"{column}_rule"], scores[f"{column}_hold_half"], strict=True
-            )
-            if sign * (mine - other) > 0
+            _place(row): f"{sign * change[0]:.2g} to {sign * change[1]:.2g}"
+            for row, change in zip(scores.itertuples(), ends, strict=True)
+            if change.min() > 0
         }
         if len(scores):
             lines.append(
-                _counted(f"{name} no worse than holding at half the interval:", len(scores), "worse at", worse)
+                _counted(f"{name} not worse than holding at half the interval:", len(scores), "worse at", worse)
+                + f" The interval that reaches furthest to the worse: {sign * ends.max():+.2g}."
             )
     return lines
 
@@ -113,12 +113,14 @@ def _shown_gains(gains: pd.DataFrame) -> pd.DataFrame:
             "branch": row.branch,
             "N": row.interval,
             "full steps": row.full_steps,
-            "hold": _decimals(row.hold_psnr_db, "no error"),
-            "Eq. 7": _decimals(row.eq7_psnr_db, "no error"),
-            "the rule": _decimals(row.psnr_db, "no error"),
+            "hold": _decimals(row.hold_psnr_mean_db, "no error"),
+            "Eq. 7": _decimals(row.eq7_psnr_mean_db, "no error"),
+            "the rule": _decimals(row.psnr_mean_db, "no error"),
+            "p10": _decimals(row.psnr_p10_db, "no error"),
             "picked": f"{row.picked_schedule}, {row.picked_reuse}",
             "gain": _decimals(row.gain_db)
             + ("" if pd.isna(row.gain_low) else f" [{_decimals(row.gain_low)}, {_decimals(row.gain_high)}]"),
+            "gain of p10": _decimals(row.p10_gain_db),
             "worst image": _decimals(row.worst_image_gain_db),
             "images worse": row.images_worse,
             "verdict": _verdict(row),
@@ -137,6 +139,10 @@ def _shown_scores(gains: pd.DataFrame) -> pd.DataFrame:
             for name in names:
                 cells = gains[f"{column}_{name}"]
                 shown[f"{title}, {name.replace('hold_', '')}"] = ["" if pd.isna(x) else f"{x:.4g}" for x in cells]
+            changes = gains[[f"{column}_change", f"{column}_change_low", f"{column}_change_high"]]
+            shown[f"{title}, change"] = [
+                "" if pd.isna(x) else f"{x:.2g} [{y:.2g}, {z:.2g}]" for x, y, z in changes.to_numpy()
+            ]
     return shown
 
 
@@ -146,20 +152,20 @@ def _shown_methods(rows: pd.DataFrame) -> pd.DataFrame:
     methods = list(dict.fromkeys(zip(rows["schedule"], rows["reuse"], strict=True)))
     shown = {"method": ["MACs of a step, G", *(", ".join(method) for method in methods)]}
     for interval, found in rows.groupby("interval"):
-        cells = found.set_index(["schedule", "reuse"])[["psnr_db", "macs_g"]].astype(float)
+        cells = found.set_index(["schedule", "reuse"])[["psnr_mean_db", "macs_g"]].astype(float)
         budget = cells["macs_g"][HOLD]
         dearer = cells["macs_g"] > budget * (1 + 1e-9)
-        decibels = cells["psnr_db"].fillna(math.inf)
-        best = decibels[~dearer].max()
+        means = cells["psnr_mean_db"].fillna(math.inf)
+        best = means[~dearer].max()
         column = [f"{budget:.4g}"]
         for method in methods:
             if method not in cells.index:
                 column.append("")
                 continue
-            text = _decimals(cells["psnr_db"][method], "no error")
+            text = _decimals(cells["psnr_mean_db"][method], "no error")
             if dearer[method]:
                 text += f" {DEARER}"
-            elif decibels[method] == best:
+            elif means[method] == best:
                 text = f"**{text}**"
             column.append(text)
         shown[f"N={interval}"] = column
@@ -170,13 +176,13 @@ def _shown_peers(peers: Sequence[Mapping], table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for found in peers:
         ours = table[table["model"] == found["model"]]
-        ours = ours[ours["branch"] == ours["branch"].min()].set_index(["interval", "schedule", "reuse"])["psnr_db"]
+        ours = ours[ours["branch"] == ours["branch"].min()].set_index(["interval", "schedule", "reuse"])["psnr_mean_db"]
         for one in found["peers"]:
             row = {
                 "model": found["model"],
                 "peer": one["label"],
                 "s an image": f"{one['seconds_per_image']:.3g}",
-                "PSNR": _decimals(psnr(np.mean(one["squared_error"])), "no error"),
+                "PSNR": _decimals(finite(decibels(one["squared_error_unrounded"]).mean()), "no error"),
                 "N": one["interval"],
             }
             for name, method in (("holding", HOLD), ("the rule", RULE)):

@@ -4,8 +4,6 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from deepcache.beyond.caching.plan import Plan, read_plan
 from deepcache.beyond.calibration.calibrate import eq7_candidates
 from deepcache.beyond.calibration.choose import SampledError
@@ -15,6 +13,7 @@ from deepcache.beyond.comparison.contenders import Contender, contenders, watch
 from deepcache.caching.engine import DeepCache
 from deepcache.progress import progress
 from deepcache.sampling.request import Request
+from deepcache.sampling.unrounded import Unrounded, sample_unrounded
 
 
 def sweep(
@@ -42,8 +41,8 @@ def sweep(
         Comparison.measure tells; of the chosen one also which steps and which prediction were picked.
     """
 
-    def sample(seed: int) -> np.ndarray:
-        return request.model.sample(range(images), seed, request.sampler)
+    def sample(seed: int) -> Unrounded:
+        return sample_unrounded(request.model, range(images), seed, request.sampler)
 
     uncached = [sample(seed) for seed in seeds]
     every = [list(range(plan.num_steps))]

@@ -12,6 +12,7 @@ import numpy as np
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
 from deepcache.quality.intervals import MINIMUM_SEEDS
+from deepcache.quality.paired_fidelity import PEAK
 
 # Schedule and what takes the place of the feature.
 UNCACHED, HOLD, EQ7, RULE = ("full", "hold"), ("uniform", "hold"), ("eq7", "hold"), ("chosen", "chosen")
@@ -41,9 +42,15 @@ class Sweep:
         found = (one for one in self.content["methods"] if (one["schedule"], one["reuse"]) == (schedule, reuse))
         return next(found, None)
 
-    def errors(self, schedule: str, reuse: str) -> np.ndarray:
-        """Squared error of each image, shape (seeds, images)."""
-        return np.array(self.method(schedule, reuse)["squared_error"])
+    def decibels(self, schedule: str, reuse: str) -> np.ndarray:
+        """PSNR of each image before rounding, shape (seeds, images); infinite where there is no error."""
+        return decibels(self.method(schedule, reuse)["squared_error_unrounded"])
+
+
+def decibels(squared_errors: Sequence[Sequence[float]]) -> np.ndarray:
+    """PSNR, in dB, of squared errors on the scale of 0 to 255; infinite where there is none."""
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(PEAK**2 / np.array(squared_errors))
 
 
 def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
@@ -114,13 +121,13 @@ def _read(path: Path) -> Sweep:
 def _check_shapes(one: Mapping, name: str, found: Mapping) -> None:
     """Refuse a method whose lists do not hold as many values as there are seeds and images; a missing key too."""
     counts = [found["images"]] * len(found["seeds"])
-    for metric in ("squared_error", "clip_score"):
+    for metric in ("squared_error", "squared_error_unrounded", "clip_score"):
         values = one[metric]
         if values is None and metric == "clip_score":
             continue
         if [len(of) for of in values] != counts:
             raise ValueError(f"{name}: {metric} is not of {len(counts)} seeds with {found['images']} images each")
-    if one["fid"] is not None and not math.isfinite(one["fid"]):
+    if one["fid"] is not None and not all(map(math.isfinite, [one["fid"], *one["fid_redrawn"]])):
         raise ValueError(f"{name}: fid is {one['fid']}")
 
 

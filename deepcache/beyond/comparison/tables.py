@@ -9,12 +9,15 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 
-from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep
+from deepcache.beyond.comparison.score_changes import score_changes
+from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep, decibels
 from deepcache.caching.schedules import average_macs
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
 from deepcache.quality.intervals import paired_over_seeds
 from deepcache.quality.paired_fidelity import mean_interval, psnr
+
+PERCENTILE = 10
 
 
 def build_beyond_table(sweeps: Sequence[Sweep], macs: Mapping[str, Path]) -> pd.DataFrame:
@@ -27,8 +30,9 @@ def build_beyond_table(sweeps: Sequence[Sweep], macs: Mapping[str, Path]) -> pd.
     Returns:
         Columns `model`, `branch` (from 0), `interval`, `schedule`, `reuse`, `macs_g` (G MACs of one image and step,
         averaged over the steps; where the full steps differ between batches, over those too), `psnr_db` of the mean
-        squared error over all images of all seeds with its 95 % interval over images `psnr_low` and `psnr_high` (empty
-        where there is no error at all), `fid` of all images, `clip_score`, their mean.
+        squared error over all images of all seeds with its 95 % interval over images `psnr_low` and `psnr_high`,
+        `psnr_mean_db` and `psnr_p10_db`, mean and 10th percentile of the PSNR that each image has before it is rounded
+        (all empty where there is no error at all), `fid` of all images, `clip_score`, their mean.
 
     Raises:
         DeepCacheError: if a model's MACs, or those of a branch, are missing.
@@ -43,6 +47,7 @@ def build_beyond_table(sweeps: Sequence[Sweep], macs: Mapping[str, Path]) -> pd.
         for one in sweep.content["methods"]:
             errors = np.concatenate(one["squared_error"])
             least, most = mean_interval(errors)
+            by_image = decibels(one["squared_error_unrounded"])
             rows.append(
                 {
                     "model": model,
@@ -54,6 +59,8 @@ def build_beyond_table(sweeps: Sequence[Sweep], macs: Mapping[str, Path]) -> pd.
                     "psnr_db": psnr(errors.mean()),
                     "psnr_low": psnr(most),  # the larger the error, the smaller the PSNR
                     "psnr_high": psnr(least),
+                    "psnr_mean_db": finite(by_image.mean()),
+                    "psnr_p10_db": finite(np.percentile(by_image, PERCENTILE)),
                     "fid": one["fid"],
                     "clip_score": mean_clip_score(one),
                 }
@@ -64,20 +71,22 @@ def build_beyond_table(sweeps: Sequence[Sweep], macs: Mapping[str, Path]) -> pd.
 def build_gains_table(sweeps: Sequence[Sweep], goals: Mapping[int, float]) -> pd.DataFrame:
     """A row for each sweep: what the rule gains over the better of uniform and Eq. 7 holding, and scores beside it.
 
-    The better one is that with the smaller mean squared error over all images. `gain_db` is the mean over seeds of the
-    difference of PSNR, each seed's that of its mean squared error, with Student's interval of paired differences. Where
-    a seed's images have no error at all, it is the difference over all images, without an interval; infinite where the
-    rule's have none.
+    PSNR is that of each image before rounding, `mean`, `median` and `p10` (10th percentile) over all images of all
+    seeds; the better way to hold is that with the larger mean. `gain_db` is the difference of means, its interval
+    Student's over the seeds. Where an image has no error at all, there is no interval; the gain is infinite where only
+    the rule's have none.
 
     Args:
         sweeps: see `read_sweeps`.
         goals: interval -> gain that is aimed at, dB.
 
     Returns:
-        Columns `model`, `branch`, `interval`, `full_steps` (how many), `hold_psnr_db`, `eq7_psnr_db`,
-        `picked_schedule`, `picked_reuse`, `psnr_db` (the rule's), `gain_db`, `gain_low`, `gain_high`,
-        `worst_image_gain_db`, `images_worse` (how many), `fid_hold`, `fid_rule`, `fid_hold_half`, `clip_hold`,
-        `clip_rule`, `clip_hold_half` (see `half`), `goal_db`, `reached` (both empty where there is no goal).
+        Columns `model`, `branch`, `interval`, `full_steps` (how many), `hold_psnr_mean_db`, `eq7_psnr_mean_db`,
+        `picked_schedule`, `picked_reuse`, `psnr_mean_db`, `psnr_median_db`, `psnr_p10_db` (the rule's), `gain_db`,
+        `gain_low`, `gain_high`, `p10_gain_db`, `worst_image_gain_db`, `images_worse` (how many), `fid_hold`,
+        `fid_rule`, `fid_hold_half`, `clip_hold`, `clip_rule`, `clip_hold_half` (see `half`), the rule's changes to the
+        latter with their paired intervals over images, `fid_change`, `fid_change_low`, ..., `clip_change_high`,
+        `goal_db`, `reached` (both empty where there is no goal).
     """
     at = {sweep.place: sweep for sweep in sweeps}
     table = pd.DataFrame([_gains(sweep, at, goals) for sweep in sweeps])
@@ -115,19 +124,20 @@ def mean_clip_score(one: Mapping) -> float | None:
     return None if one["clip_score"] is None else float(np.mean(one["clip_score"]))
 
 
-def _decibels(errors: np.ndarray) -> float:
-    found = psnr(errors.mean())
-    return math.inf if found is None else found
+def finite(value: float) -> float | None:
+    """None where it is infinite."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _gains(sweep: Sweep, at: Mapping[tuple[str, int, int], Sweep], goals: Mapping[int, float]) -> dict:
     model, branch, interval = sweep.place
-    hold, eq7, rule = (sweep.errors(*method) for method in (HOLD, EQ7, RULE))
-    better = min(hold, eq7, key=np.mean)
+    hold, eq7, rule = (sweep.decibels(*method) for method in (HOLD, EQ7, RULE))
+    better = max(hold, eq7, key=np.mean)
     gain, low, high = _gain(sweep.content["seeds"], rule, better)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        by_image = np.where(rule == better, 0.0, 10 * (np.log10(better) - np.log10(rule)))
+    with np.errstate(invalid="ignore"):
+        by_image = np.where(rule == better, 0.0, rule - better)
     picked, goal = sweep.method(*RULE), goals.get(interval)
+    tenth = [np.percentile(each, PERCENTILE) for each in (rule, better)]
     other = half(interval, (place[2] for place in at if place[:2] == (model, branch)))
     scored = {"hold": sweep.method(*HOLD), "rule": picked, "hold_half": None}
     if other is not None:
@@ -137,27 +147,31 @@ def _gains(sweep: Sweep, at: Mapping[tuple[str, int, int], Sweep], goals: Mappin
         "branch": branch,
         "interval": interval,
         "full_steps": len(sweep.method(*HOLD)["full_steps"][0]),
-        "hold_psnr_db": psnr(hold.mean()),
-        "eq7_psnr_db": psnr(eq7.mean()),
+        "hold_psnr_mean_db": finite(hold.mean()),
+        "eq7_psnr_mean_db": finite(eq7.mean()),
         "picked_schedule": picked.get("picked_schedule"),
         "picked_reuse": picked.get("picked_reuse"),
-        "psnr_db": psnr(rule.mean()),
+        "psnr_mean_db": finite(rule.mean()),
+        "psnr_median_db": finite(np.median(rule)),
+        "psnr_p10_db": finite(tenth[0]),
         "gain_db": gain,
         "gain_low": low,
         "gain_high": high,
+        "p10_gain_db": 0.0 if tenth[0] == tenth[1] else tenth[0] - tenth[1],
         "worst_image_gain_db": float(by_image.min()),
-        "images_worse": int((rule > better).sum()),
+        "images_worse": int((rule < better).sum()),
         **{f"fid_{name}": one and one["fid"] for name, one in scored.items()},
         **{f"clip_{name}": one and mean_clip_score(one) for name, one in scored.items()},
+        **score_changes(picked, scored["hold_half"]),
         "goal_db": goal,
         "reached": None if goal is None else gain >= goal,
     }
 
 
-def _gain(seeds: Sequence[int], errors: np.ndarray, others: np.ndarray) -> tuple[float, float | None, float | None]:
-    mine, theirs = ({seed: _decibels(of) for seed, of in zip(seeds, found, strict=True)} for found in (errors, others))
-    if all(map(math.isfinite, [*mine.values(), *theirs.values()])):
-        found = paired_over_seeds(mine, theirs)
+def _gain(seeds: Sequence[int], mine: np.ndarray, others: np.ndarray) -> tuple[float, float | None, float | None]:
+    """Mean of the PSNR of images less that of others, shape (seeds, images), and its interval over seeds."""
+    by_seed = [dict(zip(seeds, each.mean(1).tolist(), strict=True)) for each in (mine, others)]
+    if all(math.isfinite(value) for each in by_seed for value in each.values()):
+        found = paired_over_seeds(*by_seed)
         return found.value, found.low, found.high
-    all_mine, all_theirs = _decibels(errors), _decibels(others)
-    return 0.0 if all_mine == all_theirs else all_mine - all_theirs, None, None
+    return 0.0 if mine.mean() == others.mean() else float(mine.mean() - others.mean()), None, None

@@ -12,13 +12,12 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogFormatter
 from matplotlib.transforms import Bbox
 
-from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep
+from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep, decibels
 from deepcache.cost.speed_up import speed_up
 from deepcache.errors import DeepCacheError
 from deepcache.figures.style import plt, set_title
 from deepcache.files import UNREADABLE
 from deepcache.methods.method import Method
-from deepcache.quality.paired_fidelity import psnr
 
 FORECAST = ("uniform", "forecast1")
 LABELS = {
@@ -44,11 +43,11 @@ LOOKS = {
 }
 PEER_LOOKS = [{"color": "#444444", "marker": marker} for marker in ("x", "+", "*", "1")]
 BRANCHES = (("solid", "filled"), ("dashed", "hollow"), ("dotted", "hollow"))  # lines and points of a model's branches
-ROWS = (("macs_g", "psnr_db"), ("speed", "psnr_db"), ("speed", "score"))
+ROWS = (("macs_g", "psnr_mean_db"), ("speed", "psnr_mean_db"), ("speed", "score"))
 AXES = {
     "macs_g": "MACs of a step, G",
     "speed": "times faster than uncached",
-    "psnr_db": "PSNR to the uncached images, dB",
+    "psnr_mean_db": "PSNR to the uncached images, dB",
     "fid": "FID (lower is better)",
     "clip_score": "CLIP score (higher is better)",
 }
@@ -86,8 +85,8 @@ def pareto_points(
 
     Returns:
         Columns `model`, `series` (one of LABELS, or a peer's group), `branch` (-1 of a peer, and where nothing is
-        cached), `interval` (1 where nothing is cached), `macs_g`, `psnr_db` (infinite where there is no error), `speed`
-        (times faster than without caching, the median over the interleaved repetitions), `fid`, `clip_score`.
+        cached), `interval` (1 where nothing is cached), `macs_g`, `psnr_mean_db` (infinite where there is no error),
+        `speed` (times faster than without caching, the median over the interleaved repetitions), `fid`, `clip_score`.
     """
     samplers = {sweep.place[0]: sweep.content["sampler"] for sweep in sweeps}
     rows = []
@@ -105,7 +104,7 @@ def pareto_points(
                 "branch": -1 if method == UNCACHED else row.branch,
                 "interval": 1 if method == UNCACHED else row.interval,
                 "macs_g": row.macs_g,
-                "psnr_db": math.inf if pd.isna(row.psnr_db) else row.psnr_db,
+                "psnr_mean_db": math.inf if pd.isna(row.psnr_mean_db) else row.psnr_mean_db,
                 "speed": _speed(timed, f"{run}/{Method().slug}", f"{run}/{slug}"),
                 "fid": row.fid,
                 "clip_score": row.clip_score,
@@ -114,14 +113,13 @@ def pareto_points(
     for found in peers:
         rows += _peers(found, timed.get(f"{found['model']}/{samplers[found['model']]}/{Method().slug}"))
     points = pd.DataFrame(rows)
-    numbers = ["macs_g", "psnr_db", "speed", "fid", "clip_score"]
+    numbers = ["macs_g", "psnr_mean_db", "speed", "fid", "clip_score"]
     return points.astype(dict.fromkeys(numbers, float))
 
 
 def _peers(found: Mapping, uncached: Mapping | None) -> Iterator[dict]:
     """The points of one model's peers; where they were timed together with the uncached model, their own speeds."""
     for one in found["peers"]:
-        error = psnr(np.mean(one["squared_error"]))
         slow = uncached and 1 / uncached["throughput"] / one["seconds_per_image"]
         yield {
             "model": found["model"],
@@ -129,7 +127,7 @@ def _peers(found: Mapping, uncached: Mapping | None) -> Iterator[dict]:
             "branch": -1,
             "interval": one["interval"],
             "macs_g": one["macs_g"],
-            "psnr_db": math.inf if error is None else error,
+            "psnr_mean_db": float(decibels(one["squared_error_unrounded"]).mean()),
             "speed": one.get("speed", slow),
             "fid": one["fid"],
             "clip_score": None if one["clip_score"] is None else np.mean(one["clip_score"]),
@@ -175,7 +173,7 @@ def draw_pareto(title: str, points: pd.DataFrame) -> Figure:
             drawn, x, y = wanted[model, row]
             panel = figure.add_subplot(grid[line, column])
             _draw(panel, drawn, x, y, branches, looks)
-            if y != "psnr_db" and model in uncached.index:
+            if y != "psnr_mean_db" and model in uncached.index:
                 panel.axhline(
                     uncached.loc[model, y], label=LABELS[UNCACHED], color="0.4", linestyle="-.", linewidth=0.8
                 )
