@@ -25,6 +25,12 @@ class Unrounded:
 
 
 @torch.no_grad()
+def sample_pixels(model: ImageModel, indices: Sequence[int], seed: int, sampler: Sampler) -> np.ndarray:
+    """What images are rounded from, float32 from 0 to 255, shape (B, H, W, C)."""
+    return model.decode(model.make_latents(indices, seed, sampler), rounded=False).cpu().numpy()
+
+
+@torch.no_grad()
 def sample_unrounded(model: ImageModel, indices: Sequence[int], seed: int, sampler: Sampler) -> Unrounded:
     """As `ImageModel.sample`, with what the images are rounded from."""
     latents = model.make_latents(indices, seed, sampler)

@@ -22,7 +22,7 @@ from deepcache.errors import DeepCacheError
 from deepcache.quality.paired_fidelity import squared_errors
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.model import ImageModel
-from deepcache.sampling.unrounded import sample_unrounded
+from deepcache.sampling.unrounded import sample_pixels
 
 ORDERS, TRUSTS = (1, 2, 3), (0.3, 1.0, 3.0, 10.0)
 SEARCHED = ((1, 1.0), (2, 0.3), (2, 3.0), (3, 1.0))  # orders and trusts of the error by which full steps are searched
@@ -107,7 +107,7 @@ class SampledError:
         return self._known
 
     def _sample(self) -> np.ndarray:
-        return sample_unrounded(self._model, self._indices, self._seed, self._sampler).pixels
+        return sample_pixels(self._model, self._indices, self._seed, self._sampler)
 
 
 def proposals(

@@ -70,13 +70,16 @@ def _stretch_costs(rows: Rows, before: int, last: int, end: int) -> np.ndarray:
     return np.concatenate([[0.0], np.square(np.cumsum(errors, axis=1)).mean(0)])
 
 
-def search_steps(error: Callable[[tuple[int, ...]], float], start: Sequence[int], num_steps: int) -> tuple[int, ...]:
+def search_steps(
+    error: Callable[[tuple[int, ...]], float], start: Sequence[int], num_steps: int, tries: int = 600
+) -> tuple[int, ...]:
     """Move one full step at a time, the first apart, as long as that makes the error less.
 
     Args:
         error: of a schedule, such as `held_out_error`.
         start: a schedule.
         num_steps: T.
+        tries: schedules that are judged, at about so many of which it ends.
     """
     known: dict[tuple[int, ...], float] = {}
 
@@ -86,7 +89,7 @@ def search_steps(error: Callable[[tuple[int, ...]], float], start: Sequence[int]
         return known[schedule]
 
     best, left = tuple(start), list(range(1, len(start)))
-    while left:
+    while left and len(known) < tries:
         place = left.pop(0)
         others = (*best[:place], *best[place + 1 :])
         to = [best[place] + move for move in MOVES]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from deepcache.errors import DeepCacheError
 from deepcache.quality.intervals import bootstrapped, paired_over_images
 
 
@@ -14,6 +15,9 @@ def score_changes(one: Mapping, other: Mapping | None) -> dict[str, float | None
         one: what Comparison.measure found of some images.
         other: of others of the same noises; None: there are none.
 
+    Raises:
+        DeepCacheError: if images were not redrawn as often.
+
     Returns:
         `fid_change`, `fid_change_low`, `fid_change_high`, and the same of `clip`; None where a score is missing.
     """
@@ -21,6 +25,8 @@ def score_changes(one: Mapping, other: Mapping | None) -> dict[str, float | None
     if other is None:
         return found
     if one["fid"] is not None and other["fid"] is not None:
+        if len(one["fid_redrawn"]) != len(other["fid_redrawn"]):
+            raise DeepCacheError("images of two sweeps were redrawn in different numbers: sample them again")
         redrawn = np.subtract(one["fid_redrawn"], other["fid_redrawn"]).tolist()
         images = sum(map(len, one["squared_error"]))
         change = bootstrapped(one["fid"] - other["fid"], redrawn, images)

@@ -53,6 +53,13 @@ def decibels(squared_errors: Sequence[Sequence[float]]) -> np.ndarray:
         return 10 * np.log10(PEAK**2 / np.array(squared_errors))
 
 
+def tenth_percentile(values: np.ndarray) -> float:
+    """Of all values, as numpy.percentile has it; they may be infinite."""
+    place = 0.1 * (values.size - 1)
+    low, high = np.sort(values, axis=None)[[math.floor(place), math.ceil(place)]]
+    return float(low if low == high or place.is_integer() else low + (place % 1) * (high - low))
+
+
 def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
     """Read and check sweeps; sorted by model, branch and interval.
 
@@ -127,8 +134,9 @@ def _check_shapes(one: Mapping, name: str, found: Mapping) -> None:
             continue
         if [len(of) for of in values] != counts:
             raise ValueError(f"{name}: {metric} is not of {len(counts)} seeds with {found['images']} images each")
-    if one["fid"] is not None and not all(map(math.isfinite, [one["fid"], *one["fid_redrawn"]])):
-        raise ValueError(f"{name}: fid is {one['fid']}")
+    scores = [] if one["fid"] is None else [one["fid"], *one["fid_redrawn"]]
+    if scores and not (len(scores) > 2 and all(map(math.isfinite, scores))):
+        raise ValueError(f"{name}: fid and fid_redrawn are not at least three finite numbers")
 
 
 def _check_alike(path: Path, found: Mapping, other: Sweep, keys: Sequence[str] = COMPARED) -> None:

@@ -10,14 +10,12 @@ import numpy as np
 import pandas as pd
 
 from deepcache.beyond.comparison.score_changes import score_changes
-from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep, decibels
+from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep, decibels, tenth_percentile
 from deepcache.caching.schedules import average_macs
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
 from deepcache.quality.intervals import paired_over_seeds
 from deepcache.quality.paired_fidelity import mean_interval, psnr
-
-PERCENTILE = 10
 
 
 def build_beyond_table(sweeps: Sequence[Sweep], macs: Mapping[str, Path]) -> pd.DataFrame:
@@ -60,7 +58,7 @@ def build_beyond_table(sweeps: Sequence[Sweep], macs: Mapping[str, Path]) -> pd.
                     "psnr_low": psnr(most),  # the larger the error, the smaller the PSNR
                     "psnr_high": psnr(least),
                     "psnr_mean_db": finite(by_image.mean()),
-                    "psnr_p10_db": finite(np.percentile(by_image, PERCENTILE)),
+                    "psnr_p10_db": finite(tenth_percentile(by_image)),
                     "fid": one["fid"],
                     "clip_score": mean_clip_score(one),
                 }
@@ -137,7 +135,7 @@ def _gains(sweep: Sweep, at: Mapping[tuple[str, int, int], Sweep], goals: Mappin
     with np.errstate(invalid="ignore"):
         by_image = np.where(rule == better, 0.0, rule - better)
     picked, goal = sweep.method(*RULE), goals.get(interval)
-    tenth = [np.percentile(each, PERCENTILE) for each in (rule, better)]
+    tenth = [tenth_percentile(each) for each in (rule, better)]
     other = half(interval, (place[2] for place in at if place[:2] == (model, branch)))
     scored = {"hold": sweep.method(*HOLD), "rule": picked, "hold_half": None}
     if other is not None:
