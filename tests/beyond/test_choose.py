@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 
-from deepcache import DeepCacheError, Forecast, Hold, uniform
+from deepcache import DeepCache, DeepCacheError, Forecast, Hold, uniform
 from deepcache.beyond.caching.weighted import Weighted
-from deepcache.beyond.calibration.choose import PREDICTORS, Proposal, SampledError, choose, proposals
-from deepcache.beyond.calibration.gram import FeatureGram
-from deepcache.beyond.calibration.importance import measure_importance
-from deepcache.beyond.calibration.residuals import Predictor
+from deepcache.beyond.calibration.choose import ORDERS, TRUSTS, Proposal, SampledError, choose, proposals
+from deepcache.beyond.calibration.joint import joint_weights
 from deepcache.quality.paired_fidelity import squared_errors
+from deepcache.sampling.unrounded import sample_pixels
+from tests.beyond.made_rows import made_rows
 from tests.beyond.tiny import BRANCH, INDICES, SAMPLER, SEED, STEPS, TinyModel, sampled
 
 
@@ -20,95 +19,83 @@ def model(unet2d):
 
 
 @pytest.fixture
-def gram(model):
-    found = FeatureGram(BRANCH)
-    with found.recording(model.unet):
-        model.sample(INDICES, SEED, SAMPLER)
-    return found.matrix()
+def rows():
+    return made_rows(STEPS)
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
-def test_weights_of_a_proposal_are_those_of_the_reuse_it_stands_for(model, gram, order):
-    steps = uniform(STEPS, 4)
-    weights = Proposal("uniform", steps, Predictor(order)).weights(gram)
-    assert sorted(weights) == [step for step in range(STEPS) if step not in steps]
-    expected = sampled(model, steps, Hold() if order == 0 else Forecast(order))
-    found = sampled(model, steps, Weighted(weights))
-    assert np.array_equal(found, expected)
+def test_weights_of_a_proposal_are_those_of_the_reuse_it_stands_for(model, order):
+    proposal = Proposal.polynomial("uniform", uniform(STEPS, 4), STEPS, order)
+    expected = sampled(model, proposal.full_steps, Hold() if order == 0 else Forecast(order))
+    assert np.array_equal(sampled(model, proposal.full_steps, Weighted(proposal.weights)), expected)
 
 
-def test_at_interval_one_nothing_is_predicted(gram):
-    assert Proposal("uniform", uniform(STEPS, 1), Predictor(2)).weights(gram) == {}
-
-
-def test_error_is_that_of_the_samples_and_is_measured_once(model, gram):
-    error = SampledError(model, SAMPLER, BRANCH, gram, INDICES, SEED)
-    proposal = Proposal("uniform", uniform(STEPS, 3), Predictor(1))
-    images = sampled(model, proposal.full_steps, Forecast(1))
-    expected = squared_errors(images, model.sample(INDICES, SEED, SAMPLER)).mean()
+def test_error_is_the_mean_logarithm_over_images_and_is_measured_once(model):
+    error = SampledError(model, SAMPLER, BRANCH, INDICES, SEED)
+    proposal = Proposal.polynomial("uniform", uniform(STEPS, 3), STEPS, 1)
     before = model.trajectories
-    assert error(proposal) == error(proposal) == expected > 0
-    assert model.trajectories == before + 1
-    assert error.measured == {proposal: expected}
+    assert error(proposal) == error(proposal)
+    assert model.trajectories == before + 1 and list(error.measured) == [proposal]
+    uncached = sample_pixels(model, INDICES, SEED, SAMPLER)
+    with DeepCache(model.unet, schedule=proposal.full_steps, branch=BRANCH, reuse=Forecast(1)) as cache:
+        cache.start_trajectory()
+        found = sample_pixels(model, INDICES, SEED, SAMPLER)
+    assert not np.array_equal(found, found.round()), "before rounding"
+    assert error(proposal) == pytest.approx(np.log(squared_errors(found, uncached)).mean())
 
 
-def test_proposals_have_one_budget_and_hold_the_papers_methods(gram):
-    importance = np.linspace(1, 2, STEPS)
-    offered = list(proposals(gram, 4, eq7=[(5, 1.2), (3, 1.001)], importances=(None, importance)))
+def test_proposals_have_one_budget_and_hold_the_papers_methods(rows):
+    offered = list(proposals(rows, 4, eq7=[(5, 1.2), (3, 1.001)]))
     assert {len(proposal.full_steps) for proposal in offered} == {3}
-    assert offered[0] == Proposal("uniform", (0, 4, 8), Predictor(0))
-    names = [proposal.name for proposal in offered]
-    assert names.count("uniform") == len(PREDICTORS) and names.count("optimised") == 2 * len(PREDICTORS)
-    assert names.count("eq7") in (len(PREDICTORS), 2 * len(PREDICTORS))
+    first = offered[0]
+    assert (first.steps, first.prediction, first.full_steps) == ("uniform", "hold", (0, 4, 8))
+    found = {(proposal.steps, proposal.prediction) for proposal in offered}
+    assert {("eq7", "hold"), ("additive", "hold"), ("uniform", "forecast1"), ("additive", "forecast1")} < found
+    searched = [proposal for proposal in offered if proposal.steps == "searched"]
+    assert searched and len({proposal.full_steps for proposal in searched}) == len(searched)
+    for proposal in searched:
+        order = int(proposal.prediction.removeprefix("joint"))
+        assert proposal.weights == joint_weights(rows, proposal.full_steps, order, proposal.trust)
     with pytest.raises(DeepCacheError, match="interval must be between 1 and the number of steps"):
-        list(proposals(gram, STEPS + 1))
+        list(proposals(rows, STEPS + 1))
 
 
-def test_what_is_chosen_errs_least_and_no_more_than_holding(model, gram):
-    error = SampledError(model, SAMPLER, BRANCH, gram, INDICES, SEED)
-    offered = list(proposals(gram, 4))
-    best = choose(offered, error, error)
-    assert error(best) == min(error.measured.values()) <= min(error(proposal) for proposal in offered)
-    crossed = [Proposal(best.name, best.full_steps, predictor) for predictor in PREDICTORS]
-    assert set(error.measured) >= set(crossed) or best in offered
+def test_where_every_step_is_full_there_is_nothing_to_search(rows):
+    offered = list(proposals(rows, 1))
+    assert {proposal.full_steps for proposal in offered} == {tuple(range(STEPS))}
+    assert choose(offered, rows, lambda proposal: 0.0, lambda proposal: 0.0) is offered[0]
 
 
-def test_finalists_are_compared_on_many_images_and_the_first_proposal_always():
-    offered = [Proposal("uniform", (0, step), Predictor(0)) for step in range(1, 9)]
-    asked = []
+def polynomial(*full: int) -> Proposal:
+    return Proposal.polynomial("eq7", full, STEPS, 0)
+
+
+def test_of_the_best_steps_all_orders_and_trusts_are_tried(rows):
+    offered, asked = [polynomial(0, step) for step in (3, 5, 7, 8)], []
+
+    def screen(proposal):
+        asked.append(proposal)
+        return -proposal.full_steps[1]
+
+    best = choose(offered, rows, screen, lambda proposal: (proposal.prediction != "joint2", proposal.trust), 40)
+    crossed = [(proposal.full_steps, proposal.prediction, proposal.trust) for proposal in asked if proposal.trust]
+    assert set(crossed) == {
+        ((0, step), f"joint{order}", trust) for step in (7, 8) for order in ORDERS for trust in TRUSTS
+    }
+    assert (best.prediction, best.trust) == ("joint2", TRUSTS[0])
+    assert best.weights == joint_weights(rows, best.full_steps, 2, TRUSTS[0])
+
+
+def test_finalists_are_compared_on_many_images_and_the_first_proposal_always(rows):
+    offered, asked = [polynomial(0, step) for step in range(1, 9)], []
 
     def error(proposal):
         asked.append(proposal.full_steps[1])
         return {1: 2.0, 7: 1.0, 8: 3.0}[proposal.full_steps[1]]
 
-    assert choose(offered, lambda proposal: -proposal.full_steps[1], error, finalists=2) == offered[6]
+    def screen(proposal):
+        return -proposal.full_steps[1] if proposal.trust is None else 0.0
+
+    assert choose(offered, rows, screen, error, finalists=2) is offered[6]
     assert asked == [1, 8, 7]
-    assert choose(offered, lambda proposal: -proposal.full_steps[1], lambda proposal: 0.0) == offered[0]
-
-
-def test_a_matrix_of_another_sampler_is_refused(model, gram):
-    with pytest.raises(DeepCacheError, match="has 11 steps, but ddim-12-quad calls the U-Net 12 times: record it"):
-        SampledError(model, SAMPLER, BRANCH, gram[1:, 1:], INDICES, SEED)
-
-
-def test_importance_is_the_error_of_one_step_held(model, gram):
-    found = measure_importance(model, SAMPLER, BRANCH, gram, INDICES, SEED, points=3)
-    inputs = []
-    handle = model.unet.register_forward_pre_hook(lambda module, arguments: inputs.append(arguments[0].clone()))
-    model.sample(INDICES, SEED, SAMPLER)
-    uncached = inputs[-1]
-    for step in (1, 6, 10):
-        sampled(model, tuple(other for other in range(STEPS) if other != step), Hold())
-        residual = gram[step, step] - 2 * gram[step, step - 1] + gram[step - 1, step - 1]
-        error = torch.mean((inputs[-1] - uncached).double() ** 2).item()
-        assert error > 0 and found[step] == pytest.approx(error / residual, rel=1e-6)
-    handle.remove()
-    assert found.shape == (STEPS,) and found[0] == found[1] and found[11] == found[10]
-    assert np.log(found[2]) == pytest.approx(np.log(found[1]) + (np.log(found[6]) - np.log(found[1])) / 5)
-
-
-def test_importance_needs_points_and_steps(model, gram):
-    with pytest.raises(DeepCacheError, match="at least 2 points"):
-        measure_importance(model, SAMPLER, BRANCH, gram, INDICES, SEED, points=1)
-    with pytest.raises(DeepCacheError, match="a trajectory of 3 steps"):
-        measure_importance(model, SAMPLER, BRANCH, gram[:2, :2], INDICES, SEED)
+    assert choose(offered, rows, screen, lambda proposal: 0.0) is offered[0], "of equal ones the first"

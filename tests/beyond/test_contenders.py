@@ -4,17 +4,18 @@ import pytest
 
 from deepcache import DeepCache, DeepCacheError, Hold, uniform
 from deepcache.beyond.caching.online import InputChange
-from deepcache.beyond.calibration.calibrate import calibrate, record
+from deepcache.beyond.calibration.calibrate import calibrate
 from deepcache.beyond.calibration.choose import SampledError
+from deepcache.beyond.calibration.recording import record
 from deepcache.beyond.comparison.contenders import contenders, watch
 from deepcache.beyond.methods.chosen import Chosen
 from deepcache.methods.method import Method
 from tests.beyond.tiny import BRANCH, INDICES, SAMPLER, SEED, STEPS, TinyModel, asked, sampled
 
 WAYS = {
-    "uniform": ["hold", "forecast1", "forecast2", "affine"],
+    "uniform": ["hold", "forecast1", "forecast2", "joint1", "affine"],
     "eq7": ["hold", "forecast1"],
-    "optimised": ["hold", "forecast1", "forecast2", "fitted1", "fitted2"],
+    "additive": ["hold", "forecast1"],
     **{name: ["hold"] for name in ("drift", "window-start", "window-end", "linear-gap", "key-steps")},
     "online": ["hold", "forecast1"],
     "chosen": ["chosen"],
@@ -27,9 +28,9 @@ def model(unet2d):
 
 
 def made(model, eq7):
-    recorded = record(model, SAMPLER, BRANCH, [INDICES], SEED, points=2)
+    recorded = record(model, SAMPLER, BRANCH, [INDICES], SEED)
     plan = calibrate(asked(model, SEED + 1), Method(Chosen(4), BRANCH), recorded, INDICES, screened=1)
-    error = SampledError(model, SAMPLER, BRANCH, recorded.gram, INDICES, SEED + 1)
+    error = SampledError(model, SAMPLER, BRANCH, INDICES, SEED + 1)
     watched = watch(model, SAMPLER, BRANCH, INDICES, SEED)
     assert len(watched.inputs) == STEPS
     return list(contenders(recorded, watched, SAMPLER.steps, 4, error, eq7, plan))

@@ -1,11 +1,15 @@
-"""The path of a feature, and what is missed of it."""
+"""The path of a feature, and how what is missed of it adds up in the image."""
 
 import numpy as np
 import pytest
 
-from deepcache.beyond.calibration.residuals import Predictor
-from deepcache.beyond.figures.forecast import draw_forecast, missed, principal_path
+from deepcache.beyond.calibration.joint import joint_weights
+from deepcache.beyond.calibration.polynomial import polynomial_weights
+from deepcache.beyond.calibration.recorded import Recorded
+from deepcache.beyond.calibration.rows import Rows
+from deepcache.beyond.figures.forecast import JOINT, draw_forecast, principal_path, summed_errors, ways
 from deepcache.figures.style import plt
+from tests.beyond.made_rows import made_rows
 
 
 @pytest.fixture
@@ -29,18 +33,33 @@ def test_the_path_keeps_distances_where_it_lies_in_a_plane(features):
         assert np.hypot(path.x[one] - path.x[other], path.y[one] - path.y[other]) == pytest.approx(apart, rel=1e-3)
 
 
-def test_what_is_missed_is_measured_on_the_features(features):
-    steps, held = missed(gram_of(features), (0, 5, 10, 15), Predictor(0))
-    assert steps.tolist() == [step for step in range(20) if step % 5]
-    for step, value in zip(steps, held, strict=True):
-        true, kept = features[step], features[5 * (step // 5)]
-        assert value == pytest.approx(np.sqrt(((true - kept) ** 2).mean() / (true**2).mean()), rel=1e-6)
-    _, parabola = missed(gram_of(features), (0, 5, 10, 15), Predictor(2))
-    assert (parabola[-4:] < 0.01 * held[-4:]).all()
+def test_errors_add_up_or_cancel_over_the_steps():
+    rows, full = made_rows(9), (0, 3, 6)
+    weights = polynomial_weights(full, 9, 0)
+    together, apart = summed_errors(rows, weights)
+    by_step = np.zeros((len(rows.products), 9))
+    for step in (1, 2, 4, 5, 7, 8):
+        by_step[:, step] = rows.products[:, step, step] - rows.products[:, step, 3 * (step // 3)]
+    for step in range(9):
+        assert together[step] == pytest.approx(np.sqrt((by_step[:, : step + 1].sum(1) ** 2).mean() / 100))
+        assert apart[step] == pytest.approx(np.sqrt((by_step[:, : step + 1] ** 2).mean(0).sum() / 100))
+    assert together[-1] ** 2 == pytest.approx(rows.squared_error(rows.errors(weights)))
+
+
+def test_joint_weights_are_drawn_on_images_that_they_were_not_fitted_on():
+    rows = made_rows(9, images=20)
+    found = ways(rows, (0, 3, 6))
+    assert list(found) == ["held", "line", "joint weights"]
+    fitted = Rows(rows.products[rows.images % 2 == 0], rows.images[rows.images % 2 == 0], rows.elements)
+    assert all((judged.images % 2 == 1).all() for _, judged in found.values())
+    for step, of in joint_weights(fitted, (0, 3, 6), *JOINT).items():
+        assert found["joint weights"][0][step] == pytest.approx(of)
 
 
 def test_a_column_for_each_model(features):
-    figure = draw_forecast("Title", 5, [("one", 20, gram_of(features)), ("two", 19, gram_of(features))])
+    recorded = Recorded(made_rows(20), gram_of(features), 6, 2, 0)
+    figure = draw_forecast("Title", 5, [("one", 20, recorded), ("two", 19, recorded)])
     assert [panel.get_title().split("\n")[0] for panel in figure.axes] == ["one", "two", "", ""]
-    assert [line.get_label() for line in figure.axes[2].lines] == ["held", "line", "parabola"]
+    legend = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
+    assert legend == ["held", "line", "joint weights", "if nothing cancelled"]
     plt.close(figure)

@@ -35,7 +35,8 @@ def sweep(model: str, branch: int, interval: int, clip: bool) -> dict:
         lower = 0 if decibels is None else decibels - 2 * interval**0.5 + branch
         error = 0 if decibels is None else 255**2 / 10 ** (lower / 10)
         one = {"schedule": schedule, "reuse": "chosen" if schedule == "chosen" else "hold", "full_steps": [full]}
-        one |= {"squared_error": [[error, error]] * 3, "fid": None if clip else 60 - lower}
+        one |= {"squared_error": [[3 * error] * 2] * 3, "squared_error_unrounded": [[4 * error, error / 4]] * 3}
+        one |= {"fid": None, "fid_redrawn": None} if clip else {"fid": 60 - lower, "fid_redrawn": [60 - lower] * 3}
         methods.append({**one, "clip_score": [[20 + lower / 10] * 2] * 3 if clip else None})
     methods[0]["full_steps"] = [list(range(20))]
     return {
@@ -66,7 +67,8 @@ def files(tmp_path) -> dict[str, list]:
 @pytest.fixture
 def peers() -> list[dict]:
     one = {"label": "DDIM, 4 steps", "group": FEWER, "interval": 5, "macs_g": 2.0, "seconds_per_image": 0.125}
-    one |= {"squared_error": [[65.025, 65.025]] * 3, "fid": 33.0, "clip_score": None}
+    one |= {"squared_error": [[90.0, 90.0]] * 3, "squared_error_unrounded": [[130.05, 32.5125]] * 3}
+    one |= {"fid": 33.0, "fid_redrawn": [33.0, 34.0], "clip_score": None}
     return [{"model": "dots", "seeds": [0, 1, 2], "images": 2, "peers": [one]}]
 
 
@@ -81,16 +83,16 @@ def test_points_have_cost_error_and_measured_speed(files, peers):
     dots = points[(points["model"] == "dots") & (points["interval"] == 5)].set_index(["series", "branch"])
     rule, hold, eq7 = (dots.loc[(LABELS[method], 2)] for method in (RULE, HOLD, EQ7))
     assert rule["macs_g"] == pytest.approx((4 * 10 + 16 * 3) / 20)
-    assert rule["psnr_db"] == pytest.approx(35 - 2 * 5**0.5 + 2)
+    assert rule["psnr_mean_db"] == pytest.approx(35 - 2 * 5**0.5 + 2)
     # Pairs of repetitions: 4 / 1.2, 6 / 0.6, 5 / 1 times faster.
     assert rule["speed"] == hold["speed"] == pytest.approx(5)
-    assert rule["fid"] == pytest.approx(60 - rule["psnr_db"])
+    assert rule["fid"] == pytest.approx(60 - rule["psnr_mean_db"])
     assert math.isnan(eq7["speed"]), "is not timed"
     (peer,) = points[points["series"] == FEWER].itertuples()
     assert (peer.branch, peer.interval, peer.macs_g, peer.fid) == (-1, 5, 2, 33)
-    assert (peer.psnr_db, peer.speed) == (pytest.approx(30), pytest.approx(0.5 / 0.125))
+    assert (peer.psnr_mean_db, peer.speed) == (pytest.approx(30), pytest.approx(0.5 / 0.125))
     uncached = points[points["series"] == "uncached"]
-    assert set(uncached["interval"]) == {1} and set(uncached["psnr_db"]) == {math.inf}
+    assert set(uncached["interval"]) == {1} and set(uncached["psnr_mean_db"]) == {math.inf}
 
 
 def test_a_peers_speed_is_that_of_its_own_job(files, peers):
@@ -129,7 +131,7 @@ def test_lines_are_branches_and_points_are_the_numbers(files, peers):
     }
     rows = points[(points["model"] == "dots") & (points["series"] == LABELS[RULE]) & (points["branch"] == 2)]
     drawn = looks[LOOKS[RULE]["color"], "--"]
-    assert drawn.get_xydata() == pytest.approx(rows.sort_values("macs_g")[["macs_g", "psnr_db"]].to_numpy())
+    assert drawn.get_xydata() == pytest.approx(rows.sort_values("macs_g")[["macs_g", "psnr_mean_db"]].to_numpy())
     assert drawn.get_markerfacecolor() == "white"
     assert looks["#444444", "None"].get_xydata()[0] == pytest.approx([2, 30])
 
@@ -162,7 +164,7 @@ def test_numbers_are_n_and_cover_nothing(files, peers):
 
 def test_a_point_without_error_is_left_out(files):
     points = points_of(files, timing=False)
-    points.loc[(points["series"] == LABELS[RULE]) & (points["interval"] == 2), "psnr_db"] = math.inf
+    points.loc[(points["series"] == LABELS[RULE]) & (points["interval"] == 2), "psnr_mean_db"] = math.inf
     panel = panels(draw_pareto("Title", points))[0, 0]
     assert [len(line.get_xydata()) for line in panel.lines if line.get_color() == LOOKS[RULE]["color"]] == [4, 4]
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from diffusers import DDPMPipeline
 
 from deepcache import DeepCacheError
@@ -187,7 +188,13 @@ def test_fewer_steps_of_a_pixel_model(compare, tmp_path):
     def images(slug: str) -> list[np.ndarray]:
         return [model.sample(range(2), seed, Sampler.parse(slug)) for seed in (3, 4)]
 
-    uncached = images("ddim-20")
+    def pixels(slug: str) -> list[np.ndarray]:
+        with torch.no_grad():
+            latents = [model.make_latents(range(2), seed, Sampler.parse(slug)) for seed in (3, 4)]
+        return [model.decode(one, rounded=False).numpy().astype(float) for one in latents]
+
+    uncached, unrounded, rng = images("ddim-20"), pixels("ddim-20"), np.random.default_rng(0)
+    draws = [rng.integers(4, size=4) for _ in range(200)]
     expected = [
         ("ddim-10", 2, 3.0, 2.0),
         ("ddim-6", 5, 2.1, 3.0),  # by the original's stride, these are seven steps
@@ -201,8 +208,13 @@ def test_fewer_steps_of_a_pixel_model(compare, tmp_path):
         errors = [squared_errors(*pair).round(6).tolist() for pair in zip(mine, uncached, strict=True)]
         assert one["squared_error"] == errors
         assert min(map(min, errors)) > 0
+        finer = [((a - b) ** 2).mean((1, 2, 3)) for a, b in zip(pixels(one["sampler"]), unrounded, strict=True)]
+        assert one["squared_error_unrounded"] == [pytest.approx(each, rel=1e-4) for each in finer]
+        assert all(a != b for pair in zip(errors, finer, strict=True) for a, b in zip(*pair, strict=True))
         pool = np.concatenate([features(part)["pool"] for part in mine])
         assert one["fid"] == pytest.approx(fid(Statistics.of(pool, {}), reference))
+        redrawn = [fid(Statistics.of(pool[drawn], {}), reference) for drawn in draws]
+        assert one["fid_redrawn"] == pytest.approx(redrawn, abs=1e-5)
         assert one["clip_score"] is None
         assert one["speed"] > 0 < one["seconds_per_image"] < 10
     assert (found["model"], found["sampler"], found["seeds"], found["images"]) == ("tiny", "ddim-20", [3, 4], 2)
@@ -242,9 +254,11 @@ def test_token_merging_where_it_is_installed(compare, text_to_image, tmp_path, m
     assert (merging["group"], merging["sampler"], merging["interval"]) == ("Token merging", "plms-6-cfg7.5", 2)
     assert merging["label"] in ("Token merging, ratio 0.25", "Token merging, ratio 0.5")
     assert min(map(min, merging["squared_error"])) > 0
+    assert min(map(min, merging["squared_error_unrounded"])) > 0
     for one in found["peers"]:
         assert np.shape(one["clip_score"]) == np.shape(one["squared_error"]) == (2, 2)
-        assert one["fid"] is None
+        assert np.shape(one["squared_error_unrounded"]) == (2, 2)
+        assert one["fid"] is one["fid_redrawn"] is None
     ratio = float(merging["label"].rpartition(" ")[2])
     assert ratios == [0.25, 0.5, 0.5, 0.25, 0.25, 0.5] + [ratio] * 2, (
         "a warm-up and two repetitions of each, then both seeds of one"

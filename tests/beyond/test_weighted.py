@@ -6,6 +6,7 @@ from diffusers import DDIMScheduler
 
 from deepcache import DeepCache, DeepCacheError, Forecast, Hold
 from deepcache.beyond.caching.weighted import Weighted
+from deepcache.beyond.calibration.polynomial import polynomial_weights
 from tests.caching.reference import overridden, trajectory
 
 FULL, STEPS = (0, 2, 5), 8
@@ -71,13 +72,7 @@ def test_samples_are_those_of_overriding_the_feature_with_the_sum(unet2d):
 
 @pytest.mark.parametrize("order", [0, 1])
 def test_weights_of_a_forecast_give_its_samples(unet2d, order):
-    forecast, weights = Forecast(order), {}
-    for step in range(STEPS):
-        if step in FULL:
-            forecast.observe(step, torch.zeros(1))
-        else:
-            nodes = [node for node in FULL if node < step][-(order + 1) :]
-            weights[step] = dict(zip(nodes, forecast.weights(step), strict=True))
+    weights = polynomial_weights(FULL, STEPS, order)
     samples = []
     for reuse in (Hold() if order == 0 else Forecast(order), Weighted(weights)):
         with DeepCache(unet2d, schedule=FULL, branch=2, reuse=reuse):

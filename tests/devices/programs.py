@@ -45,8 +45,11 @@ WAITS: dict[str, tuple[int, str]] = {
     # What was summed over trajectories is fetched in the end.
     "deepcache.quality.feature_similarity:FeatureSimilarity._finish": (1, "trajectory"),
     "deepcache.quality.feature_similarity:FeatureSimilarity.matrix": (1, "job"),
-    "deepcache.beyond.calibration.gram:FeatureGram.matrix": (1, "job"),
-    "deepcache.beyond.calibration.importance:measure_importance": (1, "trajectory"),
+    "deepcache.beyond.calibration.gram:FeatureGram.add": (1, "batch"),
+    "deepcache.beyond.calibration.adjoint:Adjoint.products": (1, "batch"),
+    "deepcache.beyond.calibration.recording:_record_batch": (1, "batch"),
+    "deepcache.sampling.unrounded:sample_pixels": (1, "trajectory"),
+    "deepcache.sampling.unrounded:sample_unrounded": (2, "trajectory"),
     "deepcache.cost.latency:make_variants": (1, "job"),
     # A clock is read when the device is done.
     "deepcache.cost.timing:_synchronise": (2, "run"),
@@ -178,7 +181,7 @@ PROGRAMS: dict[str, Program] = {
     ),
     "record_features": Program(
         "beyond/record_features.py",
-        lambda folder, steps: [*sampling(folder, steps), "--images", 2, "--batch-size", 1, "--points", 2],
+        lambda folder, steps: [*sampling(folder, steps), "--images", 2, "--batch-size", 1, "--probes", 1],
         (UNET, "deepcache.beyond.calibration.gram:FeatureGram.add"),
     ),
     "calibrate": Program(

@@ -4,7 +4,15 @@ from scipy import stats
 
 from deepcache import DeepCacheError
 from deepcache.quality.frechet import frechet_distance
-from deepcache.quality.intervals import Interval, over_seeds, paired_bootstrap, paired_over_seeds
+from deepcache.quality.intervals import (
+    Interval,
+    bootstrapped,
+    draws,
+    over_seeds,
+    paired_bootstrap,
+    paired_over_images,
+    paired_over_seeds,
+)
 
 
 def covered(intervals: list[Interval], truth: float) -> float:
@@ -83,6 +91,45 @@ def test_bootstrap_depends_on_its_seed_alone():
     assert paired_bootstrap(np.var, run, baseline, seed=1) != paired_bootstrap(np.var, run, baseline, seed=2)
 
 
+def test_draws_are_with_replacement_and_of_equal_chances():
+    drawn = np.array(list(draws(20, 3000)))
+    assert drawn.shape == (3000, 20)
+    counts = np.bincount(drawn.ravel())
+    assert stats.chisquare(counts).pvalue > 0.001 and len(counts) == 20
+    distinct = np.mean([len(set(images)) for images in drawn])
+    assert distinct == pytest.approx(20 * (1 - (1 - 1 / 20) ** 20), abs=0.1)
+
+
+def test_draws_depend_on_their_seed_alone():
+    one, again, other, longer = (np.array(list(draws(9, *more))) for more in ((4, 1), (4, 1), (4, 2), (6, 1)))
+    assert (one == again).all() and (longer[:4] == one).all()
+    assert (one != other).any()
+    assert (np.array(list(draws(9, 4))) == list(draws(9, 4, seed=0))).all()
+
+
+def test_bootstrapped_is_students_quantile_times_the_deviation_of_what_is_redrawn():
+    """Around the value itself; redrawn from n images, they vary by sqrt((n - 1) / n) too little."""
+    redrawn = [4.9, 5.6, 5.2, 6.1]
+    found = bootstrapped(4.5, redrawn, 12)
+    sd = np.std(redrawn, ddof=1) * np.sqrt(12 / 11)
+    assert (found.value, found.sd) == (4.5, pytest.approx(sd))
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 11, 4.5, sd))
+
+
+def test_the_paired_bootstrap_redraws_both_runs_by_draws():
+    baseline, run = np.random.default_rng(0).normal(size=(2, 20, 3))
+    redrawn = [np.var(run[images]) - np.var(baseline[images]) for images in draws(20, 50, seed=3)]
+    expected = bootstrapped(np.var(run) - np.var(baseline), redrawn, 20)
+    assert paired_bootstrap(np.var, run, baseline, resamples=50, seed=3) == expected
+
+
+def test_paired_over_images_is_the_paired_t_test():
+    values, baseline = np.random.default_rng(0).normal(size=(2, 7)).tolist()
+    found, test = paired_over_images(values, baseline), stats.ttest_rel(values, baseline).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((test.low, test.high))
+    assert found.value == pytest.approx(np.mean(values) - np.mean(baseline))
+
+
 def test_what_gives_no_interval_is_refused():
     with pytest.raises(DeepCacheError, match="at least 3 seeds, not 2"):
         over_seeds([4.2, 4.7])
@@ -99,3 +146,6 @@ def test_what_gives_no_interval_is_refused():
         paired_bootstrap(np.mean, run, run, resamples=1)
     with pytest.raises(DeepCacheError, match="finite"):
         paired_bootstrap(lambda features: float("nan"), run, run)
+    for value, redrawn in ((np.nan, [1.0, 2.0]), (1.0, [1.0, np.inf])):
+        with pytest.raises(DeepCacheError, match="finite"):
+            bootstrapped(value, redrawn, 5)

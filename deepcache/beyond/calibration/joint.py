@@ -34,7 +34,7 @@ class Terms:
         full = np.asarray(full_steps)
         steps = np.setdiff1d(np.arange(rows.num_steps), full)
         place = (np.searchsorted(full, steps) - 1)[:, None] - np.arange(order + 1)
-        nodes = np.where(place >= 0, full[place], -1)
+        nodes = np.where(place >= 0, full[np.maximum(place, 0)], -1)
         last = rows.products[:, steps, nodes[:, 0]]
         moved = rows.products[:, steps[:, None], nodes[:, 1:]] - last[:, :, None]
         return cls(steps, nodes, rows.products[:, steps, steps] - last, np.where(nodes[:, 1:] >= 0, moved, 0.0))

@@ -66,7 +66,7 @@ def _record_batch(model, sampler, branch, batch, seed, probes, on_call) -> dict[
     adjoint, gram, products = Adjoint(model.unet, branch, on_call), FeatureGram(), []
     with adjoint.differentiable(model.modules()):
         pixels = model.decode(model.make_latents(batch, seed, sampler), rounded=False)
-        directions = _probes(pixels.shape[1:], batch, seed, probes).to(pixels)
+        directions = draw_probes(pixels.shape[1:], batch, seed, probes).to(pixels)
         for number, probe in enumerate(directions):
             products.append(adjoint.products(pixels, probe, keep=number + 1 < probes))
         gram.add(adjoint.features)
@@ -78,7 +78,7 @@ def _record_batch(model, sampler, branch, batch, seed, probes, on_call) -> dict[
     }
 
 
-def _probes(shape: Sequence[int], batch: Sequence[int], seed: int, count: int) -> torch.Tensor:
+def draw_probes(shape: Sequence[int], batch: Sequence[int], seed: int, count: int) -> torch.Tensor:
     """Standard normal numbers, shape (count, len(batch), *shape)."""
     generators = [torch.Generator().manual_seed(image_seed(seed, index, "probe")) for index in batch]
     return torch.stack([torch.randn((count, *shape), generator=generator) for generator in generators], dim=1)

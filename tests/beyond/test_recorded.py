@@ -4,20 +4,23 @@ import numpy as np
 import pytest
 
 from deepcache import DeepCacheError
-from deepcache.beyond.calibration.calibrate import Recorded
-from deepcache.beyond.calibration.recording import read_recorded, write_recorded
+from deepcache.beyond.calibration.recorded import Recorded, open_recorded, read_recorded, write_recorded
 from deepcache.runs.sampler import Sampler
+from tests.beyond.made_rows import made_rows
 
 MANIFEST = {"name": "digits-ddpm", "sha256": {"unet/model.safetensors": "0" * 64}}
 SAMPLER = Sampler("ddim", 3)
-RECORDED = Recorded(np.arange(9.0).reshape(3, 3), np.array([0.1, 1.0, 10.0]), 24, 7001)
+RECORDED = Recorded(made_rows(3), np.arange(9.0).reshape(3, 3), 6, 2, 7001)
 
 
 def test_a_recording_comes_back_as_it_was(tmp_path):
     write_recorded(tmp_path / "recorded.npz", RECORDED, MANIFEST, SAMPLER, 2)
     found = read_recorded(tmp_path / "recorded.npz", MANIFEST, SAMPLER, 2)
-    assert np.array_equal(found.gram, RECORDED.gram) and np.array_equal(found.importance, RECORDED.importance)
-    assert (found.images, found.seed) == (24, 7001)
+    assert np.array_equal(found.gram, RECORDED.gram) and np.array_equal(found.rows.products, RECORDED.rows.products)
+    assert np.array_equal(found.rows.images, RECORDED.rows.images) and found.rows.elements == RECORDED.rows.elements
+    assert (found.images, found.probes, found.seed) == (6, 2, 7001)
+    about = open_recorded(tmp_path / "recorded.npz")[1]
+    assert (about["sampler"], about["branch"]) == ("ddim-3", 2)
 
 
 @pytest.mark.parametrize(
