@@ -77,7 +77,7 @@ def test_of_the_best_steps_all_orders_and_trusts_are_tried(rows):
         asked.append(proposal)
         return -proposal.full_steps[1]
 
-    best = choose(offered, rows, screen, lambda proposal: (proposal.prediction != "joint2", proposal.trust), 40)
+    best = choose(offered, rows, screen, lambda proposal: (proposal.prediction != "joint2", proposal.trust or 0), 40)
     crossed = [(proposal.full_steps, proposal.prediction, proposal.trust) for proposal in asked if proposal.trust]
     assert set(crossed) == {
         ((0, step), f"joint{order}", trust) for step in (7, 8) for order in ORDERS for trust in TRUSTS
