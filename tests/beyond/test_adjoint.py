@@ -7,6 +7,7 @@ import torch
 from deepcache import DeepCache, DeepCacheError
 from deepcache.beyond.caching.weighted import Weighted
 from deepcache.beyond.calibration.adjoint import Adjoint
+from deepcache.beyond.calibration.joint import joint_weights
 from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.calibration.recording import draw_probes, record
 from deepcache.caching.branches import find_cut
@@ -22,9 +23,9 @@ from tests.conftest import ROOT
 PROMPTS = ["a photo of the digit three", "a photo of the digit eight"]
 
 
-def shipped(name: str):
+def shipped(name: str, precision: str = "float32"):
     folder = ROOT / "resources/checkpoints" / name
-    return load_model(folder, torch.device("cpu"), "float32", PROMPTS if name == "digits-sd" else None)
+    return load_model(folder, torch.device("cpu"), precision, PROMPTS if name == "digits-sd" else None)
 
 
 @torch.no_grad()
@@ -111,6 +112,17 @@ def test_predicted_errors_are_those_of_samples_where_these_are_small():
         predicted = rows.errors(weights)
         assert abs(20 * np.log10(np.linalg.norm(predicted) / np.linalg.norm(sampled))) < 1, (interval, order)
         assert np.corrcoef(predicted, sampled)[0, 1] > 0.9, (interval, order)
+
+
+def test_rows_in_half_precision_lead_to_weights_that_are_as_good():
+    sampler, full = Sampler.parse("ddim-12"), uniform(12, 3)
+    rows, half = (
+        record(shipped("digits-ddpm", precision), sampler, 0, [range(3)], SEED).rows
+        for precision in ("float32", "float16")
+    )
+    exact, found = (rows.squared_error(rows.errors(joint_weights(each, full, 1, 1.0))) for each in (rows, half))
+    assert found == pytest.approx(exact, rel=0.05)
+    assert not np.array_equal(rows.products, half.products)
 
 
 @pytest.fixture
