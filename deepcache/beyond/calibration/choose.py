@@ -5,6 +5,7 @@ proposes is sampled from the calibration's noise and compared with the uncached 
 lines. Holding at uniform steps is among the finalists: what is picked is never worse on the calibration's noise.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -177,17 +178,15 @@ def choose(
         finalists: how many of them are compared on many images.
         refined: of how many schedules all orders and trusts are tried.
     """
-    offered = list(offered)
-    best = dict.fromkeys(each.full_steps for each in sorted(offered, key=screen))
-    crossed = []
-    for full in list(best)[:refined]:
-        steps = next(each.steps for each in offered if each.full_steps == full)
-        known = {(each.prediction, each.trust) for each in offered if each.full_steps == full}
-        crossed += [
-            Proposal.joint(steps, full, rows, order, trust)
-            for order in ORDERS
-            for trust in TRUSTS
-            if len(full) < rows.num_steps and (f"joint{order}", trust) not in known
-        ]
-    kept = sorted([*offered, *crossed], key=screen)[:finalists]
-    return min([offered[0], *(each for each in kept if each is not offered[0])], key=error)
+    screened = {each: screen(each) for each in offered}  # one by one, between searches
+    first = next(iter(screened))
+    best = list(dict.fromkeys(each.full_steps for each in sorted(screened, key=screened.get)))[:refined]
+    for full in best if len(first.full_steps) < rows.num_steps else []:
+        alike = [each for each in screened if each.full_steps == full]
+        known = {(each.prediction, each.trust) for each in alike}
+        for order, trust in itertools.product(ORDERS, TRUSTS):
+            if (f"joint{order}", trust) not in known:
+                crossed = Proposal.joint(alike[0].steps, full, rows, order, trust)
+                screened[crossed] = screen(crossed)
+    kept = sorted(screened, key=screened.get)[:finalists]
+    return min([first, *(each for each in kept if each is not first)], key=error)
