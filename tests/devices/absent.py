@@ -236,6 +236,11 @@ def module_of(file: str) -> str | None:
     return ".".join(parts) if parts[0] in ("deepcache", "workflow", "tests") else None
 
 
+def derivatives(outputs: torch.Tensor, inputs: list[torch.Tensor], **options) -> list[torch.Tensor]:
+    """What takes their place, of the right shape and device: torch's engine asks for threads of a real device."""
+    return [torch.ones_like(one, requires_grad=False) for one in inputs]
+
+
 @contextmanager
 def absent_device(allowed: Callable[[str], bool] = lambda place: True, count: int = 2) -> Iterator[AbsentDevice]:
     """Inside, two CUDA devices, or so many, seem to be there."""
@@ -269,6 +274,7 @@ def absent_device(allowed: Callable[[str], bool] = lambda place: True, count: in
         patch.multiple(torch.cuda, **cuda),
         patch.multiple(torch, load=loaded, tensor=made, Generator=Generator),
         patch.object(fake_tensor, "init_gpu_context", lambda device: None),
+        patch.object(torch.autograd, "grad", derivatives),
         patch.object(FakeTensor, "untyped_storage", lambda fake: mode.storage(fake), create=True),
         mode,
     ):

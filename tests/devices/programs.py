@@ -45,9 +45,9 @@ WAITS: dict[str, tuple[int, str]] = {
     # What was summed over trajectories is fetched in the end.
     "deepcache.quality.feature_similarity:FeatureSimilarity._finish": (1, "trajectory"),
     "deepcache.quality.feature_similarity:FeatureSimilarity.matrix": (1, "job"),
-    "deepcache.beyond.calibration.gram:FeatureGram.add": (1, "batch"),
-    "deepcache.beyond.calibration.adjoint:Adjoint.products": (1, "batch"),
-    "deepcache.beyond.calibration.recording:_record_batch": (1, "batch"),
+    "deepcache.beyond.calibration.gram:FeatureGram.add": (1, "trajectory"),
+    "deepcache.beyond.calibration.adjoint:Adjoint.products": (1, "trajectory"),
+    "deepcache.beyond.calibration.recording:_record_batch": (1, "trajectory"),
     "deepcache.sampling.unrounded:sample_pixels": (1, "trajectory"),
     "deepcache.sampling.unrounded:sample_unrounded": (2, "trajectory"),
     "deepcache.cost.latency:make_variants": (1, "job"),
