@@ -51,6 +51,7 @@ rule all:
         SUMMARY,
         SUITE,
         MACS,
+        MACS.replace(".csv", ".md"),
         *KEPT,
 
 

@@ -4,7 +4,7 @@ DIVERSITY_SEEDS = config["diversity"]["seeds"]
 DIVERSITY_VARIANTS = list(dict.fromkeys(str(run.path.parent) for run in diversity_runs(config)))
 # The samples are asked for by name, as in KEPT.
 DIVERSITY = [
-    f"{RESULTS}/tables/diversity.csv",
+    *table_files("diversity"),
     f"{RESULTS}/figures/diversity.png",
     *(shard for run in diversity_runs(config) for shard in kept_shards(f"{RESULTS}/{run.path}", run.model)),
 ]
@@ -36,8 +36,8 @@ rule write_diversity:
     input:
         diversity=[f"{RESULTS}/{variant}/diversity.json" for variant in DIVERSITY_VARIANTS],
     output:
-        csv=f"{RESULTS}/tables/diversity.csv",
-        markdown=f"{RESULTS}/tables/diversity.md",
+        csv=table_files("diversity")[0],
+        markdown=table_files("diversity")[1],
     params:
         code=code("diversity_table"),
         title=as_function(config["diversity"]["title"]),

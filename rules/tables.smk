@@ -1,5 +1,5 @@
 # Tables: our numbers beside the published ones.
-TABLES = [table_file(name) for name in LAYOUTS]
+TABLES = [file for name in LAYOUTS for file in table_files(name)]
 KEPT = [files for layout in LAYOUTS.values() for files in files_of(layout, kept_results)]
 
 for name, layout in LAYOUTS.items():
@@ -11,8 +11,8 @@ for name, layout in LAYOUTS.items():
             *files_of(layout, table_inputs),
             published=published_table(layout),
         output:
-            csv=table_file(name),
-            markdown=table_file(name).replace(".csv", ".md"),
+            csv=table_files(name)[0],
+            markdown=table_files(name)[1],
         params:
             code=code("table"),
             layout=as_function(json.dumps(layout)),
@@ -30,6 +30,6 @@ for name, layout in LAYOUTS.items():
             name
         input:
             SUITE,
-            table_file(name),
+            *table_files(name),
             grids_of(name),
             *files_of(layout, kept_results),

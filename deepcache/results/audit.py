@@ -24,6 +24,7 @@ from deepcache.sampling.shards import read_sidecar, settings_hash
 SHOWN = ("tables", "figures")  # folders of what people look at, beside the suite's own folder
 SUITE = "suite.json"  # its config
 NOT_JOBS = (SUITE, "report.html")  # written by Snakemake and the shell
+REMADE = "`snakemake FILE --cores 1` makes it again"
 MANIFESTS = {"checkpoints": open_checkpoint, "datasets": open_manifest}  # by folder; opening one checks its files
 
 
@@ -93,7 +94,7 @@ def audit(results: Path, root: Path) -> Audit:
     rederived = rederive([one for one in made.values() if not flawed & one.outputs.keys()], root)
     for name, digest in rederived.items():
         if look.checksum(name) != digest:
-            found[name] = "wrong", "written anew from what its runs say, it is another one: delete it and run again"
+            found[name] = "wrong", f"written anew from what its runs say, it is another one: delete it; {REMADE}"
     return Audit(
         shown=len(shown),
         runs=len({Path(name).parent for name in behind if Path(name).parent.name.startswith("seed-")}),
@@ -126,9 +127,9 @@ class _Look:
         """What is wrong with a file, in the order of importance: the kind and the problem of a Finding."""
         record = self._records.get(name)
         if self.checksum(name) is None:
-            yield "missing", f"{record.rule} wrote it: run again" if record else "restore it"
+            yield "missing", f"{record.rule} wrote it: {REMADE}" if record else "restore it"
         elif record is not None and self.checksum(name) != record.outputs[name]:
-            yield "changed", f"it is not what {record.rule} wrote: delete it and run again"
+            yield "changed", f"it is not what {record.rule} wrote: delete it; {REMADE}"
         elif record is None and MADE in Path(name).parts:
             yield "unknown", "no job's record names it: delete it, or run again what makes it"
         elif record is None:

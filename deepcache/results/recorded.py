@@ -86,5 +86,5 @@ def _suite(name: str) -> Path | None:
 
 def _read(path: Path) -> Recorded:
     keys = ("arguments", "code", "inputs", "outputs")
-    content = read_object(path, keys, "run its job again")
+    content = read_object(path, keys, "delete it, and then what the audit calls unknown")
     return Recorded(path, **{key: content[key] for key in keys})

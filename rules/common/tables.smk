@@ -4,6 +4,11 @@ import re
 from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, fidelity_runs, paired_runs
 
 
+def table_files(name):
+    """A table, and the same for reading."""
+    return [table_file(name), table_file(name).replace(".csv", ".md")]
+
+
 def table_file(name):
     """table2 -> results/<suite>/tables/table02.csv; a table of another name has the same in its file."""
     number = re.fullmatch("table([0-9]+)", name)

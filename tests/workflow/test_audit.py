@@ -11,7 +11,7 @@ import pytest
 
 from deepcache import imports
 from deepcache.files import sha256
-from deepcache.results.audit import audit
+from deepcache.results.audit import REMADE, audit
 
 RUN = "results/tiny/digits-ddpm/ddim-10/uniform-n3-b2/seed-0"
 TABLE = "results/tiny/tables/table02.csv"
@@ -108,8 +108,8 @@ def test_what_is_missing_is_named(findings, spoilt):
     spoilt(f"{RUN}/shards/00000.npz", None)
     spoilt(TABLE, None)
     assert [found[:3] for found in findings()] == [
-        ("missing", f"{RUN}/shards/00000.npz", "sample_shard wrote it: run again"),
-        ("missing", TABLE, "write_table2 wrote it: run again"),
+        ("missing", f"{RUN}/shards/00000.npz", f"sample_shard wrote it: {REMADE}"),
+        ("missing", TABLE, f"write_table2 wrote it: {REMADE}"),
     ]
 
 
@@ -165,7 +165,7 @@ def test_the_program_groups_findings_and_fails(audited, findings, spoilt):
     assert done.returncode == 1
     first, last = done.stdout.splitlines()
     assert first == (
-        f"missing: {RUN}/shards/00000.npz, {RUN}/shards/00001.npz: sample_shard wrote it: run again"
+        f"missing: {RUN}/shards/00000.npz, {RUN}/shards/00001.npz: sample_shard wrote it: {REMADE}"
         f" (behind results/tiny/figures/table2_samples.png, {TABLE}, {TABLE.replace('.csv', '.md')})"
     )
     assert last.endswith("findings: 2")

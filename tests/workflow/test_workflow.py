@@ -73,6 +73,16 @@ def test_a_second_run_does_nothing(finished):
     assert time.monotonic() - start < 20
 
 
+def test_a_table_for_reading_is_made_again_once_it_is_lost(finished):
+    table = finished.results / "tables/table02.md"
+    content = table.read_bytes()
+    table.unlink()
+    try:
+        assert set(jobs(finished.run("table2", "-n").stdout)) == {"write_table2", "table2"}
+    finally:
+        table.write_bytes(content)
+
+
 def test_a_lost_shard_alone_is_made_again(finished):
     before = untimed(finished, "table02")
     run = finished.results / "digits-ddpm/ddim-10/uniform-n3-b2/seed-0"
