@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from deepcache import DeepCacheError
-from deepcache.beyond.calibration.recording import read_recorded
+from deepcache.beyond.calibration.recorded import read_recorded
 from deepcache.files import sha256
 from deepcache.quality.partial import Partial
 from deepcache.quality.statistics import Statistics
@@ -85,7 +85,7 @@ def test_no_command_goes_through_a_shell():
 
 ARRAYS = {
     "a shard": (read_shard, ("images", "about")),
-    "a recording": (lambda path: read_recorded(path, {}, Sampler("ddim", 10), 0), ("gram", "importance", "about")),
+    "a recording": (lambda path: read_recorded(path, {}, Sampler("ddim", 10), 0), ("products", "image", "gram", "about")),
     "a similarity": (read_similarity, ("about", "matrix", "maps")),
     "reference statistics": (Statistics.load, ("about", "mu", "sigma", "features")),
 }

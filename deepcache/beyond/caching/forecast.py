@@ -39,12 +39,15 @@ class Forecast(Reuse):
         last = self._points[-1][1]
         if len(self._points) == 1:
             return last
-        weights = lagrange_weights([node for node, _ in self._points], step)
         precision = torch.promote_types(last.dtype, torch.float32)
         total = torch.zeros_like(last, dtype=precision)
-        for weight, (_, feature) in zip(weights, self._points, strict=True):
+        for weight, (_, feature) in zip(self.weights(step), self._points, strict=True):
             total.add_(feature, alpha=weight)
         return total.to(last.dtype)
+
+    def weights(self, step: int) -> list[float]:
+        """Lagrange weights of the kept features, oldest first; they sum to 1."""
+        return lagrange_weights([node for node, _ in self._points], step)
 
     @property
     def held(self) -> tuple[torch.Tensor, ...]:  # noqa: D102
