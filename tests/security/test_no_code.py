@@ -12,11 +12,10 @@ import pytest
 import torch
 
 from deepcache import DeepCacheError
-from deepcache.beyond.calibration.recorded import read_recorded
 from deepcache.files import sha256
 from deepcache.quality.partial import Partial
 from deepcache.quality.statistics import Statistics
-from deepcache.report.reading import read_recorded as read_similarity
+from deepcache.report.reading import open_recorded as read_similarity
 from deepcache.runs.sampler import Sampler
 from deepcache.sampling.families import load_model
 from deepcache.sampling.shards import read_shard
@@ -85,7 +84,10 @@ def test_no_command_goes_through_a_shell():
 
 ARRAYS = {
     "a shard": (read_shard, ("images", "about")),
-    "a recording": (lambda path: read_recorded(path, {}, Sampler("ddim", 10), 0), ("products", "image", "gram", "about")),
+    "a recording": (
+        lambda path: read_recorded(path, {}, Sampler("ddim", 10), 0),
+        ("products", "image", "gram", "about"),
+    ),
     "a similarity": (read_similarity, ("about", "matrix", "maps")),
     "reference statistics": (Statistics.load, ("about", "mu", "sigma", "features")),
 }
