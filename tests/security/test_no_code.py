@@ -16,7 +16,6 @@ from deepcache.files import sha256
 from deepcache.quality.partial import Partial
 from deepcache.quality.statistics import Statistics
 from deepcache.report.reading import open_recorded as read_similarity
-from deepcache.runs.sampler import Sampler
 from deepcache.sampling.families import load_model
 from deepcache.sampling.shards import read_shard
 from tests.conftest import ROOT
@@ -84,10 +83,7 @@ def test_no_command_goes_through_a_shell():
 
 ARRAYS = {
     "a shard": (read_shard, ("images", "about")),
-    "a recording": (
-        lambda path: read_recorded(path, {}, Sampler("ddim", 10), 0),
-        ("products", "image", "gram", "about"),
-    ),
+    "a recording": (open_recorded, ("products", "image", "gram", "about")),
     "a similarity": (read_similarity, ("about", "matrix", "maps")),
     "reference statistics": (Statistics.load, ("about", "mu", "sigma", "features")),
 }
