@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from deepcache import DeepCacheError
+from deepcache.beyond.calibration.recorded import open_recorded
 from deepcache.files import sha256
 from deepcache.quality.partial import Partial
 from deepcache.quality.statistics import Statistics
-from deepcache.report.reading import open_recorded as read_similarity
+from deepcache.report.reading import read_recorded as read_similarity
 from deepcache.sampling.families import load_model
 from deepcache.sampling.shards import read_shard
 from tests.conftest import ROOT
