@@ -114,6 +114,18 @@ def first_recordings():
     return {model: recorded_features(model, settings["branches"][0]) for model, settings in BEYOND["models"].items()}
 
 
+# N of the plans in the picture of forecasts: 5, or the largest below it that is compared.
+DRAWN = max((interval for interval in BEYOND["intervals"] if interval <= 5), default=5)
+
+
+def first_plans():
+    """The plan of each model's first branch at that N, by model."""
+    return {
+        model: plan_file(model, config["models"][model]["sampler"], f"chosen-n{DRAWN}-b{settings['branches'][0]}")
+        for model, settings in BEYOND["models"].items()
+    }
+
+
 # What the table and the pictures of target beyond are made from.
 BEYOND_FILES = {
     "sweeps": [f"{RESULTS}/beyond/{model}/b{branch}-n{interval}.json" for model, branch, interval in swept()],

@@ -98,13 +98,19 @@ rule draw_pareto:
 rule draw_forecast:
     input:
         recorded=list(first_recordings().values()),
+        plans=list(first_plans().values()),
     output:
         f"{RESULTS}/figures/fig_forecast.png",
     params:
         code=code("beyond/forecast_figure"),
         recorded=[f"{model}={path}" for model, path in first_recordings().items()],
+        plans=[f"{model}={path}" for model, path in first_plans().items()],
+        interval=DRAWN,
     shell:
-        program("beyond/forecast_figure", "--recorded {params.recorded} --output {output}")
+        program(
+            "beyond/forecast_figure",
+            "--recorded {params.recorded} --plans {params.plans} --interval {params.interval} --output {output}",
+        )
 
 
 rule forecast_cost:

@@ -134,7 +134,7 @@ CASES = {
         "--tables t.csv: write NAME=VALUE",
     ),
     "recordings without a name": (
-        ("beyond/forecast_figure.py", "--recorded", "r.npz", "--output", "out/f.png"),
+        ("beyond/forecast_figure.py", "--recorded", "r.npz", "--plans", "l=p", "--output", "out/f.png"),
         "--recorded r.npz: write NAME=VALUE",
     ),
     "a checksum without a file": (

@@ -19,7 +19,7 @@ READERS = {
     "latency_table": ("latency_table.py", "--measured", "bad", *OUT),
     "beyond_table": ("beyond/beyond_table.py", "--sweeps", "bad", "--macs", "m=bad", *OUT),
     "pareto": ("beyond/pareto.py", "--sweeps", "bad", "--macs", "m=bad", *PICTURE),
-    "forecast_figure": ("beyond/forecast_figure.py", "--recorded", "l=bad", *PICTURE),
+    "forecast_figure": ("beyond/forecast_figure.py", "--recorded", "l=bad", "--plans", "l=bad", *PICTURE),
     "report_pages": (
         *(
             "report_pages.py",

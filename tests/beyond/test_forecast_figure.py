@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from deepcache.beyond.calibration.joint import joint_weights
+from deepcache import DeepCacheError
+from deepcache.beyond.caching.plan import Plan
 from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.calibration.recorded import Recorded
-from deepcache.beyond.calibration.rows import Rows
-from deepcache.beyond.figures.forecast import JOINT, draw_forecast, principal_path, summed_errors, ways
+from deepcache.beyond.figures.forecast import Column, draw_forecast, principal_path, summed_errors
 from deepcache.figures.style import plt
 from tests.beyond.made_rows import made_rows
 
@@ -46,20 +46,24 @@ def test_errors_add_up_or_cancel_over_the_steps():
     assert together[-1] ** 2 == pytest.approx(rows.squared_error(rows.errors(weights)))
 
 
-def test_joint_weights_are_drawn_on_images_that_they_were_not_fitted_on():
-    rows = made_rows(9, images=20)
-    found = ways(rows, (0, 3, 6))
-    assert list(found) == ["held", "line", "joint weights"]
-    fitted = Rows(rows.products[rows.images % 2 == 0], rows.images[rows.images % 2 == 0], rows.elements)
-    assert all((judged.images % 2 == 1).all() for _, judged in found.values())
-    for step, of in joint_weights(fitted, (0, 3, 6), *JOINT).items():
-        assert found["joint weights"][0][step] == pytest.approx(of)
+def column(features, label: str, plan_steps: int = 20) -> Column:
+    shallow = {step: {0: 1.0} for step in range(1, plan_steps)}
+    plan = Plan("m", {}, "ddim-20", plan_steps, 0, "float32", (0,), shallow)
+    return Column(label, (0, 5, 10, 15), Recorded(made_rows(20), gram_of(features), 6, 2, 0), plan)
+
+
+def test_held_line_and_plan_are_drawn(features):
+    found = column(features, "one").ways()
+    assert list(found) == ["held, uniform", "line, uniform", "the plan"]
+    assert found["held, uniform"][7] == {5: 1.0} and found["line, uniform"][7] == {0: -0.4, 5: 1.4}
+    assert found["the plan"][7] == {0: 1.0}
+    with pytest.raises(DeepCacheError, match="one: the plan has 19 steps, the recording 20"):
+        column(features, "one", 19).ways()
 
 
 def test_a_column_for_each_model(features):
-    recorded = Recorded(made_rows(20), gram_of(features), 6, 2, 0)
-    figure = draw_forecast("Title", 5, [("one", 20, recorded), ("two", 19, recorded)])
+    figure = draw_forecast("Title", [column(features, "one"), column(features, "two")])
     assert [panel.get_title().split("\n")[0] for panel in figure.axes] == ["one", "two", "", ""]
     legend = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
-    assert legend == ["held", "line", "joint weights", "if nothing cancelled"]
+    assert legend == ["held, uniform", "line, uniform", "the plan", "if nothing cancelled"]
     plt.close(figure)

@@ -90,13 +90,21 @@ def read_plan(path: str | Path, manifest: Mapping, sampler: str, branch: int) ->
     Raises:
         DeepCacheError: if the file is damaged or the plan was calibrated for something else; the message names it.
     """
+    plan = open_plan(path)
+    try:
+        plan.check(manifest, sampler, branch)
+    except DeepCacheError as error:
+        raise DeepCacheError(f"{path}: {error}") from error
+    return plan
+
+
+def open_plan(path: str | Path) -> Plan:
+    """Read a plan, whatever it was calibrated for; DeepCacheError if the file is damaged."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         weights = {of["step"]: dict(zip(of["nodes"], of["weights"], strict=True)) for of in content["weights"]}
-        plan = Plan(**{**content, "full_steps": tuple(content["full_steps"]), "weights": weights})
-        plan.check(manifest, sampler, branch)
+        return Plan(**{**content, "full_steps": tuple(content["full_steps"]), "weights": weights})
     except DeepCacheError as error:
         raise DeepCacheError(f"{path}: {error}") from error
     except (*UNREADABLE, TypeError, AttributeError) as error:
         raise DeepCacheError(f"{path}: not a readable plan ({error}); delete it and calibrate again") from error
-    return plan

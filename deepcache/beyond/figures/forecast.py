@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
-from deepcache.beyond.calibration.joint import Terms
+from deepcache.beyond.caching.plan import Plan
 from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.calibration.recorded import Recorded
 from deepcache.beyond.calibration.rows import Rows
-from deepcache.caching.schedules import uniform
+from deepcache.errors import DeepCacheError
 from deepcache.figures.style import plt, set_title
-
-JOINT = (2, 1.0)  # order and trust of the weights that are drawn
 
 
 @dataclass(frozen=True)
@@ -58,45 +57,60 @@ def summed_errors(rows: Rows, weights: Mapping[int, Mapping[int, float]]) -> tup
     return np.sqrt(together / rows.elements), np.sqrt(apart / rows.elements)
 
 
-def ways(rows: Rows, full_steps: Sequence[int]) -> dict[str, tuple[Mapping, Rows]]:
-    """By name, weights at a schedule and the rows that they are judged on: images that they were not fitted on."""
-    fitted, judged = rows.halves()
-    others = Rows(rows.products[judged], rows.images[judged], rows.elements)
-    terms = Terms.of(rows, full_steps, JOINT[0])
-    return {
-        "held": (polynomial_weights(full_steps, rows.num_steps, 0), others),
-        "line": (polynomial_weights(full_steps, rows.num_steps, 1), others),
-        "joint weights": (terms.weights(terms.fit(JOINT[1], fitted)), others),
-    }
+@dataclass(frozen=True)
+class Column:
+    """What is drawn of a model.
 
-
-def draw_forecast(title: str, interval: int, models: Sequence[tuple[str, int, Recorded]]) -> Figure:
-    """A column for each model: above the path, below how errors add up over the steps.
-
-    Args:
-        title: above the picture.
-        interval: N; full steps are uniform.
-        models: for each its label, over how many calls its schedule is laid out, and what was recorded.
+    Attributes:
+        label: above.
+        full_steps: uniform ones.
+        recorded: of its branch.
+        plan: of that branch, with as many full steps.
     """
-    figure, axes = plt.subplots(2, len(models), figsize=(3.6 * len(models), 6.4), squeeze=False, layout="constrained")
-    for (label, length, recorded), (above, below) in zip(models, axes.T, strict=True):
-        full_steps, path = uniform(length, interval), principal_path(recorded.gram)
+
+    label: str
+    full_steps: tuple[int, ...]
+    recorded: Recorded
+    plan: Plan
+
+    def ways(self) -> dict[str, Mapping[int, Mapping[int, float]]]:
+        """By name, for each shallow step, full step -> weight of its feature.
+
+        Raises:
+            DeepCacheError: if plan and recording have another number of steps.
+        """
+        steps = self.recorded.rows.num_steps
+        if self.plan.num_steps != steps:
+            raise DeepCacheError(f"{self.label}: the plan has {self.plan.num_steps} steps, the recording {steps}")
+        held, line = (polynomial_weights(self.full_steps, steps, order) for order in (0, 1))
+        return {"held, uniform": held, "line, uniform": line, "the plan": self.plan.weights}
+
+
+def draw_forecast(title: str, columns: Sequence[Column]) -> Figure:
+    """A column for each model: above the path, below how errors add up over the steps."""
+    size = (3.6 * len(columns), 6.4)
+    figure, axes = plt.subplots(2, len(columns), figsize=size, squeeze=False, layout="constrained")
+    for column, (above, below) in zip(columns, axes.T, strict=True):
+        path = principal_path(column.recorded.gram)
         above.plot(path.x, path.y, color="0.6", linewidth=1, marker=".", markersize=3, label="every step")
-        full = list(full_steps)
+        full = list(column.full_steps)
         above.plot(path.x[full], path.y[full], "o", color="C0", markersize=5, label="full steps")
         above.margins(0.15)
         for name, step in (("first", 0), ("last", -1)):
             place = path.x[step], path.y[step]
             above.annotate(name, place, textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
-        above.set(title=f"{label}\n{100 * path.share:.0f} % of the movement lies in this plane", xlabel="1st component")
+        above.set(
+            title=f"{column.label}\n{100 * path.share:.0f} % of the movement lies in this plane", xlabel="1st component"
+        )
         above.set_ylabel("2nd component")
-        for i, (name, (weights, rows)) in enumerate(ways(recorded.rows, full_steps).items()):
-            together, apart = summed_errors(rows, weights)
+        for i, (name, weights) in enumerate(column.ways().items()):
+            together, apart = summed_errors(column.recorded.rows, weights)
             first = int(np.flatnonzero(apart)[0])
             steps = np.arange(first, len(apart))
             below.semilogy(steps, together[first:], color=f"C{i}", linewidth=1.5, label=name)
             below.semilogy(steps, apart[first:], ":", color=f"C{i}", linewidth=1.3)
         below.plot([], [], ":", color="0.4", label="if nothing cancelled")
+        below.yaxis.set_major_formatter(LogFormatter())
         below.set(xlabel="up to step", ylabel="error of the image, of 255 levels")
         for panel in (above, below):
             panel.grid(color="0.9")
