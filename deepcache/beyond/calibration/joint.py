@@ -93,6 +93,7 @@ def held_out_error(rows: Rows, full_steps: Sequence[int], order: int, trust: flo
     On the scale of 0 to 255; arguments as for `joint_weights`.
     """
     terms, errors = Terms.of(rows, full_steps, order), np.zeros(len(rows.images))
-    for fitted, judged in (rows.halves(), rows.halves()[::-1]):
+    halves = rows.halves()
+    for fitted, judged in (halves, halves[::-1]):
         errors[judged] = terms.errors(terms.fit(trust, fitted), judged)
     return rows.squared_error(errors)
