@@ -69,8 +69,27 @@ def test_every_schedule_is_judged_once():
 
     def error(full):
         asked.append(full)
-        return abs(full[1] - 5)
+        return abs(full[-1] - 5)
 
     assert search_steps(error, (0, 1), STEPS) == (0, 5)
-    assert len(asked) == len(set(asked)) <= STEPS - 1
+    assert len(asked) == len(set(asked)) <= STEPS
     assert search_steps(error, (0,), STEPS) == (0,), "the first one stays"
+
+
+def test_a_full_step_goes_where_no_move_leads():
+    def error(full):
+        return len({0, 50, 90} - set(full))
+
+    assert search_steps(error, (0, 1, 2), 100) == (0, 50, 90)
+
+
+def test_it_ends_at_the_best_so_far_where_too_many_were_judged():
+    asked = []
+
+    def error(full):
+        asked.append(full)
+        return -sum(full)
+
+    found = search_steps(error, tuple(range(0, 100, 5)), 100, tries=300)
+    assert len(asked) < 1000
+    assert -sum(found) == min(-sum(full) for full in asked if len(full) == 20)

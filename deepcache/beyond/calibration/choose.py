@@ -26,7 +26,7 @@ from deepcache.sampling.model import ImageModel
 from deepcache.sampling.unrounded import sample_pixels
 
 ORDERS, TRUSTS = (1, 2, 3), (0.3, 1.0, 3.0, 10.0)
-SEARCHED = ((1, 1.0), (2, 0.3), (2, 3.0), (3, 1.0))  # orders and trusts of the error by which full steps are searched
+SEARCHED = ((1, 1.0), (2, 0.3), (2, 1.0), (3, 1.0))  # orders and trusts of the error by which full steps are searched
 GAP = 3  # full steps that are further apart than this many intervals are not where a search begins
 LEAST = 1e-9  # a smaller squared error counts as this
 
@@ -139,7 +139,7 @@ def proposals(
     seen = set()
     for order, trust in SEARCHED:
         error = partial(held_out_error, rows, order=order, trust=trust)
-        for start in dict.fromkeys(full for _, full in [fixed[0], *additive]):
+        for start in dict.fromkeys((even, additive[0][1])):
             found = search_steps(error, start, steps)
             if found not in seen:
                 seen.add(found)
