@@ -16,7 +16,9 @@ _HOMES = {
     "compute_macs": "deepcache.cost.macs",
     "count_ops_and_params": "deepcache.cost.macs",
     "nonuniform": "deepcache.caching.schedules",
+    "Plan": "deepcache.caching.plan",
     "num_branches": "deepcache.caching.branches",
+    "tune": "deepcache.beyond.tuning.pipelines",
     "uniform": "deepcache.caching.schedules",
 }
 __all__ = sorted(_HOMES)

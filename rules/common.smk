@@ -6,7 +6,7 @@ import shlex
 from deepcache.decimals import INTEGER
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.suite.config import validate
 from deepcache.suite.reading import complete, read_config
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts

@@ -25,6 +25,7 @@ LAYERS = (
     "beyond/comparison",
     "beyond/figures",
     "generation",
+    "beyond/tuning",
     "training",
     "report",
 )

@@ -84,6 +84,25 @@ class DeepCache:
         self._reader: str | None = None  # of what shallow steps would skip
         self._reset()
 
+    @classmethod
+    def from_plan(cls, pipe, plan) -> "DeepCache":
+        """Caching on a pipeline as a plan says, which `deepcache.tune` makes.
+
+        While it is enabled, the pipeline has the plan's sampler; call it with `**plan.options`, which are its number of
+        steps and its guidance scale.
+
+        Args:
+            pipe: a diffusers pipeline with the weights for which the plan was made.
+            plan: a `Plan`, or its file.
+
+        Raises:
+            DeepCacheError: if the plan is damaged or was made for other weights.
+        """
+        from deepcache.caching.plan import Plan, open_plan
+        from deepcache.caching.planned import Planned
+
+        return Planned(pipe, plan if isinstance(plan, Plan) else open_plan(plan))
+
     # Switching on and off
 
     def enable(self) -> "DeepCache":

@@ -16,7 +16,7 @@ from deepcache.errors import DeepCacheError, reason
 from deepcache.methods.method import Method
 from deepcache.methods.schedule import Place
 from deepcache.models.checkpoints import open_checkpoint
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.families import load_model
 from deepcache.sampling.model import ImageModel
 

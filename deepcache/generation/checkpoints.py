@@ -43,13 +43,23 @@ def find_checkpoint(place: str | Path) -> tuple[Path, dict[str, str]]:
     if not place.is_dir():
         raise DeepCacheError(f"{place}: no such checkpoint: give a folder in diffusers' format, or a manifest")
     _check_index(place)
+    return place, weight_checksums(place)
+
+
+def weight_checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of the weights of a folder in diffusers' format, by file name."""
     files = []
-    for part in sorted(path for path in place.iterdir() if path.is_dir()):
+    for part in sorted(path for path in folder.iterdir() if path.is_dir()):
         # diffusers prefers safetensors: the same weights may lie beside them in other formats.
         weights = sorted(path for path in part.iterdir() if path.suffix in WEIGHTS and path.is_file())
         files += [path for path in weights if path.suffix == ".safetensors"] or weights
-    bar = progress(files, f"checksums of {place.name}", unit="file")
-    return place, {path.relative_to(place).as_posix(): sha256(path) for path in bar}
+    bar = progress(files, f"checksums of {folder.name}", unit="file")
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in bar}
+
+
+def pipeline_class(folder: Path) -> str:
+    """Name of the pipeline that a checkpoint is of; DeepCacheError if the folder holds none."""
+    return _read_index(folder)["_class_name"]
 
 
 def _read_index(folder: Path) -> dict:

@@ -2,11 +2,16 @@
 
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from deepcache.caching.engine import DeepCache
 from deepcache.caching.execution import Execution
+from deepcache.caching.plan import Plan
 from deepcache.errors import DeepCacheError
 from deepcache.generation.checkpoints import find_checkpoint, load_pipeline
 from deepcache.generation.generation import Generation
@@ -28,6 +33,7 @@ def generate(
     precision: str,
     batch_size: int,
     execution: Execution,
+    plan: Plan | None = None,
 ) -> None:
     """Make what is missing of a request's images, and say how long it took.
 
@@ -40,25 +46,23 @@ def generate(
         precision: of weights and activations, a name in PRECISIONS.
         batch_size: images made at a time.
         execution: how the U-Net's passes run.
+        plan: followed in place of the method; the request has its sampler, steps and guidance scale.
 
     Raises:
-        DeepCacheError: if the checkpoint cannot make them, or the folder holds something else.
+        DeepCacheError: if the checkpoint cannot make them, the plan is for other weights, or the folder holds
+            something else.
     """
     folder, checksums = find_checkpoint(checkpoint)
     pipeline = load_pipeline(folder, request.task, device, PRECISIONS[precision])
     if getattr(pipeline, "safety_checker", None) is not None:
         print(f"{checkpoint}: its safety checker is on: an image that it flags becomes black", file=sys.stderr)
     generation = Generation(pipeline, request)
-    caching = method.resolve(Place(generation.steps, method.branch))
-    if caching.full_steps is None:
-        raise DeepCacheError(f"{method.slug} decides while it samples; generate.py needs full steps that are known")
-    settings = {"checkpoint": checksums, **generation.settings(), "method": method.slug}
+    caching = _Caching.of(plan, method, pipeline, generation, execution)
+    settings = {"checkpoint": checksums, **generation.settings(), "method": caching.name}
     settings |= {"batch_size": batch_size, "precision": precision, "compiled": execution.compile}
     about = {"prompts": list(request.prompts), "unet_calls": generation.unet_calls}
-    # PLMS repeats a call that no schedule counts; without caching it is full, too.
-    full_steps = list(caching.full_steps if method.caches else range(generation.unet_calls))
-    about["full_steps"] = full_steps
-    with caching.applied(pipeline, execution):
+    about["full_steps"] = list(caching.full_steps)
+    with caching.applied:
         images = ImageFolder(output, settings, about, len(request))
         missing = set(images.missing())
         if len(missing) < len(request):
@@ -66,13 +70,39 @@ def generate(
             print(f"{output}: {there} of {len(request)} images are there already", file=sys.stderr)
         if missing:
             images.begin(provenance(device))
-            made, seconds = _make(generation, images, _batches(len(request), batch_size, missing), method)
-            calls, full = generation.unet_calls, len(full_steps)
+            made, seconds = _make(generation, images, _batches(len(request), batch_size, missing), caching.name)
+            calls, full = generation.unet_calls, len(caching.full_steps)
             print(
                 f"{made} images in {seconds:.1f} s, {made / seconds:.3g} images/s, "
                 f"{full} of {calls} steps full ({full / calls:.0%})",
                 file=sys.stderr,
             )
+
+
+@dataclass(frozen=True)
+class _Caching:
+    """How the U-Net runs: a name that decides the images, the steps that are full, a context in which it does."""
+
+    name: str
+    full_steps: Sequence[int]
+    applied: AbstractContextManager
+
+    @classmethod
+    def of(
+        cls, plan: Plan | None, method: Method, pipeline, generation: Generation, execution: Execution
+    ) -> "_Caching":
+        if plan is not None:
+            # Its sampler and steps are the request's, see `Generation`.
+            if execution.graph != "auto":
+                plan = replace(plan, execution=execution.name)
+            caching = DeepCache.from_plan(pipeline, plan)
+            return cls(f"plan {plan.digest}", plan.full_steps, caching)
+        caching = method.resolve(Place(generation.steps, method.branch))
+        if caching.full_steps is None:
+            raise DeepCacheError(f"{method.slug} decides while it samples; generate.py needs full steps that are known")
+        # PLMS repeats a call that no schedule counts; without caching it is full, too.
+        full_steps = caching.full_steps if method.caches else range(generation.unet_calls)
+        return cls(method.slug, full_steps, caching.applied(pipeline, execution))
 
 
 def _batches(count: int, batch_size: int, missing: set[int]) -> list[range]:
@@ -81,11 +111,11 @@ def _batches(count: int, batch_size: int, missing: set[int]) -> list[range]:
     return [batch for batch in batches if missing.intersection(batch)]
 
 
-def _make(generation: Generation, images: ImageFolder, batches: list[range], method: Method) -> tuple[int, float]:
+def _make(generation: Generation, images: ImageFolder, batches: list[range], name: str) -> tuple[int, float]:
     """Make the batches; how many images, in how many seconds."""
     start = time.perf_counter()
     total = len(batches) * generation.unet_calls
-    with progress(None, f"images {method.slug}", unit="step", total=total) as bar:
+    with progress(None, f"images {name}", unit="step", total=total) as bar:
         for batch in batches:
             images.add(batch, generation.sample(batch, lambda step: bar.update()), time.perf_counter() - start)
     return sum(map(len, batches)), time.perf_counter() - start

@@ -9,6 +9,7 @@ import numpy as np
 from diffusers import DiffusionPipeline
 from PIL import Image
 
+from deepcache.caching.schedulers import RUNGE_KUTTA, make_scheduler
 from deepcache.data.generated import prompts_digest
 from deepcache.data.pictures import read_picture
 from deepcache.errors import DeepCacheError
@@ -16,7 +17,6 @@ from deepcache.files import sha256
 from deepcache.generation.request import Request
 from deepcache.sampling.model import step_callback
 from deepcache.sampling.noise import NoiseInFloat32, image_generator
-from deepcache.sampling.schedulers import RUNGE_KUTTA, make_scheduler
 
 
 class Generation:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepcache.data.pictures import check_pictures
 from deepcache.errors import DeepCacheError
-from deepcache.runs.sampler import check_name
+from deepcache.sampler import check_name
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Request:
         prompts: none is empty.
         images: files to begin with, one for each prompt or one for all; None is text-to-image.
         masks: files as well, white where the image is repainted; None is no inpainting.
-        sampler: one of deepcache.runs.sampler.NAMES.
+        sampler: one of deepcache.sampler.NAMES.
         steps: of the whole trajectory; with images, the last `strength` of them run.
         strength: share of the noise that an image is given, above 0 and at most 1; None without images.
         guidance_scale: of classifier-free guidance; up to 1 there is none.

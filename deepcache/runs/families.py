@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from deepcache.errors import DeepCacheError
-from deepcache.runs.sampler import NAMES, TRAINED, Sampler
+from deepcache.sampler import NAMES, TRAINED, Sampler
 
 
 @dataclass(frozen=True)

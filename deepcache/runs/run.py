@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from deepcache.decimals import INTEGER
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 
 
 @dataclass(frozen=True)

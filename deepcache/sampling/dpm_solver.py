@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
+from deepcache.caching.schedulers import make_scheduler
 from deepcache.errors import DeepCacheError
-from deepcache.sampling.schedulers import make_scheduler
 
 
 def make_dpm_solver(num_steps: int, config: Mapping) -> DPMSolverMultistepScheduler:

@@ -15,7 +15,7 @@ from torch import nn
 
 from deepcache.models.twins import twin
 from deepcache.runs.families import PIXEL, Family
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 
 
 class ImageModel(ABC):

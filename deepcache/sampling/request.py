@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deepcache import cli
 from deepcache.methods.method import Caching, Method
 from deepcache.methods.schedule import Place
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ import jsonschema
 
 from deepcache.errors import DeepCacheError, KeyedError, reason
 from deepcache.methods.method import Method
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, resolve_method
 from deepcache.suite.schema import Validator, read_schema
 from deepcache.suite.search import candidates

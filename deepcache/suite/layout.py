@@ -6,7 +6,7 @@ heavy. `python -m deepcache.suite.layout CONFIG TABLE` prints a table's layout a
 
 from deepcache.methods.method import Method
 from deepcache.runs.run import Run
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.suite.search import candidates, screenings
 from deepcache.suite.timing import timed_as, timed_variant, timing_groups
 

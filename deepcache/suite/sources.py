@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
 from deepcache.runs.families import ARCHITECTURES, CONVERTED, MEASURING, PIPELINES, RECIPES, TEXT_TO_IMAGE, Family
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
 from deepcache.suite.reading import located
 

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from deepcache import DeepCache, DeepCacheError
-from deepcache.beyond.caching.weighted import Weighted
 from deepcache.beyond.calibration.adjoint import Adjoint
 from deepcache.beyond.calibration.joint import joint_weights
 from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.calibration.recording import draw_probes, record
 from deepcache.caching.branches import find_cut
 from deepcache.caching.schedules import uniform
+from deepcache.caching.weighted import Weighted
 from deepcache.quality.partial import Partial
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.families import load_model
 from deepcache.sampling.unrounded import sample_pixels
 from tests.beyond.tiny import BRANCH, SAMPLER, SEED, STEPS, TinyModel

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from deepcache import DeepCache, DeepCacheError, Hold, uniform
-from deepcache.beyond.caching.plan import read_plan, write_plan
 from deepcache.beyond.calibration.calibrate import calibrate
 from deepcache.beyond.calibration.recorded import Recorded
 from deepcache.beyond.calibration.recording import record
 from deepcache.beyond.methods.chosen import Chosen
+from deepcache.caching.plan import read_plan
 from deepcache.methods.method import Method
 from deepcache.quality.paired_fidelity import psnr, squared_errors
 from deepcache.sampling.unrounded import sample_pixels
@@ -26,7 +26,7 @@ def test_a_plan_of_its_own_making_is_run_from_its_file(model, tmp_path):
     recorded = record(model, SAMPLER, BRANCH, [range(2), range(2, 3)], SEED)
     options = {"screened": 1, "on_sample": lambda: samples.append(1)}
     plan = calibrate(asked(model, SEED + 1), Method(Chosen(4), BRANCH), recorded, INDICES, **options)
-    write_plan(tmp_path / "plan.json", plan)
+    plan.save(tmp_path / "plan.json")
     plan = read_plan(tmp_path / "plan.json", MANIFEST, SAMPLER.slug, BRANCH)
     assert plan.num_steps == STEPS and len(plan.full_steps) == 3 and plan.precision == "float32"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from deepcache import DeepCache, DeepCacheError, Forecast, Hold, uniform
-from deepcache.beyond.caching.weighted import Weighted
 from deepcache.beyond.calibration.choose import ORDERS, TRUSTS, Proposal, SampledError, choose, proposals
 from deepcache.beyond.calibration.joint import joint_weights
+from deepcache.caching.weighted import Weighted
 from deepcache.quality.paired_fidelity import squared_errors
 from deepcache.sampling.unrounded import sample_pixels
 from tests.beyond.made_rows import made_rows

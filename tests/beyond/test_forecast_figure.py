@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from deepcache import DeepCacheError
-from deepcache.beyond.caching.plan import Plan
 from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.calibration.recorded import Recorded
 from deepcache.beyond.figures.forecast import Column, draw_forecast, principal_path, summed_errors
+from deepcache.caching.plan import Plan
 from deepcache.figures.style import plt
 from tests.beyond.made_rows import made_rows
 
@@ -48,7 +48,7 @@ def test_errors_add_up_or_cancel_over_the_steps():
 
 def column(features, label: str, plan_steps: int = 20) -> Column:
     shallow = {step: {0: 1.0} for step in range(1, plan_steps)}
-    plan = Plan("m", {}, "ddim-20", plan_steps, 0, "float32", (0,), shallow)
+    plan = Plan("m", {}, "", "ddim-20", plan_steps, 0, "float32", (0,), shallow)
     return Column(label, (0, 5, 10, 15), Recorded(made_rows(20), gram_of(features), 6, 2, 0), plan)
 
 

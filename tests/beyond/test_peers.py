@@ -27,7 +27,7 @@ from deepcache.quality.extractors import load_extractor
 from deepcache.quality.fidelity import fid
 from deepcache.quality.paired_fidelity import squared_errors
 from deepcache.quality.statistics import Statistics
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.families import load_model
 from tests.conftest import make_unet2d
 

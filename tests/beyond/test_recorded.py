@@ -5,7 +5,7 @@ import pytest
 
 from deepcache import DeepCacheError
 from deepcache.beyond.calibration.recorded import Recorded, open_recorded, read_recorded, write_recorded
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from tests.beyond.made_rows import made_rows
 
 MANIFEST = {"name": "digits-ddpm", "sha256": {"unet/model.safetensors": "0" * 64}}

@@ -8,7 +8,7 @@ from deepcache import DeepCache
 from deepcache.caching.execution import Execution
 from deepcache.methods.method import Method
 from deepcache.methods.schedule import Place
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.ddim import ddim, ddim_timesteps
 from deepcache.sampling.model import ImageModel, to_pixels
 from deepcache.sampling.noise import initial_noise

@@ -5,7 +5,7 @@ import torch
 
 from deepcache import DeepCache, Forecast
 from deepcache.beyond.caching.online import InputChange
-from deepcache.beyond.caching.weighted import Weighted
+from deepcache.caching.weighted import Weighted
 from tests.caching.reference import feature_replaced
 from tests.caching.streams import FEEDERS, PATTERNS, STEPS, make_unet, reference, run, scheduler_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deepcache.beyond.caching.plan import Plan, write_plan
+from deepcache.caching.plan import Plan
 from deepcache.sampling.shards import settings_hash, write_shard
 from tests.devices.checkpoints import write_checkpoints
 
@@ -33,7 +33,7 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.models.ldm_pipeline:LDMClassPipeline._set_timesteps": (2, "trajectory"),
     "deepcache.models.ldm_pipeline:LDMClassPipeline._initial_latents": (1, "trajectory"),
     "deepcache.models.ldm_pipeline:LDMClassPipeline.__call__": (2, "trajectory"),  # DPM-Solver++ finds its first step
-    "deepcache.sampling.schedulers:_reading_on_host.OnHost.set_timesteps": (1, "trajectory"),
+    "deepcache.caching.schedulers:_reading_on_host.OnHost.set_timesteps": (1, "trajectory"),
     "deepcache.sampling.text_to_image:TextToImage.make_latents": (
         8,
         "trajectory",
@@ -191,7 +191,7 @@ PROGRAMS: dict[str, Program] = {
             *("--method", "chosen-n3-b0", "--recorded", folder / f"recorded-{steps}.npz"),
             *("--images", 2, "--screened", 1),
         ],
-        (UNET, "deepcache.beyond.caching.weighted:Weighted.observe"),
+        (UNET, "deepcache.caching.weighted:Weighted.observe"),
     ),
     "sweep": Program(
         "beyond/sweep.py", sweep, (UNET, CLASSIFIER, "deepcache.beyond.calibration.affine:ChannelMoments.add")
@@ -288,7 +288,7 @@ def write_inputs(folder: Path, call: Callable[..., int]) -> None:
     for steps in STEPS:
         made("record_features", f"recorded-{steps}.npz", steps)
         made("time_models", f"time-{steps}.json", steps)
-        write_plan(folder / f"plan-{steps}.json", plan(folder, steps))
+        plan(folder, steps).save(folder / f"plan-{steps}.json")
 
 
 def plan(folder: Path, steps: int) -> Plan:
@@ -297,4 +297,4 @@ def plan(folder: Path, steps: int) -> Plan:
     manifest = json.loads((folder / "pixel.json").read_text(encoding="utf-8"))
     picked = {"steps": "uniform", "prediction": "fitted1"}
     sampler = f"ddim-{steps}"
-    return Plan("pixel", manifest["sha256"], sampler, steps, 0, "float32", (0, 1), weights, picked)
+    return Plan("pixel", manifest["sha256"], "", sampler, steps, 0, "float32", (0, 1), weights, calibration=picked)

@@ -17,7 +17,7 @@ from deepcache.generation.request import Request
 from deepcache.methods.method import Method
 from deepcache.methods.schedule import Place
 from deepcache.models.checkpoints import write_manifest
-from deepcache.runs.sampler import NAMES, Sampler
+from deepcache.sampler import NAMES, Sampler
 from deepcache.sampling.families import load_model
 from tests.generation.checkpoints import PROMPTS, TASKS, full, save
 from tests.sampling.applied import cached

@@ -11,7 +11,7 @@ from diffusers import UNet2DModel
 from deepcache import DeepCacheError
 from deepcache.models.ddpm_original import convert, load_original
 from deepcache.models.paper import ddpm_cifar10, ddpm_lsun256
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.families import load_model
 from tests.models.ldm.compvis import draw, error
 

@@ -29,7 +29,7 @@ from deepcache.models.paper import ARCHITECTURES, Architecture
 from deepcache.models.random_weights import RANDOM, write_random
 from deepcache.quality.clip_score import load_clip
 from deepcache.quality.perceptual import load_perceptual
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.families import load_model
 from tests.conftest import make_unet2d_condition
 

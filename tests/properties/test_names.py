@@ -13,7 +13,7 @@ from deepcache.errors import KeyedError
 from deepcache.methods.discovery import reuses, schedules
 from deepcache.methods.method import Method
 from deepcache.runs.run import Run
-from deepcache.runs.sampler import NAMES, RUNGE_KUTTA_STEPS, TRAINED, Sampler
+from deepcache.sampler import NAMES, RUNGE_KUTTA_STEPS, TRAINED, Sampler
 
 ANY_NUMBERS = st.floats(min_value=0, allow_infinity=False, allow_nan=False)
 NUMBERS = ANY_NUMBERS.map(lambda value: float(f"{value:.12f}") if value < 1e18 else 1.0)

@@ -3,7 +3,7 @@ import pytest
 from deepcache import DeepCacheError
 from deepcache.methods.method import Method
 from deepcache.runs.run import Run
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 
 
 @pytest.mark.parametrize(

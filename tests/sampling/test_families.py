@@ -11,7 +11,8 @@ from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, StableDiffusi
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from deepcache import DeepCacheError
-from deepcache.beyond.caching.plan import Plan, write_plan
+from deepcache.caching.plan import Plan
+from deepcache.caching.schedulers import SCHEDULERS, make_scheduler
 from deepcache.cost.macs import branches_macs
 from deepcache.methods.method import Method
 from deepcache.methods.schedule import Place
@@ -20,9 +21,8 @@ from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.models.ldm import SCHEDULER
 from deepcache.models.ldm_pipeline import ClassEmbedder, LDMClassPipeline
 from deepcache.models.paper_pipelines import SD_SCHEDULER
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.families import bare_unet, load_model
-from deepcache.sampling.schedulers import SCHEDULERS, make_scheduler
 from tests.conftest import make_unet2d_condition
 from tests.sampling.applied import cached
 
@@ -104,9 +104,9 @@ def test_images_do_not_depend_on_batches(request, family, sampler, method):
 
 def test_a_plan_decides_where_the_schedule_is_chosen(class_model, tmp_path):
     held = {step: {5 * (step // 5): 1.0} for step in range(10) if step % 5}
-    plan = Plan("tiny", {}, "ddim-10-cfg1.5", 10, 0, "float32", (0, 5), held)
+    plan = Plan("tiny", {}, "", "ddim-10-cfg1.5", 10, 0, "float32", (0, 5), held)
     sampler, method = Sampler.parse("ddim-10-cfg1.5"), Method.parse("chosen-n5-b0")
-    write_plan(tmp_path / "plan.json", plan)
+    plan.save(tmp_path / "plan.json")
     place = {"manifest": {"name": "tiny", "sha256": {}}, "plan": tmp_path / "plan.json"}
     with cached(class_model, method, sampler, **place) as cache:
         images = class_model.sample(range(2), 1, sampler)

@@ -14,7 +14,7 @@ from deepcache import DeepCacheError
 from deepcache.files import sha256
 from deepcache.methods.method import Method
 from deepcache.models.digits import ddpm_scheduler
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.families import load_model
 from deepcache.sampling.model import to_pixels
 from deepcache.sampling.noise import NoiseInFloat32, image_generator, initial_noise

@@ -2,20 +2,22 @@
 
 Text-to-image; with --images image-to-image; with --images and --masks inpainting (white is repainted). For Stable
 Diffusion 1 and 2, BK-SDM and SDXL in diffusers' format. Run again, and only what is missing is made. The noise of image
-j depends on the seed and j alone.
+j depends on the seed and j alone. With --plan or --speedup, a plan says which sampler, steps and layers run: one that
+tune.py made, or one that is made now and kept for the next time.
 """
 
 import argparse
 from pathlib import Path
 
 from deepcache import cli
+from deepcache.beyond.tuning.options import add_sampling_options, check_planned, plan_of, sampling_of
 from deepcache.methods.options import add_caching_options, method_of
-from deepcache.runs.sampler import NAMES
 
 
 def main(arguments) -> None:
     """Check, load, make what is missing."""
     method = method_of(arguments)
+    check_planned(arguments, method)
 
     import torch
     from diffusers.utils import logging as diffusers_logging
@@ -33,18 +35,19 @@ def main(arguments) -> None:
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     precision = arguments.precision or ("float16" if device.type == "cuda" else "float32")
-    same = ("sampler", "steps", "guidance_scale", "negative_prompt", "height", "width", "num_images", "seed")
+    plan = plan_of(arguments, device, precision)
+    same = ("negative_prompt", "height", "width", "num_images", "seed")
     request = Request(
         prompts=read_prompts(arguments.prompts),
         images=None if arguments.images is None else list_pictures(arguments.images),
         masks=None if arguments.masks is None else list_pictures(arguments.masks),
         strength=0.8 if arguments.strength is None and arguments.images is not None else arguments.strength,
+        **sampling_of(arguments, plan),
         **{name: getattr(arguments, name) for name in same},
     )
     execution = execution_of(arguments.execution)
-    generate(
-        arguments.checkpoint, request, method, arguments.output, device, precision, arguments.batch_size, execution
-    )
+    place = arguments.output, device, precision, arguments.batch_size, execution
+    generate(arguments.checkpoint, request, method, *place, plan)
 
 
 def _renamed(value: str) -> None:
@@ -60,13 +63,11 @@ if __name__ == "__main__":
     )
     parser.add_argument("--masks", type=Path, metavar="DIR_OR_FILE", help="white is repainted; as large as the images")
     add_caching_options(parser)
-    parser.add_argument("--sampler", default="plms", help=", ".join(NAMES))
+    add_sampling_options(parser)
     parser.add_argument("--scheduler", type=_renamed, help=argparse.SUPPRESS)
-    parser.add_argument("--steps", type=cli.positive, default=50)
     parser.add_argument(
         "--strength", type=cli.number, help="how much an image is changed, up to 1 (0.8 where not given)"
     )
-    parser.add_argument("--guidance-scale", type=cli.number, default=7.5)
     parser.add_argument("--negative-prompt", metavar="TEXT")
     parser.add_argument("--height", type=cli.positive, help="in pixels (the checkpoint's where not given)")
     parser.add_argument("--width", type=cli.positive, help="likewise; images and masks are resized")

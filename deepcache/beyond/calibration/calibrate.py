@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from deepcache.beyond.caching.plan import Plan
 from deepcache.beyond.calibration.choose import SampledError, choose, proposals
 from deepcache.beyond.calibration.recorded import Recorded
+from deepcache.caching.fingerprint import fingerprint
+from deepcache.caching.plan import Plan
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
 from deepcache.quality.paired_fidelity import psnr
@@ -54,13 +55,10 @@ def calibrate(
     screen, error = (SampledError(model, sampler, method.branch, some, seed, on_sample) for some in (few, indices))
     length = model.schedule_length(sampler)
     best = choose(proposals(rows, method.interval, eq7, length), rows, screen, error)
-    found = [
-        {"steps": each.steps, "prediction": each.prediction, "trust": each.trust, "psnr_mean_db": psnr(math.exp(log))}
-        for each, log in sorted(error.measured.items(), key=lambda item: item[1])
-    ]
     return Plan(
         model=request.manifest["name"],
         sha256=request.manifest["sha256"],
+        unet=fingerprint(model.unet),
         sampler=sampler.slug,
         num_steps=rows.num_steps,
         branch=method.branch,
@@ -75,6 +73,14 @@ def calibrate(
             "recorded": {"images": recorded.images, "probes": recorded.probes, "seed": recorded.seed},
             "screened": {"images": len(few), "seed": seed},
             "sampled": {"images": len(indices), "seed": seed},
-            "finalists": found,
+            "finalists": _described(error),
         },
     )
+
+
+def _described(error: SampledError) -> list[dict]:
+    """What was sampled on many images, the best first."""
+    return [
+        {"steps": each.steps, "prediction": each.prediction, "trust": each.trust, "psnr_mean_db": psnr(math.exp(log))}
+        for each, log in sorted(error.measured.items(), key=lambda item: item[1])
+    ]

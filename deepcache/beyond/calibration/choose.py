@@ -12,16 +12,16 @@ from functools import partial
 
 import numpy as np
 
-from deepcache.beyond.caching.weighted import Weighted
 from deepcache.beyond.calibration.joint import held_out_error, joint_weights
 from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.calibration.rows import Rows
 from deepcache.beyond.calibration.search import additive_steps, search_steps
 from deepcache.caching import schedules
 from deepcache.caching.engine import DeepCache
+from deepcache.caching.weighted import Weighted
 from deepcache.errors import DeepCacheError
 from deepcache.quality.paired_fidelity import squared_errors
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 from deepcache.sampling.unrounded import sample_pixels
 

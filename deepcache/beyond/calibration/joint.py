@@ -21,12 +21,14 @@ class Terms:
         nodes: for each its last full steps, latest first, shape (S, order + 1); -1 where there are none.
         missed: by holding the last one's feature, shape (R, S).
         moved: by a weight of 1 on an earlier one instead, shape (R, S, order); 0 where there is none.
+        aside: what is missed before any step is shallow, see `Rows`, shape (R,).
     """
 
     steps: np.ndarray
     nodes: np.ndarray
     missed: np.ndarray
     moved: np.ndarray
+    aside: np.ndarray
 
     @classmethod
     def of(cls, rows: Rows, full_steps: Sequence[int], order: int) -> "Terms":
@@ -37,11 +39,14 @@ class Terms:
         nodes = np.where(place >= 0, full[np.maximum(place, 0)], -1)
         last = rows.products[:, steps, nodes[:, 0]]
         moved = rows.products[:, steps[:, None], nodes[:, 1:]] - last[:, :, None]
-        return cls(steps, nodes, rows.products[:, steps, steps] - last, np.where(nodes[:, 1:] >= 0, moved, 0.0))
+        missed, moved = rows.products[:, steps, steps] - last, np.where(nodes[:, 1:] >= 0, moved, 0.0)
+        aside = np.zeros(len(missed)) if rows.aside is None else rows.aside
+        return cls(steps, nodes, missed, moved, aside)
 
     def errors(self, earlier: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Error along each of these rows' probes, with weights u, shape (S, order)."""
-        return self.missed[rows].sum(1) - self.moved[rows].reshape(len(self.missed[rows]), -1) @ earlier.reshape(-1)
+        missed = self.missed[rows].sum(1) + self.aside[rows]
+        return missed - self.moved[rows].reshape(len(self.missed[rows]), -1) @ earlier.reshape(-1)
 
     def fit(self, trust: float, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Weights u with the least sum of squared errors over some rows, shape (S, order).
@@ -59,7 +64,7 @@ class Terms:
         by_step = normal.reshape(steps, order, steps, order)
         diagonal = np.arange(steps)
         by_step[diagonal, :, diagonal, :] += trust * own
-        right = flat.T @ missed.sum(1) + trust * np.einsum("rsi,rs->si", moved, missed).reshape(-1)
+        right = flat.T @ (missed.sum(1) + self.aside[rows]) + trust * np.einsum("rsi,rs->si", moved, missed).reshape(-1)
         ridge = RIDGE * normal.diagonal()
         normal[np.diag_indices_from(normal)] += np.where(ridge > 0, ridge, 1.0)  # a column of zeros gets no weight
         return np.linalg.solve(normal, right).reshape(steps, order)

@@ -10,7 +10,7 @@ import numpy as np
 from deepcache.beyond.calibration.rows import Rows
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE, atomic
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 
 
 @dataclass(frozen=True)

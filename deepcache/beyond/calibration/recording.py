@@ -11,7 +11,7 @@ from deepcache.beyond.calibration.recorded import Recorded
 from deepcache.beyond.calibration.rows import Rows
 from deepcache.errors import DeepCacheError
 from deepcache.quality.partial import Partial
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 from deepcache.sampling.noise import image_seed
 

@@ -20,6 +20,8 @@ class Rows:
         products: <a_t, F_s> of row r, shape (R, T, T).
         images: number of the image that a row is of, shape (R,).
         elements: of an image: pixels times channels.
+        aside: <v, aim - uncached image> of row r, shape (R,): how far the sampler itself lies from the image that is
+            aimed at; None where the uncached image is the aim.
 
     Raises:
         DeepCacheError: if the shapes do not fit.
@@ -28,10 +30,12 @@ class Rows:
     products: np.ndarray
     images: np.ndarray
     elements: int
+    aside: np.ndarray | None = None
 
     def __post_init__(self):
-        shape = self.products.shape
-        if len(shape) != 3 or shape[1] != shape[2] or self.images.shape != shape[:1] or not self.elements > 0:
+        shape, of_rows = self.products.shape, [self.images] if self.aside is None else [self.images, self.aside]
+        fits = all(one.shape == shape[:1] for one in of_rows) and self.elements > 0
+        if len(shape) != 3 or shape[1] != shape[2] or not fits:
             raise DeepCacheError(f"rows of shape {shape} of {self.images.shape} images do not fit together")
 
     @property
@@ -53,7 +57,7 @@ class Rows:
         Args:
             weights: for each shallow step, full step -> weight of its feature.
         """
-        found = np.zeros(len(self.products))
+        found = np.zeros(len(self.products)) if self.aside is None else self.aside.copy()
         for step, of in weights.items():
             nodes = list(of)
             found += self.products[:, step, step] - self.products[:, step, nodes] @ np.array([of[n] for n in nodes])

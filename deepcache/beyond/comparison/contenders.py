@@ -9,8 +9,6 @@ import torch
 from deepcache.beyond.caching.forecast import Forecast
 from deepcache.beyond.caching.online import InputChange, find_threshold
 from deepcache.beyond.caching.peer_schedules import key_steps, linear_gap, window
-from deepcache.beyond.caching.plan import Plan
-from deepcache.beyond.caching.weighted import Weighted
 from deepcache.beyond.calibration.affine import ChannelMoments, fit_affine
 from deepcache.beyond.calibration.choose import GAP, Proposal, SampledError, eq7_schedules
 from deepcache.beyond.calibration.drift import drift_steps
@@ -19,9 +17,11 @@ from deepcache.beyond.calibration.search import additive_steps
 from deepcache.caching import schedules
 from deepcache.caching.layer_outputs import input_watched
 from deepcache.caching.online import OnlineSchedule
+from deepcache.caching.plan import Plan
 from deepcache.caching.reuse import Hold, Reuse
+from deepcache.caching.weighted import Weighted
 from deepcache.errors import DeepCacheError
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 
 HOLD, LINE, PARABOLA = 0, 1, 2  # orders of polynomials

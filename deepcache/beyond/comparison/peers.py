@@ -17,7 +17,7 @@ from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
 from deepcache.methods.method import Method
 from deepcache.runs.run import Run
-from deepcache.runs.sampler import Sampler
+from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 
 SOLVERS = {"ddim": "DDIM", "dpmpp": "DPM-Solver++"}  # name of a sampler -> what readers call it

@@ -4,13 +4,13 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from deepcache.beyond.caching.plan import Plan, read_plan
 from deepcache.beyond.calibration.calibrate import eq7_candidates
 from deepcache.beyond.calibration.choose import SampledError
 from deepcache.beyond.calibration.recorded import read_recorded
 from deepcache.beyond.comparison.compared import Comparison
 from deepcache.beyond.comparison.contenders import Contender, contenders, watch
 from deepcache.caching.engine import DeepCache
+from deepcache.caching.plan import Plan, read_plan
 from deepcache.progress import progress
 from deepcache.sampling.request import Request
 from deepcache.sampling.unrounded import Unrounded, sample_unrounded

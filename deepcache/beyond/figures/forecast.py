@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from deepcache.beyond.caching.plan import Plan
 from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.calibration.recorded import Recorded
 from deepcache.beyond.calibration.rows import Rows
+from deepcache.caching.plan import Plan
 from deepcache.errors import DeepCacheError
 from deepcache.figures.style import plt, set_title
 

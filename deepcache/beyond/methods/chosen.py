@@ -25,7 +25,7 @@ class Chosen(NamedSchedule):
         return len(schedules.uniform(num_steps, self.interval))
 
     def resolve(self, place: Place) -> Resolved:  # noqa: D102
-        from deepcache.beyond.caching.plan import read_plan
+        from deepcache.caching.plan import read_plan
 
         if place.plan is None:
             self.full_steps(place.num_steps)

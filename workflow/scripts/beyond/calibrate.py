@@ -14,7 +14,6 @@ from deepcache.sampling.request import add_model_options, open_request
 
 def main(arguments) -> None:
     """Read the recording, sample the proposals, write the best."""
-    from deepcache.beyond.caching.plan import write_plan
     from deepcache.beyond.calibration.calibrate import calibrate, eq7_candidates
     from deepcache.beyond.calibration.recorded import read_recorded
     from deepcache.errors import DeepCacheError
@@ -32,7 +31,7 @@ def main(arguments) -> None:
     with progress(None, f"{request.manifest['name']} {chosen.slug}", unit="proposal") as bar:
         eq7 = eq7_candidates(request.model.schedule_length(request.sampler))
         plan = calibrate(request, chosen, recorded, range(arguments.images), arguments.screened, eq7, bar.update)
-    write_plan(arguments.output, replace(plan, calibration={**plan.calibration, **provenance(request.device)}))
+    replace(plan, calibration={**plan.calibration, **provenance(request.device)}).save(arguments.output)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from deepcache import cli
 
 def main(arguments) -> None:
     """Read the recordings and draw them side by side."""
-    from deepcache.beyond.caching.plan import open_plan
     from deepcache.beyond.calibration.recorded import open_recorded
     from deepcache.beyond.figures.forecast import Column, draw_forecast
+    from deepcache.caching.plan import open_plan
     from deepcache.caching.schedules import uniform
     from deepcache.errors import DeepCacheError
     from deepcache.figures.style import save
-    from deepcache.runs.sampler import Sampler
+    from deepcache.sampler import Sampler
 
     columns, plans = [], cli.pairs("--plans", arguments.plans)
     for label, path in cli.pairs("--recorded", arguments.recorded).items():

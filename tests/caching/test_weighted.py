@@ -5,8 +5,8 @@ import torch
 from diffusers import DDIMScheduler
 
 from deepcache import DeepCache, DeepCacheError, Forecast, Hold
-from deepcache.beyond.caching.weighted import Weighted
 from deepcache.beyond.calibration.polynomial import polynomial_weights
+from deepcache.caching.weighted import Weighted
 from tests.caching.reference import overridden, trajectory
 
 FULL, STEPS = (0, 2, 5), 8

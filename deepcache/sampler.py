@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from deepcache.decimals import DECIMAL, POSITIVE, plain
 from deepcache.errors import DeepCacheError
 
-NAMES = ("ddim", "plms", "pndm", "dpmpp", "euler", "lms")
+NAMES = ("ddim", "plms", "pndm", "dpmpp", "unipc", "euler", "lms")
 # PNDM takes its first three steps by Runge-Kutta, with four calls of the U-Net each, and needs a fourth.
 RUNGE_KUTTA_STEPS = 3
 RUNGE_KUTTA_CALLS = 4
@@ -29,7 +29,7 @@ class Sampler:
 
     Attributes:
         name: `ddim`, `dpmpp` (DPM-Solver++); for Stable Diffusion also `pndm`, `plms` (PNDM without Runge-Kutta
-            steps), `euler`, `lms`.
+            steps), `unipc`, `euler`, `lms`.
         steps: number of steps, T.
         spacing: how the steps are spread over the training timesteps, `uniform` or `quad` (quadratic).
         guidance_scale: of classifier-free guidance; 1 is none.

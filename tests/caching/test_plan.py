@@ -6,14 +6,15 @@ from dataclasses import replace
 import pytest
 
 from deepcache import DeepCacheError
-from deepcache.beyond.caching.plan import Plan, read_plan, write_plan
-from deepcache.runs.sampler import Sampler
+from deepcache.caching.plan import Plan, read_plan
+from deepcache.sampler import Sampler
 
 MANIFEST = {"name": "digits-ddpm", "sha256": {"unet/model.safetensors": "0" * 64}}
 SAMPLER = Sampler("ddim", 6)
 PLAN = Plan(
     model="digits-ddpm",
     sha256=MANIFEST["sha256"],
+    unet="2" * 64,
     sampler="ddim-6",
     num_steps=6,
     branch=2,
@@ -25,7 +26,7 @@ PLAN = Plan(
 
 
 def test_a_plan_comes_back_as_it_was(tmp_path):
-    write_plan(tmp_path / "plan.json", PLAN)
+    PLAN.save(tmp_path / "plan.json")
     assert read_plan(tmp_path / "plan.json", MANIFEST, SAMPLER.slug, 2) == PLAN
     content = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
     assert content["sha256"] == MANIFEST["sha256"] and content["precision"] == "float32"
@@ -46,7 +47,7 @@ def test_a_plan_comes_back_as_it_was(tmp_path):
     ],
 )
 def test_a_plan_of_something_else_is_refused(tmp_path, manifest, sampler, branch, message):
-    write_plan(tmp_path / "plan.json", PLAN)
+    PLAN.save(tmp_path / "plan.json")
     with pytest.raises(DeepCacheError, match=rf"plan\.json: this plan was {message}"):
         read_plan(tmp_path / "plan.json", manifest, sampler.slug, branch)
 

@@ -10,10 +10,11 @@ from diffusers import (
     LMSDiscreteScheduler,
     PNDMScheduler,
     SchedulerMixin,
+    UniPCMultistepScheduler,
 )
 
 from deepcache.caching.timesteps import in_one_array, moved
-from deepcache.runs.sampler import check_name
+from deepcache.sampler import check_name
 
 
 def _reading_on_host(kind: type[SchedulerMixin]) -> type[SchedulerMixin]:
@@ -48,6 +49,7 @@ SCHEDULERS = {
     # With them: three steps of four passes each, then as PLMS; T + 9 passes.
     RUNGE_KUTTA: (_reading_on_host(PNDMScheduler), {"skip_prk_steps": False}),
     "dpmpp": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "solver_order": 2}),
+    "unipc": (UniPCMultistepScheduler, {}),
     "euler": (EulerDiscreteScheduler, {}),
     "lms": (LMSDiscreteScheduler, {}),
 }

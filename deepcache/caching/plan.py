@@ -1,14 +1,20 @@
 """A plan: full steps and the weights of kept features, calibrated for one model, sampler and branch."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from deepcache.beyond.caching.weighted import Weighted
+from torch import nn
+
 from deepcache.caching import schedules
+from deepcache.caching.fingerprint import fingerprint
+from deepcache.caching.weighted import Weighted
 from deepcache.errors import DeepCacheError
+from deepcache.execution_modes import MODES
 from deepcache.files import UNREADABLE, write_json
+from deepcache.sampler import Sampler
 
 
 @dataclass(frozen=True)
@@ -16,26 +22,30 @@ class Plan:
     """What a calibration found, and what it holds for.
 
     Attributes:
-        model: name of the checkpoint.
-        sha256: of its weight files, by file name.
+        model: name of the checkpoint, or class of the pipeline.
+        sha256: of its weight files, by file name; none where there are no files that the workflow knows.
+        unet: of its U-Net's weights, see `fingerprint`.
         sampler: slug, with steps and guidance, such as `ddim-100` or `plms-50-cfg7.5`.
         num_steps: calls of the U-Net in a trajectory, T.
         branch: 0-based skip branch.
         precision: of the features that were recorded.
         full_steps: k of T.
         weights: for each other step, full step -> weight of its feature.
+        execution: how passes ran whose time was measured, see deepcache.execution_modes, or `auto`.
         calibration: how it was found, where and with what: seeds, images, best proposals, errors; decides nothing
             later.
     """
 
     model: str
     sha256: Mapping[str, str]
+    unet: str
     sampler: str
     num_steps: int
     branch: int
     precision: str
     full_steps: tuple[int, ...]
     weights: Mapping[int, Mapping[int, float]]
+    execution: str = "auto"
     calibration: Mapping = field(default_factory=dict)
 
     def __post_init__(self):
@@ -47,6 +57,26 @@ class Plan:
         if set(self.weights) != shallow or not nodes <= set(full):
             raise DeepCacheError("a plan needs weights for every step that is not full, and of full steps alone")
         Weighted(self.weights)
+        if self.execution not in ("auto", *MODES):
+            raise DeepCacheError(f"execution must be auto or one of {', '.join(MODES)}, not {self.execution!r}")
+        Sampler.parse(self.sampler)
+
+    @property
+    def settings(self) -> Sampler:
+        """The sampler with its steps and guidance."""
+        return Sampler.parse(self.sampler)
+
+    @property
+    def options(self) -> dict[str, float]:
+        """What a pipeline has to be called with: `num_inference_steps`, `guidance_scale`."""
+        return {"num_inference_steps": self.settings.steps, "guidance_scale": self.settings.guidance_scale}
+
+    @property
+    def digest(self) -> str:
+        """Of what decides the images."""
+        weights = [[step, sorted(of.items())] for step, of in sorted(self.weights.items())]
+        decides = [self.unet, self.sampler, self.branch, list(self.full_steps), weights]
+        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
     def reuse(self) -> Weighted:
         """What takes the place of the skipped feature; run it with `full_steps` as the schedule."""
@@ -74,14 +104,18 @@ class Plan:
                 )
                 raise DeepCacheError(f"this plan was calibrated for {problem}: calibrate it for what is to be run")
 
+    def check_unet(self, unet: nn.Module) -> None:
+        """Refuse a U-Net with other weights."""
+        if fingerprint(unet) != self.unet:
+            raise DeepCacheError(f"this plan was made for other weights, those of {self.model}: tune it anew")
 
-def write_plan(path: str | Path, plan: Plan) -> None:
-    """Write a plan as JSON, whole or not at all."""
-    weights = [
-        {"step": step, "nodes": list(plan.weights[step]), "weights": list(plan.weights[step].values())}
-        for step in sorted(plan.weights)
-    ]
-    write_json(path, {**asdict(plan), "full_steps": list(plan.full_steps), "weights": weights})
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        weights = [
+            {"step": step, "nodes": list(self.weights[step]), "weights": list(self.weights[step].values())}
+            for step in sorted(self.weights)
+        ]
+        write_json(path, {**asdict(self), "full_steps": list(self.full_steps), "weights": weights})
 
 
 def read_plan(path: str | Path, manifest: Mapping, sampler: str, branch: int) -> Plan:

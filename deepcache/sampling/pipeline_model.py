@@ -1,0 +1,72 @@
+"""A diffusers pipeline that paints from prompts, as a model that samples, times and differentiates."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+
+from deepcache.caching.schedulers import make_scheduler
+from deepcache.runs.families import TEXT_TO_IMAGE
+from deepcache.sampling.model import ImageModel, decoded, differentiable, step_callback
+from deepcache.sampling.noise import initial_noise
+
+
+class PipelineModel(ImageModel):
+    """Stable Diffusion, SDXL and what is called like them. The pipeline's scheduler is replaced at each trajectory.
+
+    Image j is made from prompt j, counted round the list where there are fewer.
+
+    Args:
+        pipeline: with a U-Net and a first stage.
+        prompts: at least one.
+        call: more arguments of the pipeline's call, such as `height` and `negative_prompt`.
+    """
+
+    family = TEXT_TO_IMAGE
+
+    def __init__(self, pipeline: DiffusionPipeline, prompts: Sequence[str], call: Mapping[str, Any] | None = None):
+        self._pipeline, self._prompts, self._call = pipeline, prompts, dict(call or {})
+        self._scheduler_config = pipeline.scheduler.config
+        self.unet = pipeline.unet.eval()
+        size = self.unet.config.sample_size
+        height, width = (size, size) if isinstance(size, int) else size
+        if self._call.get("height"):
+            height = self._call["height"] // pipeline.vae_scale_factor
+        if self._call.get("width"):
+            width = self._call["width"] // pipeline.vae_scale_factor
+        self._shape = (self.unet.config.in_channels, height, width)
+
+    def make_latents(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
+        self.family.check(sampler)
+        self._pipeline.scheduler = make_scheduler(sampler.name, self._scheduler_config)
+        call = {
+            name: [value] * len(indices) if name == "negative_prompt" and isinstance(value, str) else value
+            for name, value in self._call.items()
+        }
+        return differentiable(self._pipeline)(
+            [self._prompts[index % len(self._prompts)] for index in indices],
+            guidance_scale=sampler.guidance_scale,
+            num_inference_steps=sampler.steps,
+            latents=initial_noise(seed, indices, self._shape).to(self.unet.device, self.unet.dtype),
+            output_type="latent",
+            callback_on_step_end=step_callback(on_step),
+            **call,
+        ).images
+
+    def decode(self, latents, rounded=True) -> torch.Tensor:  # noqa: D102
+        vae, dtype = self._pipeline.vae, self._pipeline.vae.dtype
+        raised = dtype == torch.float16 and vae.config.force_upcast  # SDXL's first stage overflows in float16
+        if raised:
+            vae.to(torch.float32)
+            latents = latents.float()
+        try:
+            return decoded(self._pipeline.image_processor, vae.decode(latents / vae.config.scaling_factor).sample)
+        finally:
+            if raised:
+                vae.to(dtype)
+
+    def num_steps(self, sampler) -> int:  # noqa: D102
+        scheduler = make_scheduler(sampler.name, self._scheduler_config)
+        scheduler.set_timesteps(sampler.steps)
+        return len(scheduler.timesteps)
