@@ -1,15 +1,18 @@
 """DeepCache: the U-Net runs fully at the steps of a schedule and shallowly at the others."""
 
 import logging
+from pathlib import Path
 from typing import Any, Literal
 
 from deepcache.caching.branches import find_cut
 from deepcache.caching.clock import Call, Clock
 from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.cut_unet import CutUNet
-from deepcache.caching.execution import Execution
+from deepcache.caching.execution import Execution, execution_of
 from deepcache.caching.find_unet import find_unet, unwrapped
 from deepcache.caching.online import OnlineSchedule, online
+from deepcache.caching.plan import Plan, open_plan
+from deepcache.caching.planned import PlannedSampler
 from deepcache.caching.replaced_forward import ReplacedForward, owners
 from deepcache.caching.reuse import Hold, Reuse
 from deepcache.caching.scheduler_clock import SchedulerClock
@@ -82,10 +85,12 @@ class DeepCache:
         self._cut: CutUNet | None = None
         self._watch: SchedulerWatch | None = None  # on a pipeline
         self._reader: str | None = None  # of what shallow steps would skip
+        self.plan: Plan | None = None
+        self._sampler: PlannedSampler | None = None
         self._reset()
 
     @classmethod
-    def from_plan(cls, pipe, plan) -> "DeepCache":
+    def from_plan(cls, pipe, plan: Plan | str | Path) -> "DeepCache":
         """Caching on a pipeline as a plan says, which `deepcache.tune` makes.
 
         While it is enabled, the pipeline has the plan's sampler; call it with `**plan.options`, which are its number of
@@ -98,10 +103,15 @@ class DeepCache:
         Raises:
             DeepCacheError: if the plan is damaged or was made for other weights.
         """
-        from deepcache.caching.plan import Plan, open_plan
-        from deepcache.caching.planned import Planned
-
-        return Planned(pipe, plan if isinstance(plan, Plan) else open_plan(plan))
+        plan = plan if isinstance(plan, Plan) else open_plan(plan)
+        execution = execution_of(plan.execution)
+        options = {"compile": execution.compile, "graph": execution.graph}
+        cache = cls(pipe, branch=plan.branch, schedule=plan.full_steps, reuse=plan.reuse(), **options)
+        if cache._pipe is None:
+            raise DeepCacheError("a plan says with which sampler: give from_plan the pipeline, not its U-Net")
+        plan.check_unet(cache.unet)
+        cache.plan, cache._sampler = plan, PlannedSampler(pipe, plan)
+        return cache
 
     # Switching on and off
 
@@ -121,6 +131,8 @@ class DeepCache:
         replaced = ReplacedForward(self.unet)
         self._full_forward = replaced.original
         self._cut = self._build()
+        if self._sampler is not None:
+            self._sampler.put()
         if self._pipe is not None:
             self._watch = SchedulerWatch(self._pipe, on_start=self._start, on_step=self._end_step)
         self._clock = Clock() if self._watch is None else SchedulerClock(self._watch)
@@ -153,6 +165,8 @@ class DeepCache:
         self._replaced.restore()
         if self._watch is not None:
             self._watch.stop()
+        if self._sampler is not None:
+            self._sampler.take_back()
         self.reuse.serve(None)
         self._cut = self._full_forward = self._replaced = self._watch = None
         self._clock = Clock()
@@ -214,6 +228,8 @@ class DeepCache:
 
     def _start(self) -> None:
         """The pipeline begins a trajectory."""
+        if self._sampler is not None:
+            self._sampler.check()
         self._begin()
         if not self._lost and unwrapped(self._pipe.unet) is not self.unet:
             self._lost = True

@@ -1,58 +1,38 @@
-"""Caching on a pipeline as a plan says: its sampler, its full steps, its weights."""
+"""The sampler of a plan, on a pipeline while caching is enabled."""
 
-from deepcache.caching.engine import DeepCache
-from deepcache.caching.execution import execution_of
 from deepcache.caching.plan import Plan
 from deepcache.caching.schedulers import make_scheduler
 from deepcache.errors import DeepCacheError
 
 
-class Planned(DeepCache):
-    """See `DeepCache.from_plan`.
+class PlannedSampler:
+    """Takes the place of a pipeline's scheduler.
 
-    Attributes:
-        plan: what is followed.
+    Args:
+        pipe: a diffusers pipeline.
+        plan: what says which sampler, and of how many steps.
     """
 
     def __init__(self, pipe, plan: Plan):
-        execution = execution_of(plan.execution)
-        super().__init__(
-            pipe,
-            branch=plan.branch,
-            schedule=plan.full_steps,
-            reuse=plan.reuse(),
-            compile=execution.compile,
-            graph=execution.graph,
-        )
-        if self._pipe is None:
-            raise DeepCacheError("a plan says with which sampler: give from_plan the pipeline, not its U-Net")
-        plan.check_unet(self.unet)
-        self.plan, self._own, self._planned = plan, None, None
+        self._pipe, self._plan = pipe, plan
+        self._own = self._scheduler = None
 
-    def enable(self) -> "Planned":  # noqa: D102
-        if self._own is None:
-            self._own = self._pipe.scheduler
-            self._pipe.scheduler = self._planned = make_scheduler(self.plan.settings.name, self._own.config)
-        try:
-            return super().enable()
-        except BaseException:
-            self._give_back()
-            raise
+    def put(self) -> None:
+        """Give the pipeline the plan's sampler."""
+        self._own = self._pipe.scheduler
+        self._pipe.scheduler = self._scheduler = make_scheduler(self._plan.settings.name, self._own.config)
 
-    def disable(self) -> None:  # noqa: D102
-        super().disable()
-        self._give_back()
-
-    def _give_back(self) -> None:
-        if self._own is not None and self._pipe.scheduler is self._planned:
+    def take_back(self) -> None:
+        """Give the pipeline its own one again, unless somebody put in another; harmless where nothing was put."""
+        if self._own is not None and self._pipe.scheduler is self._scheduler:
             self._pipe.scheduler = self._own
-        self._own = self._planned = None
+        self._own = self._scheduler = None
 
-    def _start(self) -> None:
-        taken = len(self._pipe.scheduler.timesteps)
-        if self._pipe.scheduler is self._planned and taken != self.plan.num_steps:
+    def check(self) -> None:
+        """At the start of a trajectory: DeepCacheError unless it has the plan's number of steps."""
+        scheduler = self._pipe.scheduler
+        if scheduler is self._scheduler and len(scheduler.timesteps) != self._plan.num_steps:
             raise DeepCacheError(
-                f"this plan is for {self.plan.sampler}: call the pipeline with num_inference_steps="
-                f"{self.plan.settings.steps}, or with **plan.options"
+                f"this plan is for {self._plan.sampler}: call the pipeline with num_inference_steps="
+                f"{self._plan.settings.steps}, or with **plan.options"
             )
-        super()._start()

@@ -177,7 +177,7 @@ class Caching:
 
 def parse_reuse(slug: str) -> NamedReuse:
     """A reuse by its slug, such as `hold` or `forecast1`; KeyedError where there is none."""
-    found = _parsed(slug, reuses())
+    found = _parsed(slug, reuses()) if isinstance(slug, str) else None
     if found is None:
         raise KeyedError("reuse", f"must look like {', '.join(examples())}, not {slug!r}")
     return found

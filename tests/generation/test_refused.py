@@ -21,7 +21,7 @@ from tests.generation.checkpoints import FIRST_STAGE, PROMPTS, SCRIPT, full, sav
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--sampler", "heun"), "sampler must be one of ddim, plms, pndm, dpmpp, euler, lms, not 'heun'"),
+        (("--sampler", "heun"), "sampler must be one of ddim, plms, pndm, dpmpp, unipc, euler, lms, not 'heun'"),
         (("--schedule", "eq7", "--cache-interval", 2), "--schedule: must be one of nonuniform, uniform, not 'eq7'"),
         (
             ("--reuse", "forecast0", "--cache-interval", 2),
