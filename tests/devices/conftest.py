@@ -17,14 +17,14 @@ from deepcache.cost import profiled
 from deepcache.generation.generation import Generation
 from deepcache.models import benchmarked, paper
 from deepcache.sampling.latent_class import LatentClass
+from deepcache.sampling.pipeline_model import PipelineModel
 from deepcache.sampling.pixel_ddpm import PixelDDPM
-from deepcache.sampling.text_to_image import TextToImage
 from tests.conftest import ROOT
 from tests.devices.absent import DEVICE, AbsentDevice, absent_device, leaves
 from tests.devices.checkpoints import pixel_unet
 from tests.devices.programs import PROGRAMS, WAITS, write_inputs
 
-TRAJECTORIES = ((PixelDDPM, "make_latents"), (LatentClass, "make_latents"), (TextToImage, "make_latents"))
+TRAJECTORIES = ((PixelDDPM, "make_latents"), (LatentClass, "make_latents"), (PipelineModel, "make_latents"))
 
 
 def _on_meta() -> torch.nn.Module:
@@ -58,8 +58,9 @@ def on_device(folder, tmp_path) -> Callable[..., AbsentDevice]:
     Where the program fails, what it failed of is raised.
     """
 
-    def on_device(name: str, steps: int = 4, *options, output: Path = tmp_path / "output.npz") -> AbsentDevice:
-        program, where = PROGRAMS[name], ("--device", DEVICE, "--output", output)
+    def on_device(name: str, steps: int = 4, *options, output: Path | None = None) -> AbsentDevice:
+        program = PROGRAMS[name]
+        where = ("--device", DEVICE, "--output", output or tmp_path / f"output{program.suffix}")
         path = str(ROOT / "workflow/scripts" / program.script)
         arguments = [path, *map(str, (*program.options(folder, steps), *where, *options))]
         with absent_device(WAITS.__contains__) as device, _trajectories(device), ExitStack() as patches:

@@ -9,8 +9,10 @@ import numpy as np
 from PIL import Image
 
 from deepcache.caching.plan import Plan
+from deepcache.cost.macs import branch_macs
+from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.sampling.shards import settings_hash, write_shard
-from tests.devices.checkpoints import write_checkpoints
+from tests.devices.checkpoints import pixel_unet, write_checkpoints
 
 SIDE, IMAGES, BATCH = 16, 8, 4
 BATCHES = IMAGES // BATCH
@@ -22,6 +24,7 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.sampling.latent_class:LatentClass.__init__": (1, "weights"),
     "deepcache.sampling.text_to_image:TextToImage.__init__": (1, "weights"),
     "deepcache.generation.checkpoints:load_pipeline": (1, "weights"),
+    "deepcache.caching.fingerprint:fingerprint": (1, "weights"),
     "deepcache.quality.extractors:load_extractor": (1, "weights"),
     "deepcache.quality.perceptual:load_perceptual": (1, "weights"),
     "deepcache.quality.clip_score:load_clip": (1, "weights"),
@@ -34,10 +37,8 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.models.ldm_pipeline:LDMClassPipeline._initial_latents": (1, "trajectory"),
     "deepcache.models.ldm_pipeline:LDMClassPipeline.__call__": (2, "trajectory"),  # DPM-Solver++ finds its first step
     "deepcache.caching.schedulers:_reading_on_host.OnHost.set_timesteps": (1, "trajectory"),
-    "deepcache.sampling.text_to_image:TextToImage.make_latents": (
-        8,
-        "trajectory",
-    ),  # causal masks of CLIP, and as above
+    # Causal masks of CLIP, and as above.
+    "deepcache.sampling.pipeline_model:PipelineModel.make_latents": (8, "trajectory"),
     "deepcache.generation.generation:Generation.sample": (20, "trajectory"),  # pictures and masks, too
     # Images are fetched when they are finished.
     "deepcache.sampling.batches:_fetch": (1, "trajectory"),
@@ -81,6 +82,7 @@ class Program:
         inner: functions on the device, one for each part of it.
         batches: of images that are measured.
         exact: whether all that it computes is free of TF32.
+        suffix: of what it writes.
     """
 
     script: str
@@ -88,6 +90,7 @@ class Program:
     inner: tuple[str, ...]
     batches: int = 0
     exact: bool = False
+    suffix: str = ".npz"
 
 
 UNET = "diffusers.models.unets.unet_2d:UNet2DModel.forward"
@@ -98,6 +101,12 @@ CLASSIFIER = "deepcache.models.classifier:DigitsClassifier.features"
 
 def sampling(folder: Path, steps: int, model: str = "pixel", sampler: str = "ddim-{}") -> list:
     return ["--checkpoint", folder / f"{model}.json", "--sampler", sampler.format(steps)]
+
+
+def macs_of_pixel() -> float:
+    """G MACs of a pass."""
+    unet = pixel_unet()
+    return branch_macs(unet, 0, dummy_inputs(unet, 1, None, "cpu"))[0]
 
 
 def extractor(folder: Path) -> list:
@@ -192,6 +201,15 @@ PROGRAMS: dict[str, Program] = {
             *("--images", 2, "--screened", 1),
         ],
         (UNET, "deepcache.caching.weighted:Weighted.observe"),
+    ),
+    "tune": Program(
+        "tune.py",
+        lambda folder, steps: [
+            *("--checkpoint", folder / "pixel.json", "--steps", 8, "--macs", 5 * macs_of_pixel()),
+            *("--minutes", 1e-6, "--execution", "eager"),
+        ],
+        (UNET,),
+        suffix=".json",
     ),
     "sweep": Program(
         "beyond/sweep.py", sweep, (UNET, CLASSIFIER, "deepcache.beyond.calibration.affine:ChannelMoments.add")

@@ -13,7 +13,7 @@ from tests.devices.programs import CLASSIFIER, COUNTED, PROGRAMS, STEPS, WAITS
 
 SAMPLING = ("sample", "feature_similarity", "generate", "image-to-image")
 # diffusers' inpainting fetches the next timestep at every step, to put the picture's own pixels back: not among them.
-SLOW = {"calibrate", "sweep", "peers", "record_features", "memory", "time_models"}  # many trajectories
+SLOW = {"calibrate", "sweep", "peers", "record_features", "memory", "time_models", "tune"}  # many trajectories
 
 
 def marked(names) -> list:

@@ -85,7 +85,9 @@ def measure_costs(
 
 def count_costs(model: ImageModel, sampler: Sampler, branches: Sequence[int]) -> Costs:
     """G MACs of the U-Net for an image."""
-    inputs = dummy_inputs(model.unet, 1, None, model.unet.device, tokens=model.context_tokens)
-    full, shallow = branches_macs(model.unet, branches, inputs)
+    with torch.device("meta"):  # a U-Net without weights costs as much
+        bare = type(model.unet).from_config(model.unet.config).eval()
+    inputs = dummy_inputs(bare, 1, None, "meta", tokens=model.context_tokens)
+    full, shallow = branches_macs(bare, branches, inputs)
     halves = 2 if sampler.guidance_scale > 1 else 1
     return Costs(0.0, halves * full, {branch: halves * value for branch, value in shallow.items()})

@@ -1,6 +1,8 @@
 """tune on a pipeline, its plan on the same and on others."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from deepcache import DeepCache, DeepCacheError, Plan, tune
 from deepcache.beyond.tuning import tune as module
 from deepcache.caching.plan import open_plan
 from deepcache.caching.weighted import Weighted
+from tests.conftest import ROOT
 from tests.generation.checkpoints import PROMPTS, save_sdxl
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -158,3 +161,13 @@ def test_a_file_says_what_decided(pipe, plan, tmp_path):
     (tmp_path / "plan.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(DeepCacheError, match=r"plan\.json: execution must be auto or one of eager"):
         open_plan(tmp_path / "plan.json")
+
+
+def test_the_lines_of_the_readme_run(tmp_path, monkeypatch):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = [one for one in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "tune(" in one]
+    monkeypatch.chdir(tmp_path)
+    Path("resources").symlink_to(ROOT / "resources")
+    names = {}
+    exec(block, names)
+    assert names["image"].size == (32, 32) and isinstance(names["plan"], Plan)
