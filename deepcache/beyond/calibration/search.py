@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from deepcache.beyond.calibration.rows import Rows
 from deepcache.errors import DeepCacheError
@@ -86,11 +87,12 @@ def search_steps(
         tries: schedules that are judged, at about so many of which it ends.
     """
     judged, best = _Judge(error, tries), tuple(start)
-    while True:
-        found = _move(judged, _exchange(judged, best, num_steps), num_steps)
-        if judged(found) >= judged(best):
-            return best
-        best = found
+    with threadpool_limits(1):  # of systems this small, threads take ten times as long where anything else runs
+        while True:
+            found = _move(judged, _exchange(judged, best, num_steps), num_steps)
+            if judged(found) >= judged(best):
+                return best
+            best = found
 
 
 class _Judge:

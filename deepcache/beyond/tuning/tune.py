@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -113,6 +112,7 @@ def tune_model(
     effort: Effort | None = None,
     partial: Partial | None = None,
     on_tried: Callable[[Tried], None] = lambda tried: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Tuned:
     """Look for the sampler, steps, branch, full steps and weights that err least at a cost.
 
@@ -128,6 +128,7 @@ def tune_model(
         effort: how much is looked at.
         partial: keeps what was found out until all is, so that a search that is stopped goes on.
         on_tried: called with each candidate that was judged.
+        on_stage: called with what is done next, in words.
 
     Raises:
         DeepCacheError: if the budget cannot be reached, the message says what can be; or the U-Net cannot be cut.
@@ -137,21 +138,19 @@ def tune_model(
     branches = range(min(BRANCHES, num_branches(model.unet)))
     how = execution_of(execution)
 
-    def found_costs() -> dict[str, Any]:
-        if budget.macs is not None:
-            return vars(count_costs(model, usual, branches))
-        return vars(measure_costs(model, usual, branches, batch_size, device, how))
-
-    values = kept.value("costs", found_costs)
-    costs = Costs(values["fixed"], values["full"], {int(one): value for one, value in values["shallow"].items()})
+    on_stage("what a step costs")
+    costs = kept.value("costs", lambda: vars(_costs(model, usual, budget, branches, batch_size, device, how)))
+    costs = Costs(costs["fixed"], costs["full"], {int(one): value for one, value in costs["shallow"].items()})
     calls = model.num_steps(usual)
     limit = budget.limit(costs, calls, batch_size)
     steps = min(CONVERGED * usual.steps, TRAINED // 2)
     converged = Sampler("ddim", steps, guidance_scale=usual.guidance_scale)
-    tuner = Tuner(model, converged, costs, effort, kept, on_tried)
+    on_stage(f"ways, and the images of {converged.slug}")
+    tuner = Tuner(model, converged, costs, effort, kept, on_tried, on_stage)
     tried = tuner.search(limit, usual.steps)
     for left in reversed(range(1 + AGAIN)):
         best = tried[0].candidate
+        on_stage("times beside each other")
         seconds = _measured(model, usual, best, batch_size, device, how)
         wanted = seconds[0] / budget.speedup if budget.speedup else (budget.seconds or 0) * batch_size
         if not left or not wanted or within(seconds[1] / wanted):
@@ -159,6 +158,12 @@ def tune_model(
         limit *= wanted / seconds[1]  # the model of costs is off by so much
         tried = [*(tuner.again(best, limit) or tuner.search(limit, usual.steps)), *tried]
     return Tuned(budget, usual, calls, costs, tuple(tried), seconds, batch_size)
+
+
+def _costs(model, usual, budget: Budget, branches, batch_size: int, device: torch.device, how) -> Costs:
+    if budget.macs is not None:
+        return count_costs(model, usual, branches)
+    return measure_costs(model, usual, branches, batch_size, device, how)
 
 
 def within(share: float) -> bool:

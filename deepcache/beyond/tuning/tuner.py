@@ -74,6 +74,7 @@ class Tuner:
         effort: how much is looked at.
         kept: of an earlier attempt.
         on_tried: called with each candidate that was judged.
+        on_stage: called with what takes longer than judging one, before it begins.
     """
 
     def __init__(
@@ -84,9 +85,10 @@ class Tuner:
         effort: Effort,
         kept: Kept,
         on_tried: Callable[[Tried], None] = lambda tried: None,
+        on_stage: Callable[[str], None] = lambda stage: None,
     ):
         self._model, self._guidance, self._costs, self._effort = model, converged.guidance_scale, costs, effort
-        self._kept, self._on_tried = kept, on_tried
+        self._kept, self._on_tried, self._on_stage = kept, on_tried, on_stage
         self._judge = Judge(model, converged, effort.seed, effort.at_once, kept.get("converged"))
         self._aim = Judge(model, converged, effort.seed + 1, effort.at_once)
         self._deadline = time.monotonic() + 60 * effort.minutes
@@ -157,6 +159,7 @@ class Tuner:
 
     def _weighted(self, like: Candidate) -> Iterator[Candidate]:
         rows = self._rows(like.sampler, like.branch)
+        self._on_stage(f"weights of {like.sampler.slug}")
         for order, trust in EVEN:
             yield self._joint(like, like.full_steps, rows, order, trust)
         uncached = replace(rows, aside=None)
@@ -174,6 +177,7 @@ class Tuner:
     def _rows(self, sampler: Sampler, branch: int) -> Rows:
         effort, name = self._effort, f"{sampler.slug} b{branch}"
         if self._kept.get(f"{name} products") is None:
+            self._on_stage(f"backward passes of {sampler.slug}")
             size, count = max(1, effort.at_once // 2), effort.recorded
             batches = [range(start, min(start + size, count)) for start in range(0, count, size)]
             aim = self._kept.array("aim", lambda: self._aim.converge(count))
