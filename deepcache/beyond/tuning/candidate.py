@@ -1,5 +1,7 @@
 """One way to spend a budget: sampler, steps, branch, full steps and what stands in at the others."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -50,6 +52,13 @@ class Candidate:
         """For a table: `dpmpp-30-cfg7.5, 12 full, branch 0, forecast1`."""
         cached = f", branch {self.branch}, {self.prediction}" if self.caches else ""
         return f"{self.sampler.slug}, {len(self.full_steps)} of {self.steps} full{cached}"
+
+    @property
+    def digest(self) -> str:
+        """Tells it from others."""
+        weights = [[step, sorted(of.items())] for step, of in sorted(self.weights.items())]
+        text = json.dumps([self.words, self.full_steps, weights])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def applied(self, unet: nn.Module) -> AbstractContextManager[DeepCache | None]:
         """A context in which the U-Net runs so."""

@@ -25,6 +25,8 @@ BRANCHES = 4  # the outermost ones that are tried: from there on a shallow step 
 CONVERGED = 5  # times the usual steps
 NEAR = (0.92, 1.03)  # of the time that was asked for: outside it is looked again
 AGAIN = 2
+OFF = 1.25  # more than that is another program's doing
+REPEATS = 5
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,12 @@ def tune_model(
         wanted = seconds[0] / budget.speedup if budget.speedup else (budget.seconds or 0) * batch_size
         if not left or not wanted or within(seconds[1] / wanted):
             break
-        limit *= wanted / seconds[1]  # the model of costs is off by so much
+        limit *= min(max(wanted / seconds[1], 1 / OFF), OFF)  # the model of costs is off by so much
         tried = [*(tuner.again(best, limit) or tuner.search(limit, usual.steps)), *tried]
-    return Tuned(budget, usual, calls, costs, tuple(tried), seconds, batch_size)
+    known: dict[str, Tried] = {}
+    for one in tried:  # the pick first
+        known.setdefault(one.candidate.digest, one)
+    return Tuned(budget, usual, calls, costs, tuple(known.values()), seconds, batch_size)
 
 
 def _costs(model, usual, budget: Budget, branches, batch_size: int, device: torch.device, how) -> Costs:
@@ -177,5 +182,5 @@ def _measured(model, usual, best: Candidate, batch_size: int, device: torch.devi
     run = known.uncached(best.sampler)
     if best.caches:
         run = known.cached(best.sampler, best.full_steps, best.branch, best.weights)
-    found = measure({"usual": known.uncached(usual), "best": run}, 3, device)
+    found = measure({"usual": known.uncached(usual), "best": run}, REPEATS, device)
     return found["usual"].median, found["best"].median

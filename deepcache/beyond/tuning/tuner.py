@@ -1,7 +1,5 @@
 """The search: from many ways on a few images to the best ones on many, with weights of their own."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -149,7 +147,7 @@ class Tuner:
         for candidate in candidates:
             if found and time.monotonic() > self._deadline:
                 break
-            name = f"judged {_digest(candidate)} {images}"
+            name = f"judged {candidate.digest} {images}"
             values = self._kept.value(name, lambda candidate=candidate: asdict(self._judge(candidate, images)))
             if self._judge.converged is not None:
                 self._kept.set("converged", self._judge.converged)
@@ -165,7 +163,7 @@ class Tuner:
         uncached = replace(rows, aside=None)
         for order, trust in SEARCHED:
             error = partial(held_out_error, uncached, order=order, trust=trust)
-            name = f"steps {_digest(like)} {order} {trust}"
+            name = f"steps {like.digest} {order} {trust}"
             found = self._kept.value(name, lambda error=error: search_steps(error, like.full_steps, like.steps, TRIES))
             yield self._joint(like, tuple(found), uncached, order, trust)
 
@@ -204,9 +202,3 @@ def _mean(tried: Tried) -> float:
 
 def _best(tried: Sequence[Tried]) -> float:
     return max(map(_mean, tried))
-
-
-def _digest(candidate: Candidate) -> str:
-    weights = [[step, sorted(of.items())] for step, of in sorted(candidate.weights.items())]
-    text = json.dumps([candidate.words, candidate.full_steps, weights])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -11,8 +11,13 @@ from diffusers import DDPMPipeline, PNDMScheduler, StableDiffusionPipeline, Stab
 
 from deepcache import DeepCache, DeepCacheError, Plan, tune
 from deepcache.beyond.tuning import tune as module
+from deepcache.beyond.tuning.budget import Budget
+from deepcache.beyond.tuning.tune import tune_model
 from deepcache.caching.plan import open_plan
 from deepcache.caching.weighted import Weighted
+from deepcache.sampler import Sampler
+from deepcache.sampling.pipeline_model import PipelineModel
+from tests.beyond.tuning.conftest import SMALL
 from tests.conftest import ROOT
 from tests.generation.checkpoints import PROMPTS, save_sdxl
 
@@ -149,6 +154,17 @@ def test_a_plan_that_misses_the_time_is_looked_for_again(pipe, monkeypatch):
     monkeypatch.setattr(module, "_measured", lambda model, usual, best, *_: (20.0, 1.2 * best.cost))
     found = tune(pipe, PROMPTS, speedup=3.0, steps=20).calibration
     assert found["seconds"] <= 1.03 * 20 / 3
+
+
+def test_what_was_tried_is_told_once_and_the_pick_first(pipe, monkeypatch):
+    factors = iter([1.2, 1.0, 1.0])
+    monkeypatch.setattr(module, "_measured", lambda model, usual, best, *_: (20.0, next(factors) * best.cost))
+    model = PipelineModel(pipe, PROMPTS)
+    options = {"effort": SMALL, "execution": "eager"}
+    tuned = tune_model(model, Sampler("ddim", 20), Budget(speedup=3.0), torch.device("cpu"), **options)
+    digests = [one.candidate.digest for one in tuned.tried]
+    assert len(set(digests)) == len(digests)
+    assert tuned.seconds[1] == tuned.best.cost <= 1.03 * 20 / 3
 
 
 def test_a_file_says_what_decided(pipe, plan, tmp_path):
