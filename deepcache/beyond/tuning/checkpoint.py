@@ -100,7 +100,7 @@ def tune_checkpoint(
             bar.update()
 
         how = {"batch_size": asked.batch_size, "execution": asked.execution, "effort": asked.effort}
-        how |= {"partial": partial, "on_tried": on_tried, "on_stage": bar.set_description}
+        how |= {"partial": partial, "on_tried": on_tried, "on_stage": bar.set_description_str}
         tuned = tune_model(opened.model, opened.usual, asked.budget, device, **how)
     plan = tuned.plan(opened.model, opened.name, precision, opened.sha256, asked.execution)
     plan.save(path)
