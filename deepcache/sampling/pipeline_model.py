@@ -56,7 +56,8 @@ class PipelineModel(ImageModel):
 
     def decode(self, latents, rounded=True) -> torch.Tensor:  # noqa: D102
         vae, dtype = self._pipeline.vae, self._pipeline.vae.dtype
-        raised = dtype == torch.float16 and vae.config.force_upcast  # SDXL's first stage overflows in float16
+        # SDXL's first stage overflows in float16; others have the key, too, and their pipelines leave it alone.
+        raised = dtype == torch.float16 and vae.config.force_upcast and hasattr(self._pipeline, "upcast_vae")
         if raised:
             vae.to(torch.float32)
             latents = latents.float()
