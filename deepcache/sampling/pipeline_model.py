@@ -57,7 +57,7 @@ class PipelineModel(ImageModel):
     def decode(self, latents, rounded=True) -> torch.Tensor:  # noqa: D102
         vae, dtype = self._pipeline.vae, self._pipeline.vae.dtype
         # SDXL's first stage overflows in float16; others have the key, too, and their pipelines leave it alone.
-        raised = dtype == torch.float16 and vae.config.force_upcast and hasattr(self._pipeline, "upcast_vae")
+        raised = dtype == torch.float16 and vae.config.force_upcast and hasattr(self._pipeline, "text_encoder_2")
         if raised:
             vae.to(torch.float32)
             latents = latents.float()
