@@ -66,6 +66,15 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads")
 
 
+def add_precision_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--precision`, see deepcache.devices.choose_precision."""
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "float16", "bfloat16"],
+        help="where not given, float16 on a GPU, else float32",
+    )
+
+
 def add_execution_option(parser: argparse.ArgumentParser) -> None:
     """Add `--execution`, see deepcache.caching.execution.execution_of."""
     parser.add_argument(

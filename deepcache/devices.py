@@ -53,3 +53,8 @@ def _free_gpu(count: int) -> int:
         return 0
     # Properties are read without a context, which would take memory on every GPU.
     return take_gpu([str(torch.cuda.get_device_properties(index).uuid) for index in range(count)], int(text))
+
+
+def choose_precision(name: str | None, device: torch.device) -> str:
+    """The precision that is asked for; None: float16 on a GPU, else float32."""
+    return name or ("float16" if device.type == "cuda" else "float32")

@@ -1,6 +1,5 @@
 """A plan: full steps and the weights of kept features, calibrated for one model, sampler and branch."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,7 +12,7 @@ from deepcache.caching.fingerprint import fingerprint
 from deepcache.caching.weighted import Weighted
 from deepcache.errors import DeepCacheError
 from deepcache.execution_modes import MODES
-from deepcache.files import UNREADABLE, write_json
+from deepcache.files import UNREADABLE, short_hash, write_json
 from deepcache.sampler import Sampler
 
 
@@ -76,7 +75,7 @@ class Plan:
         """Of what decides the images."""
         weights = [[step, sorted(of.items())] for step, of in sorted(self.weights.items())]
         decides = [self.unet, self.sampler, self.branch, list(self.full_steps), weights]
-        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+        return short_hash(decides)
 
     def reuse(self) -> Weighted:
         """What takes the place of the skipped feature; run it with `full_steps` as the schedule."""

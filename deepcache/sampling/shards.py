@@ -3,7 +3,6 @@
 Shard i of size S holds images i*S to (i+1)*S - 1 as uint8, together with the settings that made them.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from deepcache.errors import DeepCacheError
-from deepcache.files import UNREADABLE, atomic
+from deepcache.files import UNREADABLE, atomic, short_hash
 
 
 def settings_hash(settings: dict) -> str:
     """A short hash of everything that decides the samples, 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return short_hash(settings)
 
 
 def write_shard(path: str | Path, images: np.ndarray, settings: dict, made: dict) -> None:

@@ -26,7 +26,7 @@ def main(arguments) -> None:
     from deepcache.caching.execution import execution_of
     from deepcache.data.pictures import list_pictures
     from deepcache.data.prompts import read_prompts
-    from deepcache.devices import choose_device
+    from deepcache.devices import choose_device, choose_precision
     from deepcache.generation.generate import generate
     from deepcache.generation.request import Request
 
@@ -34,7 +34,7 @@ def main(arguments) -> None:
     transformers_logging.disable_progress_bar()
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
-    precision = arguments.precision or ("float16" if device.type == "cuda" else "float32")
+    precision = choose_precision(arguments.precision, device)
     plan = plan_of(arguments, device, precision)
     same = ("negative_prompt", "height", "width", "num_images", "seed")
     request = Request(
@@ -74,11 +74,7 @@ if __name__ == "__main__":
     parser.add_argument("--num-images", type=cli.positive, default=1, help="images for each prompt")
     parser.add_argument("--batch-size", type=cli.positive, default=1, help="images made at a time")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--precision",
-        choices=["float32", "float16", "bfloat16"],
-        help="where not given, float16 on a GPU, else float32",
-    )
+    cli.add_precision_option(parser)
     cli.add_device_options(parser)
     cli.add_execution_option(parser)
     parser.add_argument("--output", required=True, type=cli.output_folder, metavar="DIR")

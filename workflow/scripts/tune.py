@@ -18,14 +18,14 @@ def main(arguments) -> None:
     from deepcache.beyond.tuning.checkpoint import Asked, tune_checkpoint
     from deepcache.beyond.tuning.front import describe, draw
     from deepcache.beyond.tuning.tuner import Effort
-    from deepcache.devices import choose_device
+    from deepcache.devices import choose_device, choose_precision
     from deepcache.figures.style import save
     from deepcache.files import atomic
 
     budget = Budget(arguments.speedup, arguments.seconds, arguments.macs)
     torch.set_num_threads(arguments.threads)
     device, output = choose_device(arguments.device), arguments.output
-    precision = arguments.precision or ("float16" if device.type == "cuda" else "float32")
+    precision = choose_precision(arguments.precision, device)
     effort = Effort(minutes=arguments.minutes, seed=arguments.seed)
     names = ("checkpoint", "prompts", "steps", "guidance_scale", "batch_size", "execution")
     asked = Asked(budget=budget, effort=effort, **{name: getattr(arguments, name) for name in names})
@@ -54,11 +54,7 @@ if __name__ == "__main__":
     parser.add_argument("--batch-size", type=cli.positive, default=1, help="images at a time, where time is measured")
     parser.add_argument("--minutes", type=cli.positive_number, default=10.0, help="after which nothing new is begun")
     parser.add_argument("--seed", type=cli.natural, default=7001, help="of the noise; the next one is used, too")
-    parser.add_argument(
-        "--precision",
-        choices=["float32", "float16", "bfloat16"],
-        help="where not given, float16 on a GPU, else float32",
-    )
+    cli.add_precision_option(parser)
     cli.add_device_options(parser)
     cli.add_execution_option(parser)
     parser.add_argument("--output", default=Path("plan.json"), type=cli.output_file(".json"), metavar="JSON")

@@ -1,7 +1,5 @@
 """One way to spend a budget: sampler, steps, branch, full steps and what stands in at the others."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.tuning.costs import Costs
 from deepcache.caching.engine import DeepCache
 from deepcache.caching.weighted import Weighted
+from deepcache.files import short_hash
 from deepcache.sampler import Sampler
 
 STRETCHES = (1.0, 1.15, 1.35, 1.6, 2.0, 2.5, 3.2, 4.0)  # more steps than can all be full, in multiples of these
@@ -57,8 +56,7 @@ class Candidate:
     def digest(self) -> str:
         """Tells it from others."""
         weights = [[step, sorted(of.items())] for step, of in sorted(self.weights.items())]
-        text = json.dumps([self.words, self.full_steps, weights])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_hash([self.words, self.full_steps, weights])
 
     def applied(self, unet: nn.Module) -> AbstractContextManager[DeepCache | None]:
         """A context in which the U-Net runs so."""

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deepcache.beyond.calibration.choose import LEAST
 from deepcache.beyond.tuning.candidate import Candidate
 from deepcache.quality.paired_fidelity import PEAK, squared_errors
 from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 from deepcache.sampling.unrounded import sample_pixels
-
-LEAST = 1e-9  # a smaller squared error counts as this
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Plans of earlier calls, in the user's cache folder."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
+
+from deepcache.files import short_hash
 
 FOLDER = "DEEPCACHE_PLANS"  # names another one
 
@@ -14,6 +14,5 @@ def cached_plan(key: dict) -> Path:
     Args:
         key: everything that decides a plan, as plain values.
     """
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get(FOLDER) or home / "deepcache" / "plans") / f"{digest}.json"
+    return Path(os.environ.get(FOLDER) or home / "deepcache" / "plans") / f"{short_hash(key)}.json"

@@ -139,7 +139,6 @@ def tune_model(
     kept = Kept(partial)
     branches = range(min(BRANCHES, num_branches(model.unet)))
     how = execution_of(execution)
-
     on_stage("what a step costs")
     costs = kept.value("costs", lambda: vars(_costs(model, usual, budget, branches, batch_size, device, how)))
     costs = Costs(costs["fixed"], costs["full"], {int(one): value for one, value in costs["shallow"].items()})

@@ -149,7 +149,7 @@ class Tuner:
                 break
             name = f"judged {candidate.digest} {images}"
             values = self._kept.value(name, lambda candidate=candidate: asdict(self._judge(candidate, images)))
-            if self._judge.converged is not None:
+            if self._judge.converged is not self._kept.get("converged"):
                 self._kept.set("converged", self._judge.converged)
             found.append(Tried(candidate, Judgement(**values)))
             self._on_tried(found[-1])

@@ -127,7 +127,6 @@ def test_a_pipeline_without_prompts_is_refused(unet2d):
 def test_sdxl_is_tuned_at_the_size_that_is_asked_for(tmp_path):
     pipe = opened(save_sdxl(tmp_path / "sdxl"), StableDiffusionXLPipeline)
     seen = []
-    pipe.vae.register_forward_pre_hook(lambda *_: None)
     handle = pipe.unet.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[-2:]))
     plan = tune(pipe, PROMPTS, speedup=3.0, steps=20, height=32, width=48, negative_prompt="grey")
     handle.remove()
