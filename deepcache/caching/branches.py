@@ -12,8 +12,15 @@ from torch import nn
 from deepcache.caching.schedules import is_integer
 from deepcache.errors import DeepCacheError
 
+OUTPUT = "output"  # in place of a branch: behind the last layer, so that all of them are cut off
+
 # The lists that hold a block's layers side by side, in the order in which they run within one layer.
 LAYER_PARTS = ("resnets", "temp_convs", "attentions", "temp_attentions", "motion_modules")
+
+
+def place_words(branch: int | str) -> str:
+    """`branch 0`, or `whole output`."""
+    return "whole output" if branch == OUTPUT else f"branch {branch}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,19 @@ def find_cut(unet: nn.Module, branch: int) -> Cut:
     up_layers = [(i, j) for i, block in enumerate(unet.up_blocks) for j in range(len(block.resnets))]
     up_block, up_layer = up_layers[-(branch + 1)]
     return Cut(tuple(down), up_block, up_layer, _feeder(unet, up_block, up_layer))
+
+
+def find_feeder(unet: nn.Module, branch: int | str) -> nn.Module:
+    """The module whose output is the cached feature of a branch, or of OUTPUT.
+
+    Raises:
+        DeepCacheError: as from `find_cut`; or the U-Net does not end with `conv_out`.
+    """
+    if branch != OUTPUT:
+        return find_cut(unet, branch).feeder
+    if not hasattr(unet, "conv_out"):
+        raise DeepCacheError(f"{type(unet).__name__} does not end with conv_out: its output cannot be recorded")
+    return unet.conv_out
 
 
 def _feeder(unet: nn.Module, up_block: int, up_layer: int) -> nn.Module:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
-from deepcache.caching.branches import find_cut
+from deepcache.caching.branches import OUTPUT, find_cut
 from deepcache.caching.clock import Call, Clock
 from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.cut_unet import CutUNet
@@ -23,6 +23,7 @@ from deepcache.caching.thread_guard import ThreadGuard
 from deepcache.caching.timesteps import Mark
 from deepcache.caching.trajectory import Trajectory
 from deepcache.caching.unet_call import context_of, sample_of, timestep_of, with_timestep_on_device
+from deepcache.caching.whole_output import WholeOutput
 from deepcache.errors import DeepCacheError
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ class DeepCache:
     Args:
         pipe_or_unet: a diffusers pipeline that has a `unet`, or a diffusers U-Net with skip connections.
         interval: N; steps 0, N, 2N, ... run fully. Give this or `schedule`.
-        branch: where the U-Net is cut, from 0 (only the outermost layers run); the paper counts from 1.
+        branch: where the U-Net is cut, from 0 (only the outermost layers run); the paper counts from 1. "output":
+            behind its last layer, so that at shallow steps none runs.
         schedule: the steps that run fully, as `uniform` and `nonuniform` return them, or what decides while it samples.
         reuse: what takes the place of the skipped feature; default `Hold()`, the paper's.
         compile: compile the full and the shallow pass, each as one graph, or only the "shallow" one, which takes
@@ -62,7 +64,7 @@ class DeepCache:
         self,
         pipe_or_unet,
         interval: int | None = None,
-        branch: int = 0,
+        branch: int | Literal["output"] = 0,
         *,
         schedule: tuple[int, ...] | OnlineSchedule | None = None,
         reuse: Reuse | None = None,
@@ -76,13 +78,14 @@ class DeepCache:
         self.reuse = reuse if reuse is not None else Hold()
         self._execution = Execution(compile, graph)
         self._pipe, self.unet = find_unet(pipe_or_unet)
-        find_cut(self.unet, branch)
+        if branch != OUTPUT:
+            find_cut(self.unet, branch)
         self._lost = False  # whether the pipeline was told that its U-Net is another by now
         self._streams = Streams(self.reuse, self)
         self._threads = ThreadGuard()
         self._clock = Clock()
         self._replaced: ReplacedForward | None = None  # present while enabled, as what follows
-        self._cut: CutUNet | None = None
+        self._cut: CutUNet | WholeOutput | None = None
         self._watch: SchedulerWatch | None = None  # on a pipeline
         self._reader: str | None = None  # of what shallow steps would skip
         self.plan: Plan | None = None
@@ -142,8 +145,10 @@ class DeepCache:
         self._begin()
         return self
 
-    def _build(self) -> CutUNet:
+    def _build(self) -> CutUNet | WholeOutput:
         """Where every step is full, nothing is taken."""
+        if self.branch == OUTPUT:
+            return WholeOutput(self.unet, self._full_forward, self._execution)
         taps = self._interval != 1
         return CutUNet(self.unet, self.branch, self._full_forward, self._execution, taps)
 

@@ -26,7 +26,7 @@ class Plan:
         unet: of its U-Net's weights, see `fingerprint`.
         sampler: slug, with steps and guidance, such as `ddim-100` or `plms-50-cfg7.5`.
         num_steps: calls of the U-Net in a trajectory, T.
-        branch: 0-based skip branch.
+        branch: 0-based skip branch, or "output": behind the U-Net's last layer.
         precision: of the features that were recorded.
         full_steps: k of T.
         weights: for each other step, full step -> weight of its feature.
@@ -40,7 +40,7 @@ class Plan:
     unet: str
     sampler: str
     num_steps: int
-    branch: int
+    branch: int | str
     precision: str
     full_steps: tuple[int, ...]
     weights: Mapping[int, Mapping[int, float]]

@@ -9,7 +9,7 @@ from deepcache.beyond.calibration.adjoint import Adjoint
 from deepcache.beyond.calibration.joint import joint_weights
 from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.calibration.recording import draw_probes, record
-from deepcache.caching.branches import find_cut
+from deepcache.caching.branches import OUTPUT, find_feeder
 from deepcache.caching.schedules import uniform
 from deepcache.caching.weighted import Weighted
 from deepcache.quality.partial import Partial
@@ -29,9 +29,9 @@ def shipped(name: str, precision: str = "float32"):
 
 
 @torch.no_grad()
-def differences(model, sampler, branch: int, step: int, other: int, amount: float) -> np.ndarray:
+def differences(model, sampler, branch: int | str, step: int, other: int, amount: float) -> np.ndarray:
     """Change of each image's pixels where F_step moves towards F_other at call `step` alone, per unit of the way."""
-    features, feeder = [], find_cut(model.unet, branch).feeder
+    features, feeder = [], find_feeder(model.unet, branch)
     name = next(name for name, module in model.unet.named_modules() if module is feeder)
 
     def sampled(override):
@@ -63,6 +63,9 @@ def differences(model, sampler, branch: int, step: int, other: int, amount: floa
         ("digits-sd", "ddim-5-cfg3", 1),
         ("digits-sd", "dpmpp-6-cfg3", 2),
         ("digits-sd", "euler-6-cfg3", 0),
+        ("digits-ddpm", "ddim-6", OUTPUT),
+        ("digits-ldm", "dpmpp-6-cfg1.5", OUTPUT),
+        ("digits-sd", "plms-5-cfg3", OUTPUT),
     ],
 )
 def test_rows_are_what_finite_differences_show(name, sampler, branch):

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from deepcache.beyond.caching.peer_schedules import KEY_STEPS, key_steps, linear_gap, window
+from deepcache.beyond.caching.peer_schedules import KEY_STEPS, growing_windows, key_steps, linear_gap, window
 from deepcache.caching.schedules import explicit, uniform
 from deepcache.errors import DeepCacheError
 
@@ -13,6 +13,7 @@ WAYS = {
     "rising gaps": lambda steps, full: linear_gap(steps, full, 5),
     "falling gaps": lambda steps, full: linear_gap(steps, full, 0.1),
     "key steps": key_steps,
+    "growing windows": growing_windows,
 }
 
 
@@ -42,6 +43,17 @@ def test_gaps_grow_by_the_ratio():
 def test_the_published_key_steps():
     assert key_steps(50, 9) == KEY_STEPS
     assert key_steps(100, 9) == tuple(2 * step for step in KEY_STEPS)
+
+
+def test_windows_grow_after_each_full_step():
+    assert growing_windows(50, 10) == (0, 1, 2, 3, 4, 6, 10, 16, 25, 36)
+    for steps, full in ((50, 6), (100, 12), (100, 33)):
+        found = growing_windows(steps, full)
+        first = next(step for step in range(full) if found[step + 1] > found[step] + 1)
+        gaps = [later - earlier for earlier, later in itertools.pairwise(found[first:])]
+        assert gaps == sorted(gaps) and gaps[0] == 2, "the first window is of two steps"
+        changes = [later - earlier for earlier, later in itertools.pairwise(gaps)]
+        assert not changes or max(changes) - min(changes) <= 1, "each is alpha longer, rounded down"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """When, decided while it samples: a step is full once the U-Net's input has changed by more than a threshold."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from deepcache.caching.online import OnlineSchedule
 from deepcache.errors import DeepCacheError
+
+DOUBLINGS = 60  # of a threshold that is sought: beyond them nothing changes any more
 
 
 class InputChange(OnlineSchedule):
@@ -77,12 +79,26 @@ def find_threshold(inputs: Sequence[torch.Tensor], num_full: int, halvings: int 
                 count, last = count + 1, sample
         return count
 
-    low, high = 0.0, max(relative_change(sample, inputs[0]) for sample in inputs) + 1.0
-    while crossings(high) > num_full:  # a later input can be further from another than from the first
-        high *= 2
-    if crossings(low) <= num_full:
+    return least_threshold(crossings, num_full, max(relative_change(one, inputs[0]) for one in inputs) + 1.0, halvings)
+
+
+def least_threshold(spent: Callable[[float], int], num_full: int, high: float = 1.0, halvings: int = 30) -> float:
+    """The least threshold, but for rounding, under which no more steps are full than are allowed.
+
+    Args:
+        spent: how many are at a threshold; fewer the higher it is.
+        num_full: number of full steps, k.
+        high: where it is sought first.
+        halvings: of the interval in which it is.
+    """
+    low = 0.0
+    if spent(low) <= num_full:
         return low
+    for _ in range(DOUBLINGS):
+        if spent(high) <= num_full:
+            break
+        low, high = high, 2 * high
     for _ in range(halvings):
         middle = (low + high) / 2
-        low, high = (middle, high) if crossings(middle) > num_full else (low, middle)
+        low, high = (middle, high) if spent(middle) > num_full else (low, middle)
     return high

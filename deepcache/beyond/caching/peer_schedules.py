@@ -12,6 +12,7 @@ from deepcache.errors import DeepCacheError
 
 # Steps of 50 that Faster Diffusion (Li et al. 2023, arXiv 2312.09608) runs fully with Stable Diffusion.
 KEY_STEPS, KEY_STEPS_OF = (0, 1, 2, 3, 5, 10, 15, 25, 35), 50
+WARM_UP, WINDOW = 5, 2  # Spectrum's first full steps, and its first window
 
 
 def window(num_steps: int, num_full: int, share: float, at: str = "start") -> tuple[int, ...]:
@@ -65,6 +66,42 @@ def key_steps(num_steps: int, num_full: int) -> tuple[int, ...]:
     known = [*KEY_STEPS, KEY_STEPS_OF]
     places = np.linspace(0, len(KEY_STEPS), num_full + 1)[:-1]
     return _distinct(np.interp(places, range(len(known)), known) * num_steps / KEY_STEPS_OF, num_steps)
+
+
+def growing_windows(num_steps: int, num_full: int) -> tuple[int, ...]:
+    """Spectrum's full steps (arXiv 2603.01623): first ones without a gap, then after windows that grow by alpha each.
+
+    As many first ones as the authors take, or fewer where k is small; of all alpha on a fine grid the first that leads
+    to k full steps, or else to most of those below k: what is left then lies at the start.
+
+    Args:
+        num_steps: steps of the trajectory, T.
+        num_full: number of full steps, k.
+
+    Raises:
+        DeepCacheError: unless 1 <= k <= T.
+    """
+    check_budget(num_steps, num_full)
+    alphas = np.arange(0, num_steps, 0.05)
+    tried = (_windows(num_steps, first, alpha) for first in range(min(WARM_UP, num_full), 0, -1) for alpha in alphas)
+    best: tuple[int, ...] = (0,)
+    for found in tried:
+        if len(best) < len(found) <= num_full:
+            best = found
+        if len(best) == num_full:
+            break
+    missing = [step for step in range(num_steps) if step not in best]
+    return tuple(sorted([*best, *missing[: num_full - len(best)]]))
+
+
+def _windows(num_steps: int, warm_up: int, alpha: float) -> tuple[int, ...]:
+    found, size, skipped = list(range(warm_up)), float(WINDOW), 0
+    for step in range(warm_up, num_steps):
+        if (skipped + 1) % math.floor(size) == 0:
+            found, size, skipped = [*found, step], size + alpha, 0
+        else:
+            skipped += 1
+    return tuple(found)
 
 
 def _distinct(places: np.ndarray, num_steps: int) -> tuple[int, ...]:

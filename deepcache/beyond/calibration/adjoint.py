@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from deepcache.caching.branches import find_cut
+from deepcache.caching.branches import find_feeder
 from deepcache.caching.layer_outputs import first_output
 from deepcache.caching.replaced_forward import ReplacedForward
 from deepcache.errors import DeepCacheError
@@ -27,15 +27,15 @@ class Adjoint:
 
     Args:
         unet: called once a step, uncached.
-        branch: 0-based skip branch whose feeder's output is the feature.
+        branch: 0-based skip branch whose feeder's output is the feature, or OUTPUT.
         on_call: called after each call of the U-Net and after each of a backward pass.
 
     Attributes:
         features: F_t of the trajectory so far, shape (B, C, H, W).
     """
 
-    def __init__(self, unet: nn.Module, branch: int, on_call: Callable[[], None] = lambda: None):
-        self._unet, self._feeder, self._on_call = unet, find_cut(unet, branch).feeder, on_call
+    def __init__(self, unet: nn.Module, branch: int | str, on_call: Callable[[], None] = lambda: None):
+        self._unet, self._feeder, self._on_call = unet, find_feeder(unet, branch), on_call
         self.features: list[torch.Tensor] = []
         self._added: list[torch.Tensor] = []
         self._recomputed = True

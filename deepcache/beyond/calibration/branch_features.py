@@ -6,18 +6,18 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from deepcache.caching.branches import find_cut
+from deepcache.caching.branches import find_feeder
 from deepcache.caching.layer_outputs import output_watched
 from deepcache.errors import DeepCacheError
 
 
 @contextmanager
-def branch_features(unet: nn.Module, branch: int) -> Iterator[list[torch.Tensor]]:
+def branch_features(unet: nn.Module, branch: int | str) -> Iterator[list[torch.Tensor]]:
     """Collect them while the block runs one trajectory; the list is emptied in the end.
 
     Args:
         unet: called once a step.
-        branch: 0-based skip branch whose feeder is watched.
+        branch: 0-based skip branch whose feeder is watched, or OUTPUT.
 
     Yields:
         Features by step, shape (B, C, H, W).
@@ -33,7 +33,7 @@ def branch_features(unet: nn.Module, branch: int) -> Iterator[list[torch.Tensor]
         features.append(feature.detach().clone())  # FreeU and adapters write into it afterwards
 
     try:
-        with output_watched(find_cut(unet, branch).feeder, observe):
+        with output_watched(find_feeder(unet, branch), observe):
             yield features
     finally:
         features.clear()

@@ -19,7 +19,7 @@ from deepcache.sampling.noise import image_seed
 def record(
     model: ImageModel,
     sampler: Sampler,
-    branch: int,
+    branch: int | str,
     batches: Sequence[Sequence[int]],
     seed: int,
     probes: int = 2,
@@ -31,7 +31,7 @@ def record(
     Args:
         model: makes the images.
         sampler: with which.
-        branch: where its U-Net is cut, 0-based.
+        branch: where its U-Net is cut, 0-based, or OUTPUT.
         batches: indices of the images, batch by batch; of a batch, the features of all steps are in memory at once.
         seed: of their noise; apart from the seeds of an evaluation.
         probes: directions for each image; image j's depend on (seed, j) alone.

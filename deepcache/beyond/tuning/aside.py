@@ -16,7 +16,7 @@ from deepcache.sampling.unrounded import sample_pixels
 def rows_aside(
     model: ImageModel,
     sampler: Sampler,
-    branch: int,
+    branch: int | str,
     batches: Sequence[Sequence[int]],
     seed: int,
     probes: int,
@@ -27,7 +27,7 @@ def rows_aside(
     Args:
         model: makes the images.
         sampler: of few steps.
-        branch: where the U-Net is cut, 0-based.
+        branch: where the U-Net is cut, 0-based, or OUTPUT.
         batches: indices of the images, from 0 on, batch by batch.
         seed: of their noise.
         probes: directions for each image.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from deepcache.beyond.tuning.candidate import FEWEST_FULL, FEWEST_STEPS, fastest
 from deepcache.beyond.tuning.costs import Costs
+from deepcache.caching.branches import place_words
 from deepcache.errors import DeepCacheError
 
 
@@ -66,6 +67,6 @@ class Budget:
                 bound = f"at least {least if self.seconds is None else least / batch_size:.3g}"
             raise DeepCacheError(
                 f"{self.words} cannot be reached: {bound}, with {FEWEST_STEPS} steps, "
-                f"{FEWEST_FULL} of them full, at branch {branch}"
+                f"{FEWEST_FULL} of them full: {place_words(branch)}"
             )
         return limit

@@ -8,6 +8,7 @@ from torch import nn
 
 from deepcache.beyond.calibration.polynomial import polynomial_weights
 from deepcache.beyond.tuning.costs import Costs
+from deepcache.caching.branches import place_words
 from deepcache.caching.engine import DeepCache
 from deepcache.caching.weighted import Weighted
 from deepcache.files import short_hash
@@ -26,7 +27,7 @@ class Candidate:
     Attributes:
         sampler: with its number of steps.
         steps: calls of the U-Net in a trajectory, T.
-        branch: where the U-Net is cut, 0-based.
+        branch: where the U-Net is cut, 0-based, or OUTPUT.
         full_steps: k of T.
         prediction: where the weights come from: `hold`, `forecast1`, `joint2`, ...; `full` where all steps are.
         weights: for each shallow step, full step -> weight of its feature.
@@ -35,7 +36,7 @@ class Candidate:
 
     sampler: Sampler
     steps: int
-    branch: int
+    branch: int | str
     full_steps: tuple[int, ...]
     prediction: str
     weights: Mapping[int, Mapping[int, float]]
@@ -49,7 +50,7 @@ class Candidate:
     @property
     def words(self) -> str:
         """For a table: `dpmpp-30-cfg7.5, 12 full, branch 0, forecast1`."""
-        cached = f", branch {self.branch}, {self.prediction}" if self.caches else ""
+        cached = f", {place_words(self.branch)}, {self.prediction}" if self.caches else ""
         return f"{self.sampler.slug}, {len(self.full_steps)} of {self.steps} full{cached}"
 
     @property
@@ -70,7 +71,7 @@ def spread(steps: int, full: int) -> tuple[int, ...]:
     return tuple(index * steps // full for index in range(full))
 
 
-def polynomial(sampler: Sampler, steps: int, branch: int, full: int, order: int, costs: Costs) -> Candidate:
+def polynomial(sampler: Sampler, steps: int, branch: int | str, full: int, order: int, costs: Costs) -> Candidate:
     """Full steps spread evenly, and features on a polynomial through those of the last ones; order 0 holds."""
     full_steps = spread(steps, full)
     weights = polynomial_weights(full_steps, steps, order)
@@ -95,8 +96,8 @@ def lengths(costs: Costs, budget: float, most: int, calls: Callable[[int], int])
 
 
 def affordable(
-    costs: Costs, budget: float, sampler: Sampler, calls: int, branches: Sequence[int]
-) -> Iterator[tuple[int, int]]:
+    costs: Costs, budget: float, sampler: Sampler, calls: int, branches: Sequence[int | str]
+) -> Iterator[tuple[int | str, int]]:
     """(branch, full steps) of a sampler's trajectory of so many calls within a budget; all full counts once."""
     for branch in branches:
         full = costs.full_steps(budget, calls, branch)
@@ -107,6 +108,7 @@ def affordable(
             yield branch, full
 
 
-def fastest(costs: Costs) -> tuple[float, int]:
+def fastest(costs: Costs) -> tuple[float, int | str]:
     """(least cost that is considered, branch): the fewest steps, as few of them full as may be."""
-    return min((costs.of(FEWEST_STEPS, FEWEST_FULL, branch), branch) for branch in costs.shallow)
+    branch = min(costs.shallow, key=costs.shallow.get)
+    return costs.of(FEWEST_STEPS, FEWEST_FULL, branch), branch

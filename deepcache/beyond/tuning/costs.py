@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from deepcache.beyond.tuning.trajectories import Trajectories
+from deepcache.caching.branches import OUTPUT
 from deepcache.caching.execution import Execution
 from deepcache.cost.macs import branches_macs
 from deepcache.cost.timing import measure
@@ -25,18 +26,24 @@ class Costs:
     Attributes:
         fixed: of what is no step: text encoder, first stage; 0 in MACs.
         full: of a step that runs fully, with the scheduler's part.
-        shallow: of a shallow one, by branch.
+        shallow: of a shallow one, by branch, or OUTPUT.
     """
 
     fixed: float
     full: float
-    shallow: Mapping[int, float]
+    shallow: Mapping[int | str, float]
 
-    def of(self, steps: int, full: int, branch: int) -> float:
+    @classmethod
+    def parse(cls, content: Mapping) -> "Costs":
+        """From what JSON made of them: there branches are strings."""
+        shallow = {branch if branch == OUTPUT else int(branch): cost for branch, cost in content["shallow"].items()}
+        return cls(content["fixed"], content["full"], shallow)
+
+    def of(self, steps: int, full: int, branch: int | str) -> float:
         """Of a trajectory of so many calls of the U-Net, so many of them full."""
         return self.fixed + full * self.full + (steps - full) * self.shallow[branch]
 
-    def full_steps(self, budget: float, steps: int, branch: int) -> int:
+    def full_steps(self, budget: float, steps: int, branch: int | str) -> int:
         """How many of so many calls may be full within a budget: at most all, below 1 where not one may."""
         saved = self.full - self.shallow[branch]
         if saved <= 0:  # shallow steps that save nothing: all or none
@@ -47,7 +54,7 @@ class Costs:
 def measure_costs(
     model: ImageModel,
     sampler: Sampler,
-    branches: Sequence[int],
+    branches: Sequence[int | str],
     batch_size: int,
     device: torch.device,
     execution: Execution,
@@ -59,7 +66,7 @@ def measure_costs(
     Args:
         model: whose time it is.
         sampler: its name and guidance count, its steps do not.
-        branches: where the U-Net may be cut.
+        branches: where the U-Net may be cut, OUTPUT among them.
         batch_size: images of a batch.
         device: where the model runs.
         execution: how passes run.
@@ -83,11 +90,12 @@ def measure_costs(
     return Costs(fixed, full, shallow)
 
 
-def count_costs(model: ImageModel, sampler: Sampler, branches: Sequence[int]) -> Costs:
+def count_costs(model: ImageModel, sampler: Sampler, branches: Sequence[int | str]) -> Costs:
     """G MACs of the U-Net for an image."""
     with torch.device("meta"):  # a U-Net without weights costs as much
         bare = type(model.unet).from_config(model.unet.config).eval()
     inputs = dummy_inputs(bare, 1, None, "meta", tokens=model.context_tokens)
-    full, shallow = branches_macs(bare, branches, inputs)
+    full, shallow = branches_macs(bare, [branch for branch in branches if branch != OUTPUT], inputs)
+    shallow |= {OUTPUT: 0.0} if OUTPUT in branches else {}
     halves = 2 if sampler.guidance_scale > 1 else 1
     return Costs(0.0, halves * full, {branch: halves * value for branch, value in shallow.items()})

@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 
 from deepcache.beyond.tuning.tune import Tuned
 from deepcache.beyond.tuning.tuner import Tried
+from deepcache.caching.branches import place_words
 from deepcache.figures.style import plt, set_title
 
 ROWS = 15  # of the table
@@ -16,7 +17,7 @@ def describe(tuned: Tuned) -> str:
     unit = "G MACs" if tuned.budget.macs is not None else "s"
     usual = tuned.costs.fixed + tuned.usual_calls * tuned.costs.full
     branches = ", ".join(
-        f"branch {branch} {value / tuned.costs.full:.0%}" for branch, value in tuned.costs.shallow.items()
+        f"{place_words(branch)} {value / tuned.costs.full:.0%}" for branch, value in tuned.costs.shallow.items()
     )
     best, judged = tuned.best, tuned.judged
     lines = [

@@ -32,7 +32,7 @@ class Trajectories:
         self,
         sampler: Sampler,
         full_steps: tuple[int, ...],
-        branch: int,
+        branch: int | str,
         weights: Mapping[int, Mapping[int, float]] | None = None,
     ) -> Callable[[], None]:
         """With these full steps; the last one's feature is held where there are no weights."""

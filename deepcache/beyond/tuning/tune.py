@@ -12,7 +12,7 @@ from deepcache.beyond.tuning.judged import Judgement
 from deepcache.beyond.tuning.kept import Kept
 from deepcache.beyond.tuning.trajectories import Trajectories
 from deepcache.beyond.tuning.tuner import Effort, Tried, Tuner
-from deepcache.caching.branches import num_branches
+from deepcache.caching.branches import OUTPUT, num_branches
 from deepcache.caching.execution import execution_of
 from deepcache.caching.fingerprint import fingerprint
 from deepcache.caching.plan import Plan
@@ -137,11 +137,11 @@ def tune_model(
     """
     effort = effort or Effort()
     kept = Kept(partial)
-    branches = range(min(BRANCHES, num_branches(model.unet)))
+    branches = [*range(min(BRANCHES, num_branches(model.unet))), OUTPUT]
     how = execution_of(execution)
     on_stage("what a step costs")
     costs = kept.value("costs", lambda: vars(_costs(model, usual, budget, branches, batch_size, device, how)))
-    costs = Costs(costs["fixed"], costs["full"], {int(one): value for one, value in costs["shallow"].items()})
+    costs = Costs.parse(costs)
     calls = model.num_steps(usual)
     limit = budget.limit(costs, calls, batch_size)
     steps = min(CONVERGED * usual.steps, TRAINED // 2)

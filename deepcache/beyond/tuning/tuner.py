@@ -172,7 +172,7 @@ class Tuner:
         weights = joint_weights(rows, full_steps, order, trust)
         return replace(like, full_steps=full_steps, prediction=f"joint{order}", weights=weights)
 
-    def _rows(self, sampler: Sampler, branch: int) -> Rows:
+    def _rows(self, sampler: Sampler, branch: int | str) -> Rows:
         effort, name = self._effort, f"{sampler.slug} b{branch}"
         if self._kept.get(f"{name} products") is None:
             self._on_stage(f"backward passes of {sampler.slug}")

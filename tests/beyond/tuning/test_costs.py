@@ -1,5 +1,7 @@
 """Costs: sums of steps, found again from the times of whole trajectories; budgets that can be reached or not."""
 
+import json
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,6 +12,7 @@ from deepcache.beyond.tuning import costs as module
 from deepcache.beyond.tuning.budget import Budget
 from deepcache.beyond.tuning.candidate import affordable, lengths, polynomial, spread
 from deepcache.beyond.tuning.costs import LONG, SHORT, Costs, count_costs, measure_costs
+from deepcache.caching.branches import OUTPUT
 from deepcache.caching.execution import Execution
 from deepcache.cost.timing import Timing
 from deepcache.sampler import Sampler
@@ -80,15 +83,17 @@ def test_trajectories_run_as_they_say(unet2d, monkeypatch):
         return {name: Timing((float(len(middle) + place),)) for place, name in enumerate(variants)}
 
     monkeypatch.setattr(module, "measure", measured)
-    measure_costs(TinyModel(unet2d), Sampler("ddim", 30), (2,), 1, torch.device("cpu"), Execution())
-    assert counts == {"short": SHORT, "long": CALLS, "branch 2": 1}
+    measure_costs(TinyModel(unet2d), Sampler("ddim", 30), (2, OUTPUT), 1, torch.device("cpu"), Execution())
+    assert counts == {"short": SHORT, "long": CALLS, "branch 2": 1, "branch output": 1}
 
 
 def test_macs_of_an_image_count_both_halves_of_a_guided_batch(unet2d):
-    plain = count_costs(TinyModel(unet2d), Sampler("ddim", 10), [0, 3])
+    plain = count_costs(TinyModel(unet2d), Sampler("ddim", 10), [0, 3, OUTPUT])
     guided = count_costs(TinyModel(unet2d), Sampler("ddim", 10, guidance_scale=2.0), [0, 3])
     assert plain.fixed == 0 and 0 < plain.shallow[0] < plain.shallow[3] < plain.full
     assert guided.full == pytest.approx(2 * plain.full)
+    assert plain.shallow[OUTPUT] == 0 and OUTPUT not in guided.shallow
+    assert Costs.parse(json.loads(json.dumps(vars(plain)))) == plain
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_limits_are_in_the_unit_of_the_costs():
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        (Budget(speedup=40), "speed-up 40 cannot be reached: at most 17, with 4 steps, 2 of them full, at branch 0"),
+        (Budget(speedup=40), "speed-up 40 cannot be reached: at most 17, with 4 steps, 2 of them full: branch 0"),
         (Budget(seconds=0.5), "0.5 s an image cannot be reached: at least 1.45, with 4 steps"),
         (Budget(macs=1), "1 G MACs an image cannot be reached: at least 2.9, with 4 steps"),
     ],
