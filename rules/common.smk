@@ -48,9 +48,10 @@ RUN = f"{RESULTS}/{{model}}/{{sampler}}/{{method}}/seed-{{seed}}"
 # Checkpoints that this workflow makes itself.
 MADE = [name for name, checkpoint in config["checkpoints"].items() if checkpoint["source"] in ("train", "random")]
 LAYOUTS = table_layouts(config)
-# What targets latency and beyond measure; nothing where a suite has none.
+# What targets latency, beyond and budget measure; nothing where a suite has none.
 LATENCY = config.get("latency", {"models": {}, "threads": 1})
 BEYOND = config.get("beyond", {"models": {}, "intervals": [], "seeds": [], "goals": {}})
+BUDGET = config.get("budget", {"models": {}, "speeds": [], "seeds": []})
 # Models that differ in their prompts alone share their plans.
 CALIBRATED_AS = timed_as(config)
 

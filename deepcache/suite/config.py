@@ -82,6 +82,8 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
         yield from _reference("similarity.layers", name, config["models"])
     yield from _diversity_problems(config, config["diversity"])
     yield from _beyond_problems(config, config.get("beyond", {"models": {}}))
+    for name in config.get("budget", {"models": {}})["models"]:
+        yield from _reference("budget.models", name, config["models"])
     for name, curves in config["curves"].items():
         if name in config["sample_grids"]:
             yield f"curves.{name}", "a picture in sample_grids has the same name"

@@ -49,11 +49,11 @@ def scored_by(wildcards):
     return files + ([manifest(model["clip"])] if "clip" in model else [])
 
 
-def scored_options(wildcards, input):
-    """What sweep.py and peers.py have in common: the model, what it samples, and how its images are scored."""
+def scored_options(wildcards, input, settings):
+    """What programs that compare images have in common: the model, what it samples, how its images are scored."""
     model = config["models"][wildcards.model]
-    options = {"name": wildcards.model, "sampler": model["sampler"], "seeds": BEYOND["seeds"]}
-    options |= {"images": BEYOND["models"][wildcards.model]["images"]}
+    options = {"name": wildcards.model, "sampler": model["sampler"], "seeds": settings["seeds"]}
+    options |= {"images": settings["models"][wildcards.model]["images"]}
     if "reference" in model:
         statistics, weights, *_ = input.scored_by
         kind = config["references"][model["reference"]]["extractor"]
@@ -66,12 +66,17 @@ def scored_options(wildcards, input):
 def sweep_options(wildcards, input):
     """What a sweep samples, and how its images are scored."""
     swept = {"branch": wildcards.branch, "interval": wildcards.interval, "screened": config["calibration"]["screened"]}
-    return f"{scored_options(wildcards, input)} {shlex.join(as_options(swept))}"
+    return f"{scored_options(wildcards, input, BEYOND)} {shlex.join(as_options(swept))}"
 
 
 def peers_options(wildcards, input):
     """What peers are to be as fast as, and how their images are scored."""
-    return f"{scored_options(wildcards, input)} {how_timed(variants=held_variants(wildcards.model))}"
+    return f"{scored_options(wildcards, input, BEYOND)} {how_timed(variants=held_variants(wildcards.model))}"
+
+
+def contest_options(wildcards, input):
+    """At which speeds a model's methods are compared, and how their images are scored."""
+    return f"{scored_options(wildcards, input, BUDGET)} {how_timed(speeds=BUDGET['speeds'])}"
 
 
 def beyond_timing_options(wildcards, input):

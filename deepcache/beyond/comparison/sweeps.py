@@ -90,7 +90,7 @@ def read_peers(path: Path, sweeps: Sequence[Sweep]) -> dict:
         found = json.loads(path.read_text(encoding="utf-8"))
         other = next((sweep for sweep in sweeps if sweep.place[0] == found["model"]), None)
         for one in found["peers"]:
-            _check_shapes(one, one["label"], found)
+            check_shapes(one, one["label"], found)
             missing = [key for key in ("group", "interval", "macs_g", "seconds_per_image") if key not in one]
             if missing:
                 raise ValueError(f"{one['label']} has no {', '.join(missing)}")
@@ -109,7 +109,7 @@ def _read(path: Path) -> Sweep:
         if missing:
             raise ValueError(f"has no {', '.join(missing)}")
         for one in found["methods"]:
-            _check_shapes(one, f"{one['schedule']}, {one['reuse']}", found)
+            check_shapes(one, f"{one['schedule']}, {one['reuse']}", found)
             if not one["full_steps"]:
                 raise ValueError(f"{one['schedule']}, {one['reuse']} has no full steps")
         sweep = Sweep(path, found)
@@ -125,7 +125,7 @@ def _read(path: Path) -> Sweep:
     return sweep
 
 
-def _check_shapes(one: Mapping, name: str, found: Mapping) -> None:
+def check_shapes(one: Mapping, name: str, found: Mapping) -> None:
     """Refuse a method whose lists do not hold as many values as there are seeds and images; a missing key too."""
     counts = [found["images"]] * len(found["seeds"])
     for metric in ("squared_error", "squared_error_unrounded", "clip_score"):

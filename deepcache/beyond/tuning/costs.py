@@ -36,7 +36,7 @@ class Costs:
     @classmethod
     def parse(cls, content: Mapping) -> "Costs":
         """From what JSON made of them: there branches are strings."""
-        shallow = {branch if branch == OUTPUT else int(branch): cost for branch, cost in content["shallow"].items()}
+        shallow = {int(place) if place.isdigit() else place: cost for place, cost in content["shallow"].items()}
         return cls(content["fixed"], content["full"], shallow)
 
     def of(self, steps: int, full: int, branch: int | str) -> float:
@@ -60,6 +60,7 @@ def measure_costs(
     execution: Execution,
     repeats: int = 5,
     on_run: Callable[[str], None] = lambda name: None,
+    others: Mapping[str, Callable[[Sampler], Callable[[], None]]] | None = None,
 ) -> Costs:
     """Seconds for a batch, from trajectories of a few steps, interleaved.
 
@@ -72,6 +73,7 @@ def measure_costs(
         execution: how passes run.
         repeats: timed repetitions of each trajectory.
         on_run: called with a name after each trajectory, `repeats` + 1 times for each of 2 + len(branches) names.
+        others: more places by name: what makes a trajectory of which all steps but the first are shallow there.
 
     Raises:
         DeepCacheError: if passes cannot run like that, or time cannot be told.
@@ -80,13 +82,15 @@ def measure_costs(
     short, long = (Sampler(sampler.name, steps, guidance_scale=sampler.guidance_scale) for steps in (SHORT, LONG))
     variants = {"short": known.uncached(short), "long": known.uncached(long)}
     variants |= {f"branch {branch}": known.cached(long, (0,), branch) for branch in branches}
+    variants |= {f"branch {place}": make(long) for place, make in (others or {}).items()}
     found = {name: timing.median for name, timing in measure(variants, repeats, device, on_run).items()}
     fewer, more = model.num_steps(short), model.num_steps(long)
     full = (found["long"] - found["short"]) / (more - fewer)
     if full <= 0:
         raise DeepCacheError("the time of a step could not be measured: something else keeps this machine busy")
     fixed = max(0.0, found["long"] - more * full)
-    shallow = {branch: max(0.0, (found[f"branch {branch}"] - fixed - full) / (more - 1)) for branch in branches}
+    places = [*branches, *(others or {})]
+    shallow = {place: max(0.0, (found[f"branch {place}"] - fixed - full) / (more - 1)) for place in places}
     return Costs(fixed, full, shallow)
 
 

@@ -1,16 +1,27 @@
 """How far a candidate's images are from the converged solution: many steps from the same noise."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+from torch import nn
 
 from deepcache.beyond.calibration.choose import LEAST
-from deepcache.beyond.tuning.candidate import Candidate
 from deepcache.quality.paired_fidelity import PEAK, squared_errors
 from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 from deepcache.sampling.unrounded import sample_pixels
+
+
+class Way(Protocol):
+    """What can be judged: a sampler, and how the U-Net runs with it."""
+
+    sampler: Sampler
+
+    def applied(self, unet: nn.Module) -> AbstractContextManager[Any]:
+        """A context in which the U-Net runs so; what it yields may have a `start_trajectory`."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +64,11 @@ class Judge:
         self._on_batch = on_batch
         self.converged = kept
 
-    def __call__(self, candidate: Candidate, images: int) -> Judgement:
+    def __call__(self, way: Way, images: int) -> Judgement:
         """Judge by the first `images` images."""
         self.converge(images)
-        with candidate.applied(self._model.unet) as cache:
-            found = self._sample(range(images), candidate.sampler, cache)
+        with way.applied(self._model.unet) as applied:
+            found = self._sample(range(images), way.sampler, getattr(applied, "start_trajectory", None))
         errors = np.maximum(squared_errors(found, self.converged[:images]), LEAST)
         decibels = 10 * np.log10(PEAK**2 / errors)
         return Judgement(float(decibels.mean()), float(np.percentile(decibels, 10)), images)
@@ -70,12 +81,12 @@ class Judge:
             self.converged = more if self.converged is None else np.concatenate([self.converged, more])
         return self.converged[:images]
 
-    def _sample(self, indices: Sequence[int], sampler: Sampler, cache) -> np.ndarray:
+    def _sample(self, indices: Sequence[int], sampler: Sampler, start: Callable[[], None] | None) -> np.ndarray:
         found = []
-        for start in range(0, len(indices), self._at_once):
-            batch = indices[start : start + self._at_once]
-            if cache is not None:
-                cache.start_trajectory()
+        for first in range(0, len(indices), self._at_once):
+            batch = indices[first : first + self._at_once]
+            if start is not None:
+                start()
             found.append(sample_pixels(self._model, batch, self._seed, sampler))
             self._on_batch(self._model.num_steps(sampler))
         return np.concatenate(found)

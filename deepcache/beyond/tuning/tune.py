@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from deepcache.beyond.tuning.budget import Budget
 from deepcache.beyond.tuning.candidate import Candidate
@@ -137,15 +138,14 @@ def tune_model(
     """
     effort = effort or Effort()
     kept = Kept(partial)
-    branches = [*range(min(BRANCHES, num_branches(model.unet))), OUTPUT]
+    branches = places(model.unet)
     how = execution_of(execution)
     on_stage("what a step costs")
     costs = kept.value("costs", lambda: vars(_costs(model, usual, budget, branches, batch_size, device, how)))
     costs = Costs.parse(costs)
     calls = model.num_steps(usual)
     limit = budget.limit(costs, calls, batch_size)
-    steps = min(CONVERGED * usual.steps, TRAINED // 2)
-    converged = Sampler("ddim", steps, guidance_scale=usual.guidance_scale)
+    converged = converged_sampler(usual)
     on_stage(f"ways, and the images of {converged.slug}")
     tuner = Tuner(model, converged, costs, effort, kept, on_tried, on_stage)
     tried = tuner.search(limit, usual.steps)
@@ -162,6 +162,17 @@ def tune_model(
     for one in tried:  # the pick first
         known.setdefault(one.candidate.digest, one)
     return Tuned(budget, usual, calls, costs, tuple(known.values()), seconds, batch_size)
+
+
+def places(unet: nn.Module) -> list[int | str]:
+    """Where a U-Net may be cut: at its outermost branches, and at its output."""
+    return [*range(min(BRANCHES, num_branches(unet))), OUTPUT]
+
+
+def converged_sampler(usual: Sampler) -> Sampler:
+    """The one whose images are aimed at: many steps of DDIM."""
+    steps = min(CONVERGED * usual.steps, TRAINED // 2)
+    return Sampler("ddim", steps, guidance_scale=usual.guidance_scale)
 
 
 def _costs(model, usual, budget: Budget, branches, batch_size: int, device: torch.device, how) -> Costs:

@@ -1,0 +1,98 @@
+"""Table `budget` for reading, with who wins in words."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from deepcache.beyond.equal_time.methods import METHODS, TUNED
+from deepcache.results.markdown import RANDOM_WEIGHTS
+
+TITLES = {name: method.title for name, method in METHODS.items()} | {TUNED: "tuned plan (ours)"}
+NOTE = (
+    "PSNR (dB) to the *converged* images, which many steps of DDIM make from the same noise, before rounding: the mean "
+    "over images, in brackets the 10th percentile. Speeds are those of whole trajectories with text encoder and first "
+    "stage, measured beside each other, over the model's usual steps without caching. Every method has the setting "
+    "with which it errs least on noises of the search and takes no longer than is allowed; what is shown is of fresh "
+    "noises. Where a method is not that fast stands the highest speed that it reaches. Bold: the best."
+)
+HEAD = 3.0  # dB, the lead that is aimed at
+
+
+def budget_markdown(table: pd.DataFrame, contests: Sequence[Mapping], title: str) -> str:
+    """For each model methods by speed, a verdict at each speed, and the settings."""
+    random = "random" in {one.get("weights") for one in contests}
+    parts = [f"# {title}", *([f"**{RANDOM_WEIGHTS}**"] if random else []), NOTE, _counts(table)]
+    for found in contests:
+        rows = table[table["model"] == found["model"]]
+        parts += [
+            f"## {found['model']}",
+            f"Usual: {found['sampler']}, {found['seconds_per_image']:.3g} s an image (batch {found['batch_size']}). "
+            f"Converged: {found['converged']}. {len(found['seeds'])} seeds x {found['images']} images. Device: "
+            f"{found.get('device', 'unknown')}.",
+            _text(_errors(rows)),
+            "\n".join(f"- {_verdict(target, one)}" for target, one in rows.groupby("target_speed")),
+            _text(_scores(rows)),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _counts(table: pd.DataFrame) -> str:
+    """Where the tuned plan stands, over all models and speeds."""
+    cells = [one for _, one in table.groupby(["model", "target_speed"]) if one["error_db"].notna().sum() > 1]
+    leads = [one["tuned_lead_db"].min() for one in cells]
+    behind = [one["tuned_lead_high"].min() for one in cells]
+    clear = [one["tuned_lead_low"].min() for one in cells]
+    return (
+        f"Of {len(cells)} cells that two methods reach, the tuned plan is ahead of all in {sum(x > 0 for x in leads)}, "
+        f"beyond the interval in {sum(x > 0 for x in clear)}, by {HEAD:g} dB or more in "
+        f"{sum(x >= HEAD for x in leads)}; behind one by more than the interval in {sum(x < 0 for x in behind)}."
+    )
+
+
+def _verdict(target: float, rows: pd.DataFrame) -> str:
+    found = rows.dropna(subset=["error_db"]).sort_values("error_db", ascending=False)
+    others = found[found["method"] != TUNED]
+    if found.empty or others.empty or len(others) == len(found):
+        return f"{target:g} times as fast: one method, or none: nothing to win."
+    best, lead = found.iloc[0], others.iloc[0]
+    interval = f"{lead.tuned_lead_db:+.1f} dB [{lead.tuned_lead_low:.1f}, {lead.tuned_lead_high:.1f}]"
+    clear = "significant" if lead.tuned_lead_low > 0 or lead.tuned_lead_high < 0 else "within the interval"
+    return (
+        f"{target:g} times as fast: {TITLES[best.method]} wins with {best.error_db:.1f} dB; the tuned plan to "
+        f"{TITLES[lead.method]}: {interval}, {clear}."
+    )
+
+
+def _errors(rows: pd.DataFrame) -> pd.DataFrame:
+    shown = {"method": list(TITLES.values())}
+    for target, found in rows.groupby("target_speed"):
+        found = found.set_index("method")
+        best, column = found["error_db"].max(), []
+        for method in TITLES:
+            one = found.loc[method]
+            if pd.isna(one.error_db):
+                column.append("" if pd.isna(one.highest_speed) else f"up to {one.highest_speed:.2g}")
+                continue
+            text = f"{one.error_db:.1f} ({one.error_p10_db:.1f})"
+            column.append(f"**{text}**" if one.error_db == best else text)
+        shown[f"{target:g} times"] = column
+    return pd.DataFrame(shown)
+
+
+def _scores(rows: pd.DataFrame) -> pd.DataFrame:
+    found = rows.dropna(subset=["error_db"])
+    shown = {
+        "times": [f"{value:g}" for value in found["target_speed"]],
+        "method": [TITLES[method] for method in found["method"]],
+        "setting": found["setting"],
+        "measured": [f"{value:.2f}" for value in found["speed"]],
+        "MACs, G": ["" if pd.isna(value) else f"{value:.3g}" for value in found["macs_g"]],
+    }
+    for title, column in (("FID", "fid"), ("CLIP score", "clip_score")):
+        if found[column].notna().any():
+            shown[title] = ["" if pd.isna(value) else f"{value:.4g}" for value in found[column]]
+    return pd.DataFrame(shown)
+
+
+def _text(table: pd.DataFrame) -> str:
+    return table.to_markdown(index=False, disable_numparse=True)

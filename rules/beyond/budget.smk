@@ -1,0 +1,41 @@
+# At equal measured time: the tuned plan beside fewer steps and others' methods; not part of `all`.
+
+
+rule contest:
+    input:
+        checkpoint=model_manifest,
+        prompts=prompts_manifest,
+        scored_by=scored_by,
+    output:
+        f"{RESULTS}/budget/{{model}}.json",
+    # As time_models: nothing else runs meanwhile.
+    threads: whole_machine(config["timing"]["threads"])
+    resources:
+        gpu=gpus,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        code=code("beyond/budget"),
+        options=contest_options,
+    shell:
+        timed("beyond/budget", "{params.options} --output {output}")
+
+
+rule write_budget:
+    input:
+        [f"{RESULTS}/budget/{model}.json" for model in BUDGET["models"]],
+    output:
+        csv=f"{RESULTS}/tables/budget.csv",
+        markdown=f"{RESULTS}/tables/budget.md",
+        figure=f"{RESULTS}/figures/fig_budget.png",
+    params:
+        code=code("beyond/budget_table"),
+    shell:
+        program("beyond/budget_table", "--contests {input} --figure {output.figure} --output {output.csv}")
+
+
+if BUDGET["models"]:
+
+    rule budget:
+        input:
+            rules.write_budget.output,

@@ -1,0 +1,72 @@
+"""Picking, timing and measuring, with costs that are known."""
+
+import numpy as np
+import pytest
+
+from deepcache.beyond.equal_time.methods import METHODS, TUNED
+from deepcache.beyond.tuning.kept import Kept
+from deepcache.sampler import Sampler
+from deepcache.sampling.unrounded import sample_unrounded
+from tests.beyond.equal_time.conftest import contest
+
+ALL = [*METHODS, TUNED]
+
+
+def at(found, target, method):
+    return next(row for row in found["rows"] if (row["target_speed"], row["method"]) == (target, method))
+
+
+def test_every_method_has_a_row_at_every_speed(tiny, steps):
+    found = contest(tiny, "ddim-20", (2, 6)).run()
+    assert [(row["target_speed"], row["method"]) for row in found["rows"]] == [(t, m) for t in (2, 6) for m in ALL]
+    assert found["converged"] == "ddim-100" and found["seconds_per_image"] == 10
+    missing = {row["method"]: row for row in found["rows"] if "speed" not in row and row["target_speed"] == 2}
+    assert set(missing) == {"tgate", "token_merging"} and missing["tgate"]["setting"] == "no cross-attention"
+    assert missing["tgate"]["highest"] is None
+    for row in found["rows"]:
+        if "speed" in row:
+            assert row["speed"] >= row["target_speed"] / 1.03
+            assert [len(of) for of in row["squared_error_unrounded"]] == [2, 2]
+    hold = at(found, 6, "hold")
+    assert "speed" not in hold and hold["highest"] == pytest.approx(20 / (1 + 19 * 0.3))
+    assert hold["setting"] == "at most 3 times as fast"
+
+
+def test_what_is_measured_is_the_error_to_the_converged_images(tiny, steps):
+    row = at(contest(tiny, "ddim-20", (2,)).run(), 2, "fewer_steps")
+    name, steps_taken = row["setting"].removesuffix(", uncached").rsplit("-", 1)
+    for seed in (0, 1):
+        aim, found = (
+            sample_unrounded(tiny, range(2), seed, sampler).pixels
+            for sampler in (Sampler("ddim", 100), Sampler(name, int(steps_taken)))
+        )
+        errors = ((found - aim) ** 2).mean((1, 2, 3))
+        assert np.allclose(row["squared_error_unrounded"][seed], errors, rtol=1e-5)
+    assert row["macs_g"] == pytest.approx(10.0 / 2)
+
+
+def test_a_model_with_cross_attention_and_guidance_has_all_methods(painter, steps):
+    found = contest(painter, "ddim-12-cfg3", (1.2, 2)).run()
+    assert all(
+        "speed" in row for row in found["rows"] if row["target_speed"] == 1.2 and row["method"] != "token_merging"
+    )
+    assert at(found, 1.2, "tgate")["setting"] == "gate step 8"
+    assert at(found, 1.2, "tgate")["macs_g"] == pytest.approx(10 * (8 + 4 * 0.4) / 12)
+    merged = at(found, 2, "token_merging")
+    assert merged.get("highest") in (None, pytest.approx(1.2)), "where tomesd is installed, its highest speed"
+
+
+def test_what_misses_its_time_is_picked_again(tiny, steps):
+    steps["late"] = {"hold": 1.2, "forecast": 0.8}
+    found = contest(tiny, "ddim-40", (2,)).run()
+    for method in ("hold", "forecast"):
+        assert 2 / 1.03 <= at(found, 2, method)["speed"] < 2.35, method
+
+
+def test_a_second_attempt_samples_nothing_that_is_known(tiny, steps):
+    kept, done = Kept(), []
+    first = contest(tiny, "ddim-20", (3,), kept).run()
+    before = tiny.trajectories
+    again = contest(tiny, "ddim-20", (3,), kept, on_done=lambda: done.append(1)).run()
+    assert again == first and done
+    assert tiny.trajectories == before + 1, "the latents that a rule is fitted on"

@@ -1,0 +1,35 @@
+"""Write table `budget`: what each method loses at equal measured time, as CSV and Markdown, and its picture."""
+
+from pathlib import Path
+
+from deepcache import cli
+
+
+def main(arguments) -> None:
+    """Collect, write and draw."""
+    from deepcache.beyond.equal_time.figure import draw_budget
+    from deepcache.beyond.equal_time.markdown import budget_markdown
+    from deepcache.beyond.equal_time.read import read_contests
+    from deepcache.beyond.equal_time.table import build_budget_table
+    from deepcache.figures.style import save
+    from deepcache.files import atomic
+
+    contests = read_contests(arguments.contests)
+    table = build_budget_table(contests)
+    text, figure = budget_markdown(table, contests, arguments.title), draw_budget(arguments.title, table)
+    with atomic(arguments.output) as temporary:
+        table.to_csv(temporary, index=False)
+    with atomic(arguments.output.with_suffix(".md")) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    save(figure, arguments.figure)
+
+
+if __name__ == "__main__":
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--contests", required=True, type=Path, nargs="+", metavar="JSON", help="what budget.py wrote")
+    parser.add_argument("--title", default="What is lost at a speed")
+    parser.add_argument("--figure", required=True, type=cli.figure_file, metavar="PNG")
+    parser.add_argument(
+        "--output", required=True, type=cli.output_file(".csv"), metavar="CSV", help="the Markdown lies beside it"
+    )
+    cli.run(main, parser)
