@@ -11,6 +11,7 @@ NAMES = ("ddim", "plms", "pndm", "dpmpp", "unipc", "euler", "lms")
 RUNGE_KUTTA_STEPS = 3
 RUNGE_KUTTA_CALLS = 4
 TRAINED = 1000  # timesteps of the training, of all models here
+GUIDANCE_SCALE = 7.5  # of text-to-image, where nothing else is said
 SPACINGS = ("uniform", "quad")
 OLD_NAMES = {"dpm++": "dpmpp", "dpmsolver++": "dpmpp"}
 

@@ -26,6 +26,7 @@ LAYERS = (
     "beyond/figures",
     "generation",
     "beyond/tuning",
+    "beyond/equal_time",
     "training",
     "report",
 )

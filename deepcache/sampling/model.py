@@ -24,11 +24,13 @@ class ImageModel(ABC):
     Attributes:
         unet: the U-Net.
         context_tokens: length of the context that it attends to; None where it has none, or CLIP's.
+        latent_size: height and width of what it is called with; None: as its config says.
         family: which samplers it has, and whether it paints from prompts.
     """
 
     unet: torch.nn.Module
     context_tokens: int | None = None
+    latent_size: tuple[int, int] | None = None
     family: Family = PIXEL
 
     @abstractmethod

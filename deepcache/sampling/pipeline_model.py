@@ -35,7 +35,7 @@ class PipelineModel(ImageModel):
             height = self._call["height"] // pipeline.vae_scale_factor
         if self._call.get("width"):
             width = self._call["width"] // pipeline.vae_scale_factor
-        self._shape = (self.unet.config.in_channels, height, width)
+        self.latent_size = height, width
 
     def make_latents(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
         self.family.check(sampler)
@@ -44,11 +44,12 @@ class PipelineModel(ImageModel):
             name: [value] * len(indices) if name == "negative_prompt" and isinstance(value, str) else value
             for name, value in self._call.items()
         }
+        shape = self.unet.config.in_channels, *self.latent_size
         return differentiable(self._pipeline)(
             [self._prompts[index % len(self._prompts)] for index in indices],
             guidance_scale=sampler.guidance_scale,
             num_inference_steps=sampler.steps,
-            latents=initial_noise(seed, indices, self._shape).to(self.unet.device, self.unet.dtype),
+            latents=initial_noise(seed, indices, shape).to(self.unet.device, self.unet.dtype),
             output_type="latent",
             callback_on_step_end=step_callback(on_step),
             **call,

@@ -27,13 +27,6 @@ def beyond_variants(model):
     return [f"{model}/{sampler}/{method}" for method in ["full", *methods]]
 
 
-def held_variants(model):
-    """Of these, holding at the first branch: what peers are to be as fast as."""
-    branch = BEYOND["models"][model]["branches"][0]
-    sampler = config["models"][model]["sampler"]
-    return [f"{model}/{sampler}/uniform-n{interval}-b{branch}" for interval in BEYOND["intervals"]]
-
-
 def beyond_plans(model):
     """The plans among them, by variant."""
     plans = {variant: plan_file(*variant.split("/")) for variant in beyond_variants(model)}
@@ -69,11 +62,6 @@ def sweep_options(wildcards, input):
     return f"{scored_options(wildcards, input, BEYOND)} {shlex.join(as_options(swept))}"
 
 
-def peers_options(wildcards, input):
-    """What peers are to be as fast as, and how their images are scored."""
-    return f"{scored_options(wildcards, input, BEYOND)} {how_timed(variants=held_variants(wildcards.model))}"
-
-
 def contest_options(wildcards, input):
     """At which speeds a model's methods are compared, and how their images are scored."""
     return f"{scored_options(wildcards, input, BUDGET)} {how_timed(speeds=BUDGET['speeds'])}"
@@ -87,7 +75,7 @@ def beyond_timing_options(wildcards, input):
         prompts=f"{wildcards.model}={input.prompts}" if input.prompts else None,
         plans=[f"{variant}={plan}" for variant, plan in beyond_plans(wildcards.model).items()],
         variants=beyond_variants(wildcards.model),
-        execution="eager",  # as the peers, which nothing records
+        execution="eager",  # the methods of a table are compared as they run everywhere
     )
 
 
@@ -136,5 +124,4 @@ BEYOND_FILES = {
     "sweeps": [f"{RESULTS}/beyond/{model}/b{branch}-n{interval}.json" for model, branch, interval in swept()],
     "macs": [f"{RESULTS}/macs/{model}.json" for model in BEYOND["models"]],
     "timing": [f"{RESULTS}/beyond/timing/{model}.json" for model in BEYOND["models"]],
-    "peers": [f"{RESULTS}/beyond/{model}/peers.json" for model in BEYOND["models"]],
 }

@@ -33,33 +33,10 @@ use rule time_models as time_beyond with:
         options=beyond_timing_options,
 
 
-rule peers:
-    input:
-        checkpoint=model_manifest,
-        prompts=prompts_manifest,
-        timing=rules.time_beyond.output,
-        macs=rules.model_macs.output,
-        scored_by=scored_by,
-    output:
-        f"{RESULTS}/beyond/{{model}}/peers.json",
-    # As time_models: nothing else runs meanwhile.
-    threads: whole_machine(config["timing"]["threads"])
-    resources:
-        gpu=gpus,
-        mem_mb=16000,
-        runtime=480,
-    params:
-        code=code("beyond/peers"),
-        options=peers_options,
-    shell:
-        timed("beyond/peers", "--timing {input.timing} --macs {input.macs} {params.options} --output {output}")
-
-
 rule write_beyond:
     input:
         sweeps=BEYOND_FILES["sweeps"],
         macs=BEYOND_FILES["macs"],
-        peers=BEYOND_FILES["peers"],
     output:
         csv=f"{RESULTS}/tables/beyond.csv",
         gains=f"{RESULTS}/tables/beyond_gains.csv",
@@ -71,8 +48,7 @@ rule write_beyond:
     shell:
         program(
             "beyond/beyond_table",
-            "--sweeps {input.sweeps} --macs {params.macs} --peers {input.peers}"
-            " --goals {params.goals} --output {output.csv}",
+            "--sweeps {input.sweeps} --macs {params.macs} --goals {params.goals} --output {output.csv}",
         )
 
 
@@ -81,7 +57,6 @@ rule draw_pareto:
         sweeps=BEYOND_FILES["sweeps"],
         macs=BEYOND_FILES["macs"],
         timing=BEYOND_FILES["timing"],
-        peers=BEYOND_FILES["peers"],
     output:
         f"{RESULTS}/figures/fig_pareto.png",
     params:
@@ -90,8 +65,7 @@ rule draw_pareto:
     shell:
         program(
             "beyond/pareto",
-            "--sweeps {input.sweeps} --macs {params.macs} --timing {input.timing} --peers {input.peers}"
-            " --output {output}",
+            "--sweeps {input.sweeps} --macs {params.macs} --timing {input.timing} --output {output}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Small sweeps and peers, as the programs of target `beyond` write them."""
+"""Small sweeps, as the program of target `beyond` writes them."""
 
 import json
 from pathlib import Path
@@ -41,13 +41,6 @@ def sweep(interval=5, model="a", branch=0, errors=None, **changes) -> dict:
     found = {"model": model, "sampler": "ddim-10", "steps": 10, "schedule_length": 10, "branch": branch}
     found |= {"interval": interval, "seeds": [3, 4, 5], "images": 2, "methods": methods, "device": "A CPU"}
     return {**found, **changes}
-
-
-def peer(**changes) -> dict:
-    one = {"label": "DDIM, 3 steps", "group": "DDIM with fewer steps", "interval": 5, "macs_g": 3.0}
-    one |= {"squared_error": [[90.0] * 2] * 3, "squared_error_unrounded": [[130.05, 32.5125]] * 3}  # 27 and 33 dB
-    one |= {"seconds_per_image": 0.25, "fid": 12.5, "fid_redrawn": [12.0, 13.0], "clip_score": None}
-    return {"model": "a", "seeds": [3, 4, 5], "images": 2, "peers": [{**one, **changes}]}
 
 
 def write(path: Path, content) -> Path:

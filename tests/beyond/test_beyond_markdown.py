@@ -2,9 +2,9 @@ import numpy as np
 from scipy import stats
 
 from deepcache.beyond.comparison.markdown import beyond_markdown
-from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, read_peers
+from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE
 from deepcache.beyond.comparison.tables import build_beyond_table, build_gains_table
-from tests.beyond.swept import ERRORS, decibels, fid_interval, gains_of, make, peer, sweep, write
+from tests.beyond.swept import ERRORS, decibels, fid_interval, gains_of, make, sweep
 
 
 def mean(method: tuple[str, str]) -> str:
@@ -12,9 +12,9 @@ def mean(method: tuple[str, str]) -> str:
     return f"{decibels(ERRORS[method]).mean():.1f}"
 
 
-def page(tmp_path, macs, *sweeps, goals=None, peers=()):
+def page(tmp_path, macs, *sweeps, goals=None):
     read = make(tmp_path, *sweeps)
-    return beyond_markdown(build_beyond_table(read, macs), build_gains_table(read, goals or {}), read, peers, "Title")
+    return beyond_markdown(build_beyond_table(read, macs), build_gains_table(read, goals or {}), read, "Title")
 
 
 def test_verdicts_in_words(tmp_path, macs):
@@ -142,15 +142,6 @@ def test_the_best_is_that_with_the_largest_mean_of_decibels(tmp_path, macs):
     text = page(tmp_path, macs, sweep(errors=errors))
     (bold,) = (line for line in text.splitlines() if "**" in line)
     assert [cell.strip() for cell in bold.split("|")[1:3]] == ["eq7, hold", "**33.1**"]
-
-
-def test_peers_stand_beside_holding_and_the_rule(tmp_path, macs):
-    sweeps = make(tmp_path, sweep(5))
-    text = page(tmp_path, macs, sweep(5), peers=[read_peers(write(tmp_path / "peers.json", peer()), sweeps)])
-    (line,) = (line for line in text.splitlines() if "DDIM, 3 steps" in line)
-    cells = [cell.strip() for cell in line.split("|")[1:-1]]
-    assert cells == ["a", "DDIM, 3 steps", "0.25", "30.0", "5", mean(HOLD), mean(RULE), "12.5", ""]
-    assert "Peers" not in page(tmp_path, macs, sweep(5))
 
 
 def test_random_weights_are_called_so(tmp_path, macs):

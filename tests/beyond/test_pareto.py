@@ -19,7 +19,6 @@ from deepcache.figures.style import save
 
 ROOT = Path(__file__).resolve().parents[2]
 DECIBELS = {"full": None, "uniform": 20, "eq7": 21, "chosen": 35}
-FEWER = "DDIM with fewer steps"
 
 
 def write(path: Path, content) -> Path:
@@ -56,7 +55,7 @@ def files(tmp_path) -> dict[str, list]:
     ]
     counted = {"full_g": 10.0, "shallow_g": {"0": 1.0, "2": 3.0}}
     macs = {model: write(tmp_path / f"{model}.json", counted) for model in ("dots", "painter")}
-    timed = {"dots/ddim-20/full": {"seconds": [4.0, 6.0, 5.0], "throughput": 2.0}}
+    timed = {"dots/ddim-20/full": {"seconds": [4.0, 6.0, 5.0]}}
     for branch in (0, 2):
         for n in (2, 3, 5, 10, 20):
             seconds = [(4 + branch) / n, 3 / n, 5 / n]
@@ -64,22 +63,14 @@ def files(tmp_path) -> dict[str, list]:
     return {"sweeps": sweeps, "macs": macs, "timing": [write(tmp_path / "timing.json", {"variants": timed})]}
 
 
-@pytest.fixture
-def peers() -> list[dict]:
-    one = {"label": "DDIM, 4 steps", "group": FEWER, "interval": 5, "macs_g": 2.0, "seconds_per_image": 0.125}
-    one |= {"squared_error": [[90.0, 90.0]] * 3, "squared_error_unrounded": [[130.05, 32.5125]] * 3}
-    one |= {"fid": 33.0, "fid_redrawn": [33.0, 34.0], "clip_score": None}
-    return [{"model": "dots", "seeds": [0, 1, 2], "images": 2, "peers": [one]}]
-
-
-def points_of(files, timing=True, peers=()) -> pd.DataFrame:
+def points_of(files, timing=True) -> pd.DataFrame:
     sweeps = read_sweeps(files["sweeps"])
     timed = read_timing(files["timing"]) if timing else {}
-    return pareto_points(sweeps, build_beyond_table(sweeps, files["macs"]), timed, peers)
+    return pareto_points(sweeps, build_beyond_table(sweeps, files["macs"]), timed)
 
 
-def test_points_have_cost_error_and_measured_speed(files, peers):
-    points = points_of(files, peers=peers)
+def test_points_have_cost_error_and_measured_speed(files):
+    points = points_of(files)
     dots = points[(points["model"] == "dots") & (points["interval"] == 5)].set_index(["series", "branch"])
     rule, hold, eq7 = (dots.loc[(LABELS[method], 2)] for method in (RULE, HOLD, EQ7))
     assert rule["macs_g"] == pytest.approx((4 * 10 + 16 * 3) / 20)
@@ -88,17 +79,9 @@ def test_points_have_cost_error_and_measured_speed(files, peers):
     assert rule["speed"] == hold["speed"] == pytest.approx(5)
     assert rule["fid"] == pytest.approx(60 - rule["psnr_mean_db"])
     assert math.isnan(eq7["speed"]), "is not timed"
-    (peer,) = points[points["series"] == FEWER].itertuples()
-    assert (peer.branch, peer.interval, peer.macs_g, peer.fid) == (-1, 5, 2, 33)
-    assert (peer.psnr_mean_db, peer.speed) == (pytest.approx(30), pytest.approx(0.5 / 0.125))
     uncached = points[points["series"] == "uncached"]
-    assert set(uncached["interval"]) == {1} and set(uncached["psnr_mean_db"]) == {math.inf}
-
-
-def test_a_peers_speed_is_that_of_its_own_job(files, peers):
-    peers[0]["peers"][0]["speed"] = 3.5
-    points = points_of(files, peers=peers)
-    assert points[points["series"] == FEWER]["speed"].tolist() == [3.5]
+    assert set(uncached["branch"]) == {-1} and set(uncached["interval"]) == {1}
+    assert set(uncached["psnr_mean_db"]) == {math.inf}
 
 
 def panels(figure) -> dict[tuple[int, int], object]:
@@ -107,8 +90,8 @@ def panels(figure) -> dict[tuple[int, int], object]:
     return {(place.rowspan.start, place.colspan.start): axes for axes, place in places.items()}
 
 
-def test_a_column_for_each_model_without_empty_panels(files, peers):
-    figure = draw_pareto("Title", points_of(files, peers=peers))
+def test_a_column_for_each_model_without_empty_panels(files):
+    figure = draw_pareto("Title", points_of(files))
     found = panels(figure)
     assert sorted(found) == [(0, 0), (0, 1), (1, 0), (2, 0)], "the second model was not timed"
     assert found[0, 1].get_title() == "painter\nbranch 0: solid, filled; branch 2: dashed, hollow"
@@ -117,23 +100,19 @@ def test_a_column_for_each_model_without_empty_panels(files, peers):
     assert labels[1, 0] == ("times faster than uncached", "PSNR to the uncached images, dB")
     assert labels[2, 0] == ("times faster than uncached", "FID (lower is better)")
     shown = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert shown == [LABELS[HOLD], LABELS[EQ7], LABELS[RULE], FEWER, "uncached"], "no forecast was swept"
+    assert shown == [LABELS[HOLD], LABELS[EQ7], LABELS[RULE], "uncached"], "no forecast was swept"
     assert sorted(panels(draw_pareto("Title", points_of(files, timing=False)))) == [(0, 0), (0, 1)]
 
 
-def test_lines_are_branches_and_points_are_the_numbers(files, peers):
-    points = points_of(files, peers=peers)
+def test_lines_are_branches_and_points_are_the_numbers(files):
+    points = points_of(files)
     panel = panels(draw_pareto("Title", points))[0, 0]
     looks = {(line.get_color(), line.get_linestyle()): line for line in panel.lines}
-    assert set(looks) == {
-        *((LOOKS[series]["color"], style) for series in (HOLD, EQ7, RULE) for style in ("-", "--")),
-        ("#444444", "None"),
-    }
+    assert set(looks) == {(LOOKS[series]["color"], style) for series in (HOLD, EQ7, RULE) for style in ("-", "--")}
     rows = points[(points["model"] == "dots") & (points["series"] == LABELS[RULE]) & (points["branch"] == 2)]
     drawn = looks[LOOKS[RULE]["color"], "--"]
     assert drawn.get_xydata() == pytest.approx(rows.sort_values("macs_g")[["macs_g", "psnr_mean_db"]].to_numpy())
     assert drawn.get_markerfacecolor() == "white"
-    assert looks["#444444", "None"].get_xydata()[0] == pytest.approx([2, 30])
 
 
 def test_clip_scores_come_before_fid(files):
@@ -145,8 +124,8 @@ def test_clip_scores_come_before_fid(files):
     assert list(panel.lines[-1].get_ydata()) == [20, 20]
 
 
-def test_numbers_are_n_and_cover_nothing(files, peers):
-    figure = draw_pareto("Title", points_of(files, peers=peers))
+def test_numbers_are_n_and_cover_nothing(files):
+    figure = draw_pareto("Title", points_of(files))
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     for place, panel in panels(figure).items():

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from deepcache import DeepCacheError
-from deepcache.beyond.comparison.sweeps import EQ7, RULE, read_peers, read_sweeps
-from tests.beyond.swept import ERRORS, decibels, make, peer, sweep, write
+from deepcache.beyond.comparison.sweeps import EQ7, RULE, read_sweeps
+from tests.beyond.swept import ERRORS, decibels, make, sweep, write
 
 
 def test_decibels_of_a_sweep_are_by_seed_and_image(tmp_path):
@@ -92,27 +92,3 @@ def test_sweeps_of_a_model_have_equal_samples(tmp_path, changes, what):
 
 def test_models_may_differ_in_their_samples(tmp_path):
     assert len(make(tmp_path, sweep(5), sweep(5, "b", seeds=[7, 8, 9]))) == 2
-
-
-def without_unrounded() -> dict:
-    found = peer()
-    del found["peers"][0]["squared_error_unrounded"]
-    return found
-
-
-@pytest.mark.parametrize(
-    ("broken", "message"),
-    [
-        ({**peer(), "seeds": [0, 1, 2]}, "another seeds than"),
-        ({**peer(), "model": "b"}, "no sweep of its model b"),
-        (peer(squared_error=[[1, 2]]), "squared_error is not of 3 seeds with 2 images each"),
-        (peer(squared_error_unrounded=[[1, 2]]), "squared_error_unrounded is not of 3 seeds with 2 images each"),
-        (without_unrounded(), r"not readable peers \('squared_error_unrounded'\); delete it and run again"),
-        ({"model": "a"}, "not readable peers"),
-    ],
-)
-def test_peers_have_the_same_samples(tmp_path, broken, message):
-    path = write(tmp_path / "peers.json", broken)
-    with pytest.raises(DeepCacheError, match=message) as caught:
-        read_peers(path, make(tmp_path, sweep()))
-    assert str(caught.value).startswith(str(path))

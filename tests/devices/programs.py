@@ -68,6 +68,7 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.quality.precision_recall:_mark_inside": (6, "block"),
     # A schedule that is decided while it samples reads what it decides by.
     "deepcache.beyond.caching.online:relative_change": (1, "decision"),
+    "deepcache.beyond.caching.stability:mean_change": (1, "decision"),
 }
 COUNTED = ("job", "trajectory", "batch")  # the others are as many as they are
 
@@ -125,10 +126,9 @@ def sweep(folder: Path, steps: int) -> list:
     return [*sampling(folder, steps), *scoring(folder), "--interval", 3, "--screened", 1, *recorded, *eq7]
 
 
-def peers(folder: Path, steps: int) -> list:
-    timed = ["--timing", folder / f"time-{steps}.json", "--variants", f"pixel/ddim-{steps}/uniform-n2-b0"]
-    quick = ["--repeats", 1, "--batch-size", 1, "--merge-ratios"]
-    return [*sampling(folder, steps), *scoring(folder), *timed, "--macs", folder / "macs.json", *quick]
+def budget(folder: Path, steps: int) -> list:
+    quick = ["--speeds", 1.3, "--repeats", 1, "--batch-size", 1, "--minutes", 1e-6]
+    return [*sampling(folder, 2 * steps), *scoring(folder), *quick]
 
 
 def run(folder: Path, name: str) -> Path:
@@ -214,7 +214,7 @@ PROGRAMS: dict[str, Program] = {
     "sweep": Program(
         "beyond/sweep.py", sweep, (UNET, CLASSIFIER, "deepcache.beyond.calibration.affine:ChannelMoments.add")
     ),
-    "peers": Program("beyond/peers.py", peers, (UNET, CLASSIFIER)),
+    "budget": Program("beyond/budget.py", budget, (UNET, CLASSIFIER), suffix=".json"),
     "forecast_cost": Program(
         "beyond/forecast_cost.py",
         lambda folder, steps: ["--repeats", 1],
@@ -278,7 +278,6 @@ def write_inputs(folder: Path, call: Callable[..., int]) -> None:
     """What the programs read, made by the programs before them on the CPU."""
     write_checkpoints(folder)
     (folder / "two.txt").write_text("a seven\nthree\n", encoding="utf-8")
-    (folder / "macs.json").write_text('{"full_g": 1.0}', encoding="utf-8")
     settings = {"prompts": json.loads((folder / "prompts.json").read_text(encoding="utf-8"))["fingerprint"]}
     numbers = np.random.default_rng(0)
     for name in ("full/seed-0", "full/seed-1", "uniform-n2-b0/seed-0"):
@@ -305,7 +304,6 @@ def write_inputs(folder: Path, call: Callable[..., int]) -> None:
         made("clip_score", f"clip-{seed}.json", 4, "--run", run(folder, f"full/seed-{seed}"))
     for steps in STEPS:
         made("record_features", f"recorded-{steps}.npz", steps)
-        made("time_models", f"time-{steps}.json", steps)
         plan(folder, steps).save(folder / f"plan-{steps}.json")
 
 

@@ -13,7 +13,7 @@ from tests.devices.programs import CLASSIFIER, COUNTED, PROGRAMS, STEPS, WAITS
 
 SAMPLING = ("sample", "feature_similarity", "generate", "image-to-image")
 # diffusers' inpainting fetches the next timestep at every step, to put the picture's own pixels back: not among them.
-SLOW = {"calibrate", "sweep", "peers", "record_features", "memory", "time_models", "tune"}  # many trajectories
+SLOW = {"calibrate", "sweep", "budget", "record_features", "memory", "time_models", "tune"}  # many trajectories
 
 
 def marked(names) -> list:
@@ -40,7 +40,7 @@ def check_waits(device: AbsentDevice, batches: int) -> None:
 @pytest.mark.parametrize("name", marked(PROGRAMS))
 def test_all_lies_on_the_device_and_waits_are_those_of_the_list(name, on_device):
     program, device = PROGRAMS[name], on_device(name)
-    images = 20 * (name == "sweep") + 4 * (name == "peers")  # of ways, each measured as one batch
+    images = 20 * (name == "sweep") + 8 * (name == "budget")  # of ways, each measured as one batch
     check_waits(device, program.batches or images)
     assert device.operations > 50
     assert device.rounded <= ({()} if program.exact else {(), tuple(tf32(DEVICE))})

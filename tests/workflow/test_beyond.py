@@ -25,7 +25,9 @@ SUITE = {
 FILES = [
     f"results/small/{name}" for name in ("tables/beyond.csv", "figures/fig_pareto.png", "figures/fig_forecast.png")
 ]
-COLUMNS = "model,branch,interval,schedule,reuse,macs_g,psnr_db,psnr_low,psnr_high,fid,clip_score"
+COLUMNS = (
+    "model,branch,interval,schedule,reuse,macs_g,psnr_db,psnr_low,psnr_high,psnr_mean_db,psnr_p10_db,fid,clip_score"
+)
 
 
 def test_every_way_to_cache_is_compared(fresh):

@@ -39,13 +39,13 @@ def test_a_module_that_only_tables_stand_on(planned_after_editing):
     assert not {"sample_shard", "metrics", "paired", "time_models"} & planned.keys()
 
 
-@pytest.mark.parametrize("name", ["deepcache/beyond/comparison/peers.py", "deepcache/report/captions.py"])
+@pytest.mark.parametrize("name", ["deepcache/beyond/equal_time/contest.py", "deepcache/report/captions.py"])
 def test_a_module_outside(planned_after_editing, name):
     assert planned_after_editing(name) == {}
 
 
 def test_every_program_that_samples_stands_on_the_sampling_loop():
-    for name in ("sample", "time_models", "memory", "beyond/sweep", "beyond/peers"):
+    for name in ("sample", "time_models", "memory", "beyond/sweep", "beyond/budget"):
         closure = import_closure(ROOT / f"workflow/scripts/{name}.py", ROOT)
         assert ROOT / "deepcache/models/ldm_pipeline.py" in closure, name
         assert ROOT / "deepcache/report/captions.py" not in closure, name

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-TARGETS = ("all", "latency", "beyond")
+TARGETS = ("all", "latency", "beyond", "budget")
 CORES = 7  # a number of threads that no rule asks for
 
 
@@ -37,7 +37,7 @@ def test_every_rule_is_planned(on_slurm):
 def test_jobs_that_have_the_machine_to_themselves_get_a_node_to_themselves(project, on_slurm):
     here = planned(project, "--cores", str(CORES))
     alone = {rule for rule, asked in here.items() if f"threads: {CORES}" in asked}
-    assert {"time_models", "time_beyond", "time_architecture", "peers", "forecast_cost"} <= alone
+    assert {"time_models", "time_beyond", "time_architecture", "contest", "forecast_cost"} <= alone
     assert {rule for rule, asked in on_slurm.items() if "slurm_extra=--exclusive" in asked} == alone
 
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from deepcache.beyond.comparison.sweeps import HOLD, RULE, UNCACHED, Sweep, decibels
-from deepcache.beyond.comparison.tables import finite, mean_clip_score
+from deepcache.beyond.comparison.sweeps import HOLD, UNCACHED, Sweep
 from deepcache.results.markdown import RANDOM_WEIGHTS
 
 DEARER = "†"
@@ -24,9 +23,7 @@ NOTE_HALF = (
 )
 
 
-def beyond_markdown(
-    table: pd.DataFrame, gains: pd.DataFrame, sweeps: Sequence[Sweep], peers: Sequence[Mapping], title: str
-) -> str:
+def beyond_markdown(table: pd.DataFrame, gains: pd.DataFrame, sweeps: Sequence[Sweep], title: str) -> str:
     """The tables for reading: gains with a verdict in words, scores, then for each model and branch methods by N."""
     content = [sweep.content for sweep in sweeps]
     devices = sorted({one["device"] for one in content if one.get("device")})
@@ -45,14 +42,6 @@ def beyond_markdown(
         f"Methods: schedule, and what takes the place of the feature. Bold: the best of those that cost no more than "
         f"uniform holding; {DEARER}: costs more."
     )
-    if peers:
-        parts += [
-            "## Peers at matched time",
-            "Each is set to take as long as holding at N, as near as its steps or ratios allow; where no "
-            "ratio of token merging is that fast, the fastest one stands beside the first N. `holding`, `the rule`: "
-            "their PSNR at that N, at the model's first branch.",
-            _text(_shown_peers(peers, table)),
-        ]
     counts = dict.fromkeys(f"{one['model']} {len(one['seeds'])} x {one['images']}" for one in content)
     parts.append(
         f"Seeds x images of each: {', '.join(counts)}." + (f" Device: {'; '.join(devices)}." if devices else "")
@@ -170,29 +159,6 @@ def _shown_methods(rows: pd.DataFrame) -> pd.DataFrame:
             column.append(text)
         shown[f"N={interval}"] = column
     return pd.DataFrame(shown)
-
-
-def _shown_peers(peers: Sequence[Mapping], table: pd.DataFrame) -> pd.DataFrame:
-    rows = []
-    for found in peers:
-        ours = table[table["model"] == found["model"]]
-        ours = ours[ours["branch"] == ours["branch"].min()].set_index(["interval", "schedule", "reuse"])["psnr_mean_db"]
-        for one in found["peers"]:
-            row = {
-                "model": found["model"],
-                "peer": one["label"],
-                "s an image": f"{one['seconds_per_image']:.3g}",
-                "PSNR": _decimals(finite(decibels(one["squared_error_unrounded"]).mean()), "no error"),
-                "N": one["interval"],
-            }
-            for name, method in (("holding", HOLD), ("the rule", RULE)):
-                place = (one["interval"], *method)
-                row[name] = _decimals(ours[place], "no error") if place in ours else ""
-            clip_score = mean_clip_score(one)
-            row["FID"] = "" if one["fid"] is None else f"{one['fid']:.4g}"
-            row["CLIP score"] = "" if clip_score is None else f"{clip_score:.4g}"
-            rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def _decimals(value: float | None, infinite: str = "") -> str:

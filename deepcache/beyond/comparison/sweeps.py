@@ -1,4 +1,4 @@
-"""What the tables of target `beyond` are made of: sweeps over all methods, and peers at matched time."""
+"""What the tables of target `beyond` are made of: sweeps over all methods."""
 
 import itertools
 import json
@@ -75,31 +75,8 @@ def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
             )
     first: dict[str, Sweep] = {}
     for sweep in sweeps:
-        other = first.setdefault(sweep.place[0], sweep)
-        _check_alike(sweep.path, sweep.content, other)
+        _check_alike(sweep, first.setdefault(sweep.place[0], sweep))
     return sweeps
-
-
-def read_peers(path: Path, sweeps: Sequence[Sweep]) -> dict:
-    """What workflow/scripts/beyond/peers.py wrote of one model.
-
-    Raises:
-        DeepCacheError: if the file is damaged, or other seeds or images than the model's sweeps were measured.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        other = next((sweep for sweep in sweeps if sweep.place[0] == found["model"]), None)
-        for one in found["peers"]:
-            check_shapes(one, one["label"], found)
-            missing = [key for key in ("group", "interval", "macs_g", "seconds_per_image") if key not in one]
-            if missing:
-                raise ValueError(f"{one['label']} has no {', '.join(missing)}")
-    except (*UNREADABLE, TypeError) as error:
-        raise DeepCacheError(f"{path}: not readable peers ({error}); delete it and run again") from error
-    if other is None:
-        raise DeepCacheError(f"{path}: no sweep of its model {found['model']} was given: give them with --sweeps")
-    _check_alike(path, found, other, ("seeds", "images"))
-    return found
 
 
 def _read(path: Path) -> Sweep:
@@ -139,10 +116,10 @@ def check_shapes(one: Mapping, name: str, found: Mapping) -> None:
         raise ValueError(f"{name}: fid and fid_redrawn are not at least three finite numbers")
 
 
-def _check_alike(path: Path, found: Mapping, other: Sweep, keys: Sequence[str] = COMPARED) -> None:
-    differing = [key for key in keys if found.get(key) != other.content[key]]
+def _check_alike(sweep: Sweep, other: Sweep) -> None:
+    differing = [key for key in COMPARED if sweep.content[key] != other.content[key]]
     if differing:
         raise DeepCacheError(
-            f"{path}: has another {', '.join(differing)} than {other.path}: FID and gains are of equal samples; delete "
-            "it and run again"
+            f"{sweep.path}: has another {', '.join(differing)} than {other.path}: FID and gains are of equal samples; "
+            "delete it and run again"
         )

@@ -7,11 +7,10 @@ import torch
 
 from deepcache.beyond.caching.tgate import cross_attention
 from deepcache.beyond.equal_time.timing import GATED
-from deepcache.beyond.tuning.costs import Costs
+from deepcache.beyond.tuning.costs import Costs, weightless
 from deepcache.caching.branches import OUTPUT
 from deepcache.caching.layer_outputs import input_watched
 from deepcache.cost.macs import GIGA, branches_macs, count_ops_and_params
-from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 
@@ -59,9 +58,7 @@ def macs_of_steps(model: ImageModel, usual: Sampler, branches: Sequence[int]) ->
 
     After T-GATE's gate the cross-attention's layers are left out and, with guidance, one of two halves; of OUTPUT all.
     """
-    with torch.device("meta"):  # a U-Net without weights costs as much
-        bare = type(model.unet).from_config(model.unet.config).eval()
-    inputs = dummy_inputs(bare, 1, None, "meta", tokens=model.context_tokens)
+    bare, inputs = weightless(model)
     full, shallow = branches_macs(bare, branches, inputs)
     shares = {branch: one / full for branch, one in shallow.items()} | {OUTPUT: 0.0}
     skipped = {id(layer) for layer in cross_attention(bare)}

@@ -1,18 +1,17 @@
-"""What is lost for what is saved: error and score against MACs and measured speed, beside the paper's and peers."""
+"""What is lost for what is saved: error and score against MACs and measured speed, beside the paper's."""
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogFormatter
 from matplotlib.transforms import Bbox
 
-from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep, decibels
+from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep
 from deepcache.cost.speed_up import speed_up
 from deepcache.errors import DeepCacheError
 from deepcache.figures.style import plt, set_title
@@ -41,7 +40,6 @@ LOOKS = {
     FORECAST: {"color": "#5fa8d3", "marker": "^"},
     RULE: {"color": "#12355b", "marker": "D", "linewidth": 2},
 }
-PEER_LOOKS = [{"color": "#444444", "marker": marker} for marker in ("x", "+", "*", "1")]
 BRANCHES = (("solid", "filled"), ("dashed", "hollow"), ("dotted", "hollow"))  # lines and points of a model's branches
 ROWS = (("macs_g", "psnr_mean_db"), ("speed", "psnr_mean_db"), ("speed", "score"))
 AXES = {
@@ -58,7 +56,7 @@ WIDE = 10  # ratio of the largest to the smallest FID, from which on the axis is
 
 
 def read_timing(files: Iterable[Path]) -> dict[str, dict]:
-    """What time_models.py timed, from all its files: model/sampler/method -> `seconds` and `throughput`.
+    """What time_models.py timed, from all its files: model/sampler/method -> its `seconds`, among others.
 
     Raises:
         DeepCacheError: if a file is damaged.
@@ -72,21 +70,18 @@ def read_timing(files: Iterable[Path]) -> dict[str, dict]:
     return found
 
 
-def pareto_points(
-    sweeps: Sequence[Sweep], table: pd.DataFrame, timed: Mapping[str, Mapping], peers: Sequence[Mapping]
-) -> pd.DataFrame:
+def pareto_points(sweeps: Sequence[Sweep], table: pd.DataFrame, timed: Mapping[str, Mapping]) -> pd.DataFrame:
     """What is drawn, a row for each point.
 
     Args:
         sweeps: see deepcache.beyond.comparison.sweeps.read_sweeps.
         table: of the same sweeps, see build_beyond_table.
         timed: see `read_timing`.
-        peers: see deepcache.beyond.comparison.sweeps.read_peers.
 
     Returns:
-        Columns `model`, `series` (one of LABELS, or a peer's group), `branch` (-1 of a peer, and where nothing is
-        cached), `interval` (1 where nothing is cached), `macs_g`, `psnr_mean_db` (infinite where there is no error),
-        `speed` (times faster than without caching, the median over the interleaved repetitions), `fid`, `clip_score`.
+        Columns `model`, `series` (one of LABELS), `branch` (-1 where nothing is cached), `interval` (1 where nothing is
+        cached), `macs_g`, `psnr_mean_db` (infinite where there is no error), `speed` (times faster than without
+        caching, the median over the interleaved repetitions), `fid`, `clip_score`.
     """
     samplers = {sweep.place[0]: sweep.content["sampler"] for sweep in sweeps}
     rows = []
@@ -110,28 +105,9 @@ def pareto_points(
                 "clip_score": row.clip_score,
             }
         )
-    for found in peers:
-        rows += _peers(found, timed.get(f"{found['model']}/{samplers[found['model']]}/{Method().slug}"))
     points = pd.DataFrame(rows)
     numbers = ["macs_g", "psnr_mean_db", "speed", "fid", "clip_score"]
     return points.astype(dict.fromkeys(numbers, float))
-
-
-def _peers(found: Mapping, uncached: Mapping | None) -> Iterator[dict]:
-    """The points of one model's peers; where they were timed together with the uncached model, their own speeds."""
-    for one in found["peers"]:
-        slow = uncached and 1 / uncached["throughput"] / one["seconds_per_image"]
-        yield {
-            "model": found["model"],
-            "series": one["group"],
-            "branch": -1,
-            "interval": one["interval"],
-            "macs_g": one["macs_g"],
-            "psnr_mean_db": float(decibels(one["squared_error_unrounded"]).mean()),
-            "speed": one.get("speed", slow),
-            "fid": one["fid"],
-            "clip_score": None if one["clip_score"] is None else np.mean(one["clip_score"]),
-        }
 
 
 def _speed(timed: Mapping[str, Mapping], uncached: str, variant: str) -> float | None:
@@ -143,8 +119,8 @@ def _speed(timed: Mapping[str, Mapping], uncached: str, variant: str) -> float |
 def draw_pareto(title: str, points: pd.DataFrame) -> Figure:
     """A column for each model: PSNR against MACs, PSNR against speed, CLIP score (else FID) against speed.
 
-    What has no values has no panel. Infinite PSNR is left out. The points of the rule, of holding and of the peers bear
-    their N (that of a peer: the one that it is as fast as) where there is room.
+    What has no values has no panel. Infinite PSNR is left out. The points of the rule and of holding bear their N where
+    there is room.
 
     Args:
         title: above the picture.
@@ -161,9 +137,7 @@ def draw_pareto(title: str, points: pd.DataFrame) -> Figure:
     kept = sorted({row for _, row in wanted})
     figure = plt.figure(figsize=(max(5.0, 4.2 * len(models)), 3.3 * len(kept) + 1.2), layout="constrained")
     grid = figure.add_gridspec(len(kept), len(models))
-    groups = [series for series in dict.fromkeys(points["series"]) if series not in LABELS.values()]
     looks = {LABELS[method]: look for method, look in LOOKS.items()}
-    looks |= {group: PEER_LOOKS[i % len(PEER_LOOKS)] for i, group in enumerate(groups)}
     panels = []
     for column, model in enumerate(models):
         branches = sorted(set(points[points["model"] == model]["branch"]) - {-1})
@@ -205,11 +179,11 @@ def _describe(branches: Sequence[int]) -> str:
 
 
 def _draw(panel, points: pd.DataFrame, x: str, y: str, branches: Sequence[int], looks: Mapping) -> None:
-    """Lines in the order of the legend, each branch's apart; peers as points alone."""
+    """Lines in the order of the legend, each branch's apart."""
     for series, look in looks.items():
         for branch, rows in points[points["series"] == series].groupby("branch"):
             rows = rows.sort_values(x)
-            line, filling = ("none", "filled") if branch == -1 else BRANCHES[branches.index(branch) % len(BRANCHES)]
+            line, filling = BRANCHES[branches.index(branch) % len(BRANCHES)]
             panel.plot(
                 rows[x],
                 rows[y],
@@ -238,7 +212,7 @@ def _number(panel, points: pd.DataFrame, x: str, y: str, looks: Mapping) -> None
     taken = [Bbox.from_extents(*(place - MARKER * scale), *(place + MARKER * scale)) for place in places]
     order = {LABELS[RULE]: 0, LABELS[HOLD]: 1}
     hidden = [LABELS[method] for method in UNNUMBERED]
-    points = points[~points["series"].isin(hidden)].assign(order=lambda rows: rows["series"].map(order).fillna(2))
+    points = points[~points["series"].isin(hidden)].assign(order=lambda rows: rows["series"].map(order))
     for row in points.sort_values(["order", "branch", x], kind="stable").itertuples():
         note = panel.annotate(
             f"{row.interval}",

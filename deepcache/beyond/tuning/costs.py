@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from deepcache.beyond.tuning.trajectories import Trajectories
 from deepcache.caching.branches import OUTPUT
@@ -94,11 +95,16 @@ def measure_costs(
     return Costs(fixed, full, shallow)
 
 
+def weightless(model: ImageModel) -> tuple[nn.Module, dict]:
+    """A model's U-Net without weights, which costs as much, and inputs for it: of one image, without guidance."""
+    with torch.device("meta"):
+        bare = type(model.unet).from_config(model.unet.config).eval()
+    return bare, dummy_inputs(bare, 1, model.latent_size, "meta", tokens=model.context_tokens)
+
+
 def count_costs(model: ImageModel, sampler: Sampler, branches: Sequence[int | str]) -> Costs:
     """G MACs of the U-Net for an image."""
-    with torch.device("meta"):  # a U-Net without weights costs as much
-        bare = type(model.unet).from_config(model.unet.config).eval()
-    inputs = dummy_inputs(bare, 1, None, "meta", tokens=model.context_tokens)
+    bare, inputs = weightless(model)
     full, shallow = branches_macs(bare, [branch for branch in branches if branch != OUTPUT], inputs)
     shallow |= {OUTPUT: 0.0} if OUTPUT in branches else {}
     halves = 2 if sampler.guidance_scale > 1 else 1

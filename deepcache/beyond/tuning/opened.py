@@ -10,12 +10,11 @@ from deepcache.errors import DeepCacheError
 from deepcache.generation.checkpoints import find_checkpoint, load_pipeline, pipeline_class, weight_checksums
 from deepcache.models.checkpoints import open_checkpoint
 from deepcache.runs.families import PIPELINES
-from deepcache.sampler import Sampler
+from deepcache.sampler import GUIDANCE_SCALE, Sampler
 from deepcache.sampling.families import PRECISIONS, load_model
 from deepcache.sampling.model import ImageModel
 from deepcache.sampling.pipeline_model import PipelineModel
 
-GUIDANCE = 7.5  # of text-to-image, where nothing else is said
 OWN = "prompts.txt"  # in a checkpoint's folder: what it is used for
 GENERAL = (
     "a photo of a dog on a beach",
@@ -82,7 +81,7 @@ def open_tuned(
     prompted = family is None or family.prompted  # what is not known here is refused by `find_checkpoint`
     if not prompted and prompts is not None:
         raise DeepCacheError(f"--prompts: {place} paints from none: leave it out")
-    scale = (GUIDANCE if prompted else 1.0) if guidance_scale is None else guidance_scale
+    scale = (GUIDANCE_SCALE if prompted else 1.0) if guidance_scale is None else guidance_scale
     usual = Sampler("ddim", steps, guidance_scale=scale)
     if family is not None:
         family.check(usual)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from deepcache import cli
 from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Method
-from deepcache.sampler import NAMES
+from deepcache.sampler import GUIDANCE_SCALE, NAMES
 
 if TYPE_CHECKING:
     import torch
 
     from deepcache.caching.plan import Plan
 
-USUAL = {"sampler": "plms", "steps": 50, "guidance_scale": 7.5}  # where nothing else is said
+USUAL = {"sampler": "plms", "steps": 50, "guidance_scale": GUIDANCE_SCALE}  # where nothing else is said
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from deepcache.caching.fingerprint import fingerprint
 from deepcache.caching.plan import Plan
 from deepcache.errors import DeepCacheError
 from deepcache.quality.partial import Partial
-from deepcache.sampler import Sampler
+from deepcache.sampler import GUIDANCE_SCALE, Sampler
 from deepcache.sampling.pipeline_model import PipelineModel
 
 
@@ -24,7 +24,7 @@ def tune(
     seconds: float | None = None,
     macs: float | None = None,
     steps: int = 50,
-    guidance_scale: float = 7.5,
+    guidance_scale: float = GUIDANCE_SCALE,
     batch_size: int = 1,
     minutes: float = 10.0,
     execution: str = "auto",

@@ -96,6 +96,15 @@ def test_macs_of_an_image_count_both_halves_of_a_guided_batch(unet2d):
     assert Costs.parse(json.loads(json.dumps(vars(plain)))) == plain
 
 
+def test_macs_are_of_the_size_that_is_painted(unet2d):
+    model = TinyModel(unet2d)
+    usual = count_costs(model, Sampler("ddim", 10), [0])
+    model.latent_size = 32, 16
+    larger = count_costs(model, Sampler("ddim", 10), [0])
+    assert larger.full == pytest.approx(2 * usual.full, rel=0.01), "but for the timestep's layers"
+    assert larger.shallow[0] == pytest.approx(2 * usual.shallow[0], rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
