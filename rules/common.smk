@@ -51,7 +51,7 @@ LAYOUTS = table_layouts(config)
 # What targets latency, beyond and budget measure; nothing where a suite has none.
 LATENCY = config.get("latency", {"models": {}, "threads": 1})
 BEYOND = config.get("beyond", {"models": {}, "intervals": [], "seeds": [], "goals": {}})
-BUDGET = config.get("budget", {"models": {}, "speeds": [], "seeds": []})
+BUDGET = config.get("budget", {"models": {}, "speeds": [], "few_steps": [], "seeds": []})
 # Models that differ in their prompts alone share their plans.
 CALIBRATED_AS = timed_as(config)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepcache.data.pictures import check_pictures
 from deepcache.errors import DeepCacheError
-from deepcache.sampler import check_name
+from deepcache.sampler import GUIDANCE_SCALE, check_name
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Request:
     sampler: str = "plms"
     steps: int = 50
     strength: float | None = None
-    guidance_scale: float = 7.5
+    guidance_scale: float = GUIDANCE_SCALE
     negative_prompt: str | None = None
     height: int | None = None
     width: int | None = None

@@ -26,6 +26,7 @@ rule write_budget:
         [f"{RESULTS}/budget/{model}.json" for model in BUDGET["models"]],
     output:
         csv=f"{RESULTS}/tables/budget.csv",
+        few_steps=f"{RESULTS}/tables/budget_few_steps.csv",
         markdown=f"{RESULTS}/tables/budget.md",
         figure=f"{RESULTS}/figures/fig_budget.png",
     params:

@@ -64,7 +64,7 @@ def sweep_options(wildcards, input):
 
 def contest_options(wildcards, input):
     """At which speeds a model's methods are compared, and how their images are scored."""
-    return f"{scored_options(wildcards, input, BUDGET)} {how_timed(speeds=BUDGET['speeds'])}"
+    return f"{scored_options(wildcards, input, BUDGET)} {how_timed(speeds=BUDGET['speeds'], few_steps=BUDGET['few_steps'])}"
 
 
 def beyond_timing_options(wildcards, input):

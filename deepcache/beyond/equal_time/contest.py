@@ -1,6 +1,6 @@
 """The contest: of each method the best setting at each speed, timed beside the others, on fresh noises."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import torch
 
 from deepcache.beyond.comparison.compared import Comparison
 from deepcache.beyond.comparison.token_merging import merging_version
+from deepcache.beyond.equal_time.few_steps import few_steps
 from deepcache.beyond.equal_time.known import Known, latents_of, macs_of_steps
 from deepcache.beyond.equal_time.methods import METHODS, TUNED, merge_tokens
 from deepcache.beyond.equal_time.setting import Setting
@@ -42,6 +43,7 @@ class Asked:
     Attributes:
         usual: the model's sampler with its usual steps, uncached; it is what a speed-up counts from.
         targets: speed-ups.
+        few: numbers of steps, see deepcache.beyond.equal_time.few_steps.
         effort: how much is looked at to pick, on noises of its own.
         seeds: of the noises on which what was picked is compared.
         images: of each.
@@ -51,6 +53,7 @@ class Asked:
 
     usual: Sampler
     targets: Sequence[float]
+    few: Sequence[int]
     effort: Effort
     seeds: Sequence[int]
     images: int
@@ -104,7 +107,7 @@ class Contest:
             and `rows`: for each target and method its `target_speed`, `method` and `setting`; and where the method
             reaches that speed, `speed`, `seconds_per_image`, `macs_g` and what Comparison.measure tells of its images
             and the converged ones; elsewhere `highest`, the speed that it reaches, None where the model has nothing
-            that it could act on.
+            that it could act on. `few_steps`: see `few_steps`.
 
         Raises:
             DeepCacheError: if the U-Net cannot be cut, or time cannot be told.
@@ -122,7 +125,8 @@ class Contest:
                 else:
                     rows.append({**row, **_unreached(known, method)})
         usual = known.usual_cost / self._asked.batch_size
-        return {"seconds_per_image": usual, "converged": self._converged.slug, "rows": rows}
+        few = list(few_steps(known, self._asked.few, self._best, self._seconds, self._measured))
+        return {"seconds_per_image": usual, "converged": self._converged.slug, "rows": rows, "few_steps": few}
 
     def _known(self) -> Known:
         asked, model, kept = self._asked, self._model, self._kept
@@ -145,16 +149,15 @@ class Contest:
         wanted = known.usual_cost / target
         limits = dict.fromkeys((*METHODS, TUNED), wanted)
         tuned, found = _TunedPick(self._tuner(known), known), {}
-        for number in range(ROUNDS):
+        for _ in range(ROUNDS):
             picked = {}
             for method, limit in limits.items():
                 self._on_stage(f"{target:g} times as fast: {method}")
-                one = tuned.pick(limit) if method == TUNED else self._best(known, method, limit)
+                one = tuned.pick(limit) if method == TUNED else self._best(METHODS[method].settings(known, limit))
                 if one is not None:
                     picked[method] = one
-            name = f"seconds {target:g} {number} {short_hash([one.digest for one in picked.values()])}"
             self._on_stage(f"{target:g} times as fast: times beside each other")
-            timed = self._kept.value(name, lambda picked=picked: self._seconds(known.usual, picked))
+            timed = self._seconds(known.usual, picked)
             limits = {}
             for method, setting in picked.items():
                 one = Timed(setting, speed_up(timed[USUAL], timed[method]), float(np.median(timed[method])))
@@ -165,9 +168,9 @@ class Contest:
                 break
         return {method: _nearest(tried, target) for method, tried in found.items()}
 
-    def _best(self, known: Known, method: str, limit: float) -> Setting | None:
-        """Of a method's settings within a time the one that errs least; None where there is none."""
-        judged = [(self._judged(one), place, one) for place, one in enumerate(METHODS[method].settings(known, limit))]
+    def _best(self, settings: Iterable[Setting]) -> Setting | None:
+        """The one that errs least; None where there is none."""
+        judged = [(self._judged(one), place, one) for place, one in enumerate(settings)]
         return max(judged)[2] if judged else None
 
     def _judged(self, setting: Setting) -> float:
@@ -184,9 +187,15 @@ class Contest:
         return Tuner(self._model, self._converged, costs, self._asked.effort, self._kept, lambda _: self._on_done())
 
     def _seconds(self, usual: Sampler, picked: Mapping[str, Setting]) -> dict[str, list[float]]:
+        """Of a batch, with a sampler uncached and with what was picked, interleaved."""
         settings = {USUAL: uncached(usual, self._model.num_steps(usual)), **picked}
-        found = times(self._model, settings, self._asked.batch_size, self._device, self._asked.repeats)
-        return {name: list(timing.seconds) for name, timing in found.items()}
+
+        def seconds() -> dict[str, list[float]]:
+            found = times(self._model, settings, self._asked.batch_size, self._device, self._asked.repeats)
+            return {name: list(timing.seconds) for name, timing in found.items()}
+
+        of = short_hash([[name, one.digest] for name, one in settings.items()])
+        return self._kept.value(f"seconds {of}", seconds)
 
     def _measured(self, setting: Setting) -> dict:
         """Of images of fresh noises."""

@@ -8,7 +8,7 @@ from deepcache.beyond.comparison.sweeps import check_shapes
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
 
-KEYS = ("model", "seeds", "images", "seconds_per_image", "converged", "rows")
+KEYS = ("model", "seeds", "images", "seconds_per_image", "converged", "rows", "few_steps")
 MEASURED = ("setting", "speed", "seconds_per_image", "macs_g")
 
 
@@ -35,6 +35,10 @@ def _read(path: Path) -> Mapping:
             if reached(row):
                 missing += [key for key in MEASURED if key not in row]
                 check_shapes(row, row["method"], found)
+        for row in found.get("few_steps", ()):
+            parts = {"": row, "uncached ": row["uncached"]} | ({"fewer steps ": row["fewer"]} if row["fewer"] else {})
+            for name, part in parts.items():
+                check_shapes(part, f"{name}{row['method']} of {row['steps']} steps", found)
         if missing:
             raise ValueError(f"has no {', '.join(dict.fromkeys(missing))}")
     except (*UNREADABLE, TypeError) as error:

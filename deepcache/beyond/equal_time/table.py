@@ -14,6 +14,8 @@ from deepcache.quality.intervals import paired_over_images
 from deepcache.quality.paired_fidelity import mean_interval
 
 NUMBERS = ("speed", "seconds_per_image", "macs_g", "error_db", "error_p10_db", "error_low", "error_high", "fid")
+FEW_COLUMNS = ["model", "steps", "sampler", "method", "speed", "error_db", "uncached_db"]
+FEW_COLUMNS += ["fewer", "fewer_db", "gain_db", "gain_low", "gain_high"]
 NUMBERS += ("clip_score", "highest_speed", "tuned_lead_db", "tuned_lead_low", "tuned_lead_high")
 
 
@@ -46,6 +48,34 @@ def build_budget_table(contests: Sequence[Mapping]) -> pd.DataFrame:
     table = pd.DataFrame(rows).astype(dict.fromkeys(NUMBERS, float))
     first = ["model", "target_speed", "method", *NUMBERS[:9], "setting"]
     return table[[*first, *NUMBERS[9:]]]
+
+
+def build_few_steps_table(contests: Sequence[Mapping]) -> pd.DataFrame:
+    """A row for each model, number of steps and way to cache with N = 2.
+
+    Args:
+        contests: see `read_contests`.
+
+    Returns:
+        Columns `model`, `steps`, `sampler`, `method`, `speed` over the same steps uncached, `error_db` (see
+        `build_budget_table`), `uncached_db`, that of the same steps uncached, `fewer`, the best sampler with as many
+        steps as take no longer, its `fewer_db`; `gain_db`, the error's gain over that, with its paired 95 % interval
+        over images `gain_low` and `gain_high`.
+    """
+    rows = []
+    for found in contests:
+        for row in found["few_steps"]:
+            errors, fewer = by_image(row), row["fewer"]
+            cells = {"model": found["model"], **{key: row[key] for key in ("steps", "sampler", "method", "speed")}}
+            cells |= {"error_db": float(errors.mean()), "uncached_db": float(by_image(row["uncached"]).mean())}
+            cells |= dict.fromkeys(("fewer", "fewer_db", "gain_db", "gain_low", "gain_high"))
+            if fewer:
+                others = by_image(fewer)
+                gain = paired_over_images(errors.tolist(), others.tolist())
+                cells |= {"fewer": fewer["setting"], "fewer_db": float(others.mean())}
+                cells |= {"gain_db": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+            rows.append(cells)
+    return pd.DataFrame(rows, columns=FEW_COLUMNS)
 
 
 def by_image(row: Mapping) -> np.ndarray:

@@ -63,6 +63,17 @@ def test_what_misses_its_time_is_picked_again(tiny, steps):
         assert 2 / 1.03 <= at(found, 2, method)["speed"] < 2.35, method
 
 
+def test_few_steps_are_compared_with_fewer_that_take_no_longer(tiny, steps):
+    found = contest(tiny, "ddim-20", (), few=(2, 8)).run()["few_steps"]
+    assert {(row["steps"], row["method"]) for row in found} == {
+        *((2, method) for method in ("hold", "whole_output_hold")),
+        *((8, method) for method in ("hold", "forecast", "whole_output_hold", "whole_output_forecast")),
+    }, "a line needs two full steps"
+    row = next(row for row in found if (row["steps"], row["method"]) == (8, "hold"))
+    assert row["sampler"] == "ddim-8" and row["speed"] == pytest.approx(8 / (4 + 4 * 0.3))
+    assert row["fewer"]["setting"] == "ddim-5, uncached" and row["squared_error"] != row["uncached"]["squared_error"]
+
+
 def test_a_second_attempt_samples_nothing_that_is_known(tiny, steps):
     kept, done = Kept(), []
     first = contest(tiny, "ddim-20", (3,), kept).run()

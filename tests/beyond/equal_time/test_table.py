@@ -11,7 +11,7 @@ from deepcache.beyond.equal_time.figure import draw_budget
 from deepcache.beyond.equal_time.markdown import budget_markdown
 from deepcache.beyond.equal_time.methods import METHODS, TUNED
 from deepcache.beyond.equal_time.read import read_contests
-from deepcache.beyond.equal_time.table import build_budget_table
+from deepcache.beyond.equal_time.table import build_budget_table, build_few_steps_table
 
 CONTRACT = (
     "model,target_speed,method,speed,seconds_per_image,macs_g,error_db,error_p10_db,error_low,error_high,fid,clip_score"
@@ -40,13 +40,30 @@ def row(target, method, decibels=None):
     return {"target_speed": target, "method": method, **about, **measured}
 
 
+def few_row(method, decibels, fewer):
+    measured = {
+        key: row(2, method, decibels)[key] for key in ("squared_error", "squared_error_unrounded", "clip_score")
+    }
+    measured |= {"fid": None, "fid_redrawn": None}
+    one = {"steps": 4, "sampler": "dpmpp-4", "method": method, "speed": 1.5, "setting": "so", **measured}
+    others = {**measured, "squared_error": squared(31.0), "squared_error_unrounded": squared(31.0, 2.0)}
+    return one | {"uncached": others, "fewer": fewer and {"setting": fewer, **others}}
+
+
 @pytest.fixture
 def made(tmp_path):
     rows = [row(2, method, DECIBELS.get(method)) for method in METHODS] + [row(2, TUNED, 43.0)]
     rows += [row(3, method, DECIBELS["fewer_steps"] if method == "fewer_steps" else None) for method in METHODS]
     rows += [row(3, TUNED, 37.9)]
     content = {"model": "m", "sampler": "ddim-20", "seeds": [0, 1], "images": 5, "batch_size": 8, "rows": rows}
-    content |= {"seconds_per_image": 1.0, "converged": "ddim-100", "weights": "bundled", "device": "a CPU"}
+    few = [few_row("hold", 30.0, "ddim-2, uncached"), few_row("forecast", 33.0, None)]
+    content |= {
+        "few_steps": few,
+        "seconds_per_image": 1.0,
+        "converged": "ddim-100",
+        "weights": "bundled",
+        "device": "a CPU",
+    }
     path = tmp_path / "m.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
@@ -64,9 +81,22 @@ def test_columns_and_values(made):
     assert gate["highest_speed"] == 1.1 and gate[["speed", "error_db", "tuned_lead_db"]].isna().all()
 
 
+def test_few_steps_are_compared_with_fewer(made):
+    contests = read_contests([made])
+    few = build_few_steps_table(contests)
+    hold, line = few.to_dict("records")
+    assert hold["error_db"] == pytest.approx(30) and hold["fewer_db"] == hold["uncached_db"] == pytest.approx(31)
+    assert hold["gain_low"] < hold["gain_db"] < hold["gain_high"] and hold["gain_db"] == pytest.approx(-1)
+    assert pd.isna(line["fewer"]) and np.isnan(line["gain_db"])
+    text = budget_markdown(build_budget_table(contests), few, contests, "Title")
+    assert "| dpmpp-4 | uniform, hold (paper) | 1.50 " in text and "| ddim-2, uncached: 31.0 | -1.0 [" in text
+    assert len(build_few_steps_table([{**contests[0], "few_steps": []}])) == 0
+
+
 def test_who_wins_is_said(made):
     contests = read_contests([made])
-    text = budget_markdown(build_budget_table(contests), contests, "Title")
+    few = build_few_steps_table(contests)
+    text = budget_markdown(build_budget_table(contests), few, contests, "Title")
     assert (
         "2 times as fast: tuned plan (ours) wins with 43.0 dB; the tuned plan to whole output, forecast: +3.0 dB"
         in text
@@ -90,6 +120,10 @@ def test_the_picture_shows_what_was_reached(made):
     [
         (lambda one: one.pop("converged"), "has no converged"),
         (lambda one: one["rows"][0].pop("speed"), "has no speed"),
+        (
+            lambda one: one["few_steps"][0]["fewer"]["squared_error"].pop(),
+            "fewer steps hold of 4 steps: squared_error is",
+        ),
         (lambda one: one["rows"][0]["squared_error_unrounded"][0].pop(), "is not of 2 seeds with 5 images each"),
     ],
 )

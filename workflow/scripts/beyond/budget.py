@@ -22,7 +22,7 @@ def main(arguments) -> None:
     names = ("seeds", "images", "batch_size", "repeats")
     how = {name: getattr(arguments, name) for name in names}
     about = {"model": arguments.name, "sampler": request.sampler.slug, **how, "weights": request.manifest["source"]}
-    asked = Asked(request.sampler, tuple(arguments.speeds), effort, **how)
+    asked = Asked(request.sampler, tuple(arguments.speeds), tuple(arguments.few_steps), effort, **how)
     compete(request, asked, Comparison.load(request, arguments), arguments.output, about)
 
 
@@ -31,6 +31,9 @@ if __name__ == "__main__":
     add_model_options(parser)
     add_scoring_options(parser)
     parser.add_argument("--speeds", type=cli.positive_number, nargs="+", default=[1.5, 2, 3, 5, 8], help="speed-ups")
+    parser.add_argument(
+        "--few-steps", type=cli.positive, nargs="*", default=[2, 4, 8], help="where N = 2 is compared with fewer steps"
+    )
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory that is timed")
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
     parser.add_argument("--minutes", type=cli.positive_number, default=10.0, help="of each search of the tuner")

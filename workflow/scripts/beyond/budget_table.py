@@ -1,4 +1,7 @@
-"""Write table `budget`: what each method loses at equal measured time, as CSV and Markdown, and its picture."""
+"""Write table `budget`: what each method loses at equal measured time, as CSV and Markdown, and its picture.
+
+Writes OUTPUT, OUTPUT's name with `_few_steps` (N = 2 on few steps beside fewer of them), and OUTPUT's Markdown.
+"""
 
 from pathlib import Path
 
@@ -10,16 +13,18 @@ def main(arguments) -> None:
     from deepcache.beyond.equal_time.figure import draw_budget
     from deepcache.beyond.equal_time.markdown import budget_markdown
     from deepcache.beyond.equal_time.read import read_contests
-    from deepcache.beyond.equal_time.table import build_budget_table
+    from deepcache.beyond.equal_time.table import build_budget_table, build_few_steps_table
     from deepcache.figures.style import save
     from deepcache.files import atomic
 
     contests = read_contests(arguments.contests)
-    table = build_budget_table(contests)
-    text, figure = budget_markdown(table, contests, arguments.title), draw_budget(arguments.title, table)
-    with atomic(arguments.output) as temporary:
-        table.to_csv(temporary, index=False)
-    with atomic(arguments.output.with_suffix(".md")) as temporary:
+    table, few = build_budget_table(contests), build_few_steps_table(contests)
+    text, figure = budget_markdown(table, few, contests, arguments.title), draw_budget(arguments.title, table)
+    output = arguments.output
+    for path, content in ((output, table), (output.with_stem(f"{output.stem}_few_steps"), few)):
+        with atomic(path) as temporary:
+            content.to_csv(temporary, index=False)
+    with atomic(output.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
     save(figure, arguments.figure)
 
@@ -30,6 +35,6 @@ if __name__ == "__main__":
     parser.add_argument("--title", default="What is lost at a speed")
     parser.add_argument("--figure", required=True, type=cli.figure_file, metavar="PNG")
     parser.add_argument(
-        "--output", required=True, type=cli.output_file(".csv"), metavar="CSV", help="the Markdown lies beside it"
+        "--output", required=True, type=cli.output_file(".csv"), metavar="CSV", help="the others are written beside it"
     )
     cli.run(main, parser)
