@@ -15,6 +15,7 @@ from deepcache.data.pictures import read_picture
 from deepcache.errors import DeepCacheError
 from deepcache.files import sha256
 from deepcache.generation.request import Request
+from deepcache.sampler import ANCESTRAL
 from deepcache.sampling.model import step_callback
 from deepcache.sampling.noise import NoiseInFloat32, image_generator
 
@@ -66,7 +67,8 @@ class Generation:
             noise.enter_context(NoiseInFloat32())
 
             def after_step(step: int) -> None:
-                noise.close()  # all is drawn before the first step; a mode costs time at every call of torch
+                if request.sampler not in ANCESTRAL:
+                    noise.close()  # all is drawn before the first step; a mode costs time at every call of torch
                 on_step(step)
 
             images = self._pipeline(

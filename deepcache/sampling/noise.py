@@ -23,7 +23,12 @@ def image_generator(seed: int, index: int) -> torch.Generator:
 
 def initial_noise(seed: int, indices: Iterable[int], shape: tuple[int, ...]) -> torch.Tensor:
     """Standard normal noise of the images, float32, shape (len(indices), *shape)."""
-    return torch.stack([torch.randn(shape, generator=image_generator(seed, index)) for index in indices])
+    return drawn([image_generator(seed, index) for index in indices], shape)
+
+
+def drawn(generators: Iterable[torch.Generator], shape: tuple[int, ...]) -> torch.Tensor:
+    """Standard normal noise, an image from each generator, which may go on drawing: float32, shape (B, *shape)."""
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
 
 
 class NoiseInFloat32(TorchFunctionMode):

@@ -1,6 +1,7 @@
 """A diffusers pipeline that paints from prompts, as a model that samples, times and differentiates."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -8,8 +9,9 @@ from diffusers import DiffusionPipeline
 
 from deepcache.caching.schedulers import make_scheduler
 from deepcache.runs.families import TEXT_TO_IMAGE
+from deepcache.sampler import ANCESTRAL
 from deepcache.sampling.model import ImageModel, decoded, differentiable, step_callback
-from deepcache.sampling.noise import initial_noise
+from deepcache.sampling.noise import NoiseInFloat32, drawn, image_generator
 
 
 class PipelineModel(ImageModel):
@@ -44,16 +46,20 @@ class PipelineModel(ImageModel):
             name: [value] * len(indices) if name == "negative_prompt" and isinstance(value, str) else value
             for name, value in self._call.items()
         }
-        shape = self.unet.config.in_channels, *self.latent_size
-        return differentiable(self._pipeline)(
-            [self._prompts[index % len(self._prompts)] for index in indices],
-            guidance_scale=sampler.guidance_scale,
-            num_inference_steps=sampler.steps,
-            latents=initial_noise(seed, indices, shape).to(self.unet.device, self.unet.dtype),
-            output_type="latent",
-            callback_on_step_end=step_callback(on_step),
-            **call,
-        ).images
+        generators = [image_generator(seed, index) for index in indices]
+        noise = drawn(generators, (self.unet.config.in_channels, *self.latent_size))
+        ancestral = sampler.name in ANCESTRAL
+        with NoiseInFloat32() if ancestral else nullcontext():  # a mode costs time at every call of torch
+            return differentiable(self._pipeline)(
+                [self._prompts[index % len(self._prompts)] for index in indices],
+                guidance_scale=sampler.guidance_scale,
+                num_inference_steps=sampler.steps,
+                latents=noise.to(self.unet.device, self.unet.dtype),
+                output_type="latent",
+                callback_on_step_end=step_callback(on_step),
+                **call,
+                **({"generator": generators} if ancestral else {}),
+            ).images
 
     def decode(self, latents, rounded=True) -> torch.Tensor:  # noqa: D102
         vae, dtype = self._pipeline.vae, self._pipeline.vae.dtype

@@ -36,6 +36,8 @@ from tests.sampling.applied import cached
             "nonuniform-n2-c2-p1.2-b2",
         ),
         ("euler", ("--precision", "bfloat16"), "full"),
+        ("euler_a", ("--cache-interval", 2), "uniform-n2-b0"),
+        ("euler_a", ("--precision", "bfloat16"), "full"),
     ],
 )
 def test_text_to_image_is_what_the_workflow_samples(sd, generate, name, options, method):

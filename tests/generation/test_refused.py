@@ -15,13 +15,17 @@ from diffusers import (
 )
 from PIL import Image
 
+from deepcache.sampler import NAMES
 from tests.generation.checkpoints import FIRST_STAGE, PROMPTS, SCRIPT, full, save, save_sdxl
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--sampler", "heun"), "sampler must be one of ddim, plms, pndm, dpmpp, unipc, euler, lms, not 'heun'"),
+        (
+            ("--sampler", "heun"),
+            f"sampler must be one of {', '.join(NAMES)}, not 'heun'",
+        ),
         (("--schedule", "eq7", "--cache-interval", 2), "--schedule: must be one of nonuniform, uniform, not 'eq7'"),
         (
             ("--reuse", "forecast0", "--cache-interval", 2),
