@@ -1,5 +1,6 @@
 """The contest: of each method the best setting at each speed, timed beside the others, on fresh noises."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from deepcache.beyond.equal_time.known import Known, latents_of, macs_of_steps
 from deepcache.beyond.equal_time.methods import METHODS, TUNED, merge_tokens
 from deepcache.beyond.equal_time.setting import Setting
 from deepcache.beyond.equal_time.timing import GATED, speeds, time_steps, times, uncached
-from deepcache.beyond.tuning.candidate import Candidate
+from deepcache.beyond.tuning.candidate import Candidate, fastest
 from deepcache.beyond.tuning.costs import Costs
 from deepcache.beyond.tuning.judged import Judge, Judgement
 from deepcache.beyond.tuning.kept import Kept
@@ -147,14 +148,14 @@ class Contest:
         then takes too long gives way to what was picked first, unless that did, too.
         """
         wanted = known.usual_cost / target
-        limits = dict.fromkeys((*METHODS, TUNED), wanted)
+        limits = {method: wanted for method in (*METHODS, TUNED) if (_least(known, method) or math.inf) <= wanted}
         tuned, found = _TunedPick(self._tuner(known), known), {}
         for _ in range(ROUNDS):
             picked = {}
             for method, limit in limits.items():
                 self._on_stage(f"{target:g} times as fast: {method}")
                 one = tuned.pick(limit) if method == TUNED else self._best(METHODS[method].settings(known, limit))
-                if one is not None:
+                if one is not None:  # where a corrected limit has become too small
                     picked[method] = one
             self._on_stage(f"{target:g} times as fast: times beside each other")
             timed = self._seconds(known.usual, picked)
@@ -182,9 +183,8 @@ class Contest:
         return Judgement(**found).mean
 
     def _tuner(self, known: Known) -> Tuner:
-        shallow = {place: cost for place, cost in known.costs.shallow.items() if place != GATED}
-        costs = replace(known.costs, shallow=shallow)
-        return Tuner(self._model, self._converged, costs, self._asked.effort, self._kept, lambda _: self._on_done())
+        found = self._model, self._converged, _tuned_costs(known), self._asked.effort, self._kept
+        return Tuner(*found, on_tried=lambda _: self._on_done())
 
     def _seconds(self, usual: Sampler, picked: Mapping[str, Setting]) -> dict[str, list[float]]:
         """Of a batch, with a sampler uncached and with what was picked, interleaved."""
@@ -224,20 +224,23 @@ class Contest:
         return Unrounded(*(self._kept.get(f"aim {seed} {what}") for what in ("images", "pixels")))
 
 
-def compete(request: Request, asked: Asked, comparison: Comparison, output: Path, about: Mapping) -> None:
+def compete(
+    request: Request, asked: Asked, comparison: Comparison, scored_by: Mapping, output: Path, about: Mapping
+) -> None:
     """A model's contest, with progress, into a file; `<name>.partial.npz` keeps what an unfinished one found out.
 
     Args:
         request: the model.
         asked: what is compared.
         comparison: what is measured of the images.
+        scored_by: what tells that from other comparisons.
         output: JSON with what `Contest.run` returns.
         about: what the file says besides.
     """
     name = request.manifest["name"]
     key = {**asdict(asked), "usual": asked.usual.slug, "sha256": request.manifest["sha256"]}
     key |= {"prompts": request.prompts and request.prompts.fingerprint, "precision": request.precision}
-    key |= {"device": device_name(request.device), "threads": torch.get_num_threads()}
+    key |= {"scored_by": dict(scored_by), "device": device_name(request.device), "threads": torch.get_num_threads()}
     partial = Partial(output.with_name(f"{output.stem}.partial.npz"), key, every=10)
     with progress(None, name, unit="way") as bar:
         reports = bar.set_description_str, bar.update
@@ -265,8 +268,19 @@ def _nearest(tried: Sequence[Timed], target: float) -> Timed:
     return min(allowed, key=lambda one: one.speed) if allowed else max(tried, key=lambda one: one.speed)
 
 
+def _least(known: Known, method: str) -> float | None:
+    """Seconds of a batch at a method's fastest; None where the model has nothing that it could act on."""
+    return fastest(_tuned_costs(known))[0] if method == TUNED else METHODS[method].least(known)
+
+
+def _tuned_costs(known: Known) -> Costs:
+    """Without the places that the tuner does not know."""
+    shallow = {place: cost for place, cost in known.costs.shallow.items() if place != GATED}
+    return replace(known.costs, shallow=shallow)
+
+
 def _unreached(known: Known, method: str) -> dict:
-    least = METHODS[method].least(known)
+    least = _least(known, method)
     if least is None:
         return {"setting": METHODS[method].missing, "highest": None}
     highest = known.usual_cost / least

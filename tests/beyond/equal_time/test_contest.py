@@ -63,6 +63,13 @@ def test_what_misses_its_time_is_picked_again(tiny, steps):
         assert 2 / 1.03 <= at(found, 2, method)["speed"] < 2.35, method
 
 
+def test_a_speed_that_nothing_reaches_is_named_with_what_can_be(tiny, steps):
+    found = contest(tiny, "ddim-20", (50,)).run()["rows"]
+    assert not [row for row in found if "speed" in row]
+    highest = {row["method"]: row["highest"] for row in found}
+    assert highest["fewer_steps"] == pytest.approx(20) and highest[TUNED] == pytest.approx(20 / (2 + 2 * 0.01))
+
+
 def test_few_steps_are_compared_with_fewer_that_take_no_longer(tiny, steps):
     found = contest(tiny, "ddim-20", (), few=(2, 8)).run()["few_steps"]
     assert {(row["steps"], row["method"]) for row in found} == {

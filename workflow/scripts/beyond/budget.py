@@ -16,6 +16,7 @@ def main(arguments) -> None:
     from deepcache.beyond.comparison.compared import Comparison
     from deepcache.beyond.equal_time.contest import Asked, compete
     from deepcache.beyond.tuning.tuner import Effort
+    from deepcache.files import sha256
 
     request = open_request(arguments)
     effort = Effort(minutes=arguments.minutes, seed=arguments.seed)
@@ -23,7 +24,9 @@ def main(arguments) -> None:
     how = {name: getattr(arguments, name) for name in names}
     about = {"model": arguments.name, "sampler": request.sampler.slug, **how, "weights": request.manifest["source"]}
     asked = Asked(request.sampler, tuple(arguments.speeds), tuple(arguments.few_steps), effort, **how)
-    compete(request, asked, Comparison.load(request, arguments), arguments.output, about)
+    scored_by = [arguments.reference, arguments.extractor_weights, arguments.clip]
+    known = {str(path): sha256(path) for path in scored_by if path}
+    compete(request, asked, Comparison.load(request, arguments), known, arguments.output, about)
 
 
 if __name__ == "__main__":
