@@ -1,13 +1,19 @@
 """Picking, timing and measuring, with costs that are known."""
 
+import json
+
 import numpy as np
 import pytest
 
+from deepcache.beyond.comparison.compared import Comparison
+from deepcache.beyond.equal_time.contest import Asked, Contest, compete
 from deepcache.beyond.equal_time.methods import METHODS, TUNED
 from deepcache.beyond.tuning.kept import Kept
+from deepcache.quality.partial import Partial
 from deepcache.sampler import Sampler
 from deepcache.sampling.unrounded import sample_unrounded
-from tests.beyond.equal_time.conftest import contest
+from tests.beyond.equal_time.conftest import SMALL, contest
+from tests.beyond.tiny import asked
 
 ALL = [*METHODS, TUNED]
 
@@ -88,3 +94,27 @@ def test_a_second_attempt_samples_nothing_that_is_known(tiny, steps):
     again = contest(tiny, "ddim-20", (3,), kept, on_done=lambda: done.append(1)).run()
     assert again == first and done
     assert tiny.trajectories == before + 1, "the latents that a rule is fitted on"
+
+
+def test_a_killed_contest_goes_on_where_it_was(tiny, steps, tmp_path, monkeypatch):
+    asked_for = Asked(Sampler("ddim", 20), (3,), (), SMALL, seeds=(0, 1), images=2, batch_size=2, repeats=2)
+
+    def run(name: str, reference: str = "r") -> dict:
+        path = tmp_path / f"{name}.json"
+        before = tiny.trajectories
+        compete(asked(tiny, 0), asked_for, Comparison(), {"reference": reference}, path, {"model": "tiny"})
+        assert not path.with_name(f"{name}.partial.npz").exists()
+        return {**json.loads(path.read_text(encoding="utf-8")), "trajectories": tiny.trajectories - before}
+
+    monkeypatch.setattr(Partial, "due", lambda self: True)
+    whole = run("whole")
+    assert whole["model"] == "tiny" and whole["device"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Contest, "_measured", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        for reference in ("r", "other"):
+            with pytest.raises(KeyboardInterrupt):
+                run(reference)
+    assert not (tmp_path / "r.json").exists() and (tmp_path / "r.partial.npz").exists()
+    resumed, anew = run("r"), run("other", "another one")
+    assert resumed["rows"] == anew["rows"] == whole["rows"]
+    assert resumed["trajectories"] < 0.5 * whole["trajectories"] == 0.5 * anew["trajectories"]
