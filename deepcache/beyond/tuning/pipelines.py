@@ -65,7 +65,7 @@ def tune(
     if partial is not None:
         key = {"unet": fingerprint(pipe.unet), "prompts": list(prompts), "call": repr(sorted(call.items()))}
         key |= {"budget": budget.words, "usual": usual.slug, "batch_size": batch_size, "execution": execution}
-        kept = Partial(Path(partial), key, every=0)
+        kept = Partial(Path(partial), key, every=10)
     options = {"batch_size": batch_size, "execution": execution, "effort": effort, "partial": kept}
     with _borrowed(pipe):
         model, unet = PipelineModel(pipe, list(prompts), call), pipe.unet

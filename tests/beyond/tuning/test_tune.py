@@ -15,6 +15,7 @@ from deepcache.beyond.tuning.budget import Budget
 from deepcache.beyond.tuning.tune import tune_model
 from deepcache.caching.plan import open_plan
 from deepcache.caching.weighted import Weighted
+from deepcache.quality.partial import Partial
 from deepcache.sampler import Sampler
 from deepcache.sampling.pipeline_model import PipelineModel
 from tests.beyond.tuning.conftest import SMALL
@@ -136,10 +137,11 @@ def test_sdxl_is_tuned_at_the_size_that_is_asked_for(tmp_path):
         assert cache.full_steps == plan.full_steps
 
 
-def test_what_was_found_out_is_kept_until_all_is(pipe, tmp_path):
+def test_what_was_found_out_is_kept_until_all_is(pipe, tmp_path, monkeypatch):
     def stop(tried):
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(Partial, "due", lambda self: True)
     options = {"speedup": 3.0, "steps": 20, "partial": tmp_path / "partial.npz"}
     with pytest.raises(KeyboardInterrupt):
         tune(pipe, PROMPTS, **options, on_tried=stop)
