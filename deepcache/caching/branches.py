@@ -67,9 +67,8 @@ def find_cut(unet: nn.Module, branch: int) -> Cut:
     """
     count = num_branches(unet)
     if not is_integer(branch) or not 0 <= branch < count:
-        raise DeepCacheError(
-            f"branch must be an integer from 0 to {count - 1} for this {type(unet).__name__}, not {branch!r}"
-        )
+        kind = type(unet).__name__
+        raise DeepCacheError(f"branch must be an integer from 0 to {count - 1} for this {kind}, not {branch!r}")
     down, left = [], branch
     for block in unet.down_blocks:
         if left == 0:
@@ -93,7 +92,7 @@ def find_feeder(unet: nn.Module, branch: int | str) -> nn.Module:
     """
     if branch != OUTPUT:
         return find_cut(unet, branch).feeder
-    if not hasattr(unet, "conv_out"):
+    if not hasattr(unet, "conv_out") or getattr(unet.config, "time_embedding_type", None) == "fourier":
         raise DeepCacheError(f"{type(unet).__name__} does not end with conv_out: its output cannot be recorded")
     return unet.conv_out
 

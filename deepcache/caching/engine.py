@@ -147,9 +147,9 @@ class DeepCache:
 
     def _build(self) -> CutUNet | WholeOutput:
         """Where every step is full, nothing is taken."""
-        if self.branch == OUTPUT:
-            return WholeOutput(self.unet, self._full_forward, self._execution)
         taps = self._interval != 1
+        if self.branch == OUTPUT:
+            return WholeOutput(self.unet, self._full_forward, self._execution, taps)
         return CutUNet(self.unet, self.branch, self._full_forward, self._execution, taps)
 
     def _look_at_the_unet(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from deepcache.caching import schedules
+from deepcache.caching.branches import OUTPUT
 from deepcache.caching.fingerprint import fingerprint
 from deepcache.caching.weighted import Weighted
 from deepcache.errors import DeepCacheError
@@ -48,6 +49,10 @@ class Plan:
     calibration: Mapping = field(default_factory=dict)
 
     def __post_init__(self):
+        if self.branch != OUTPUT and not (schedules.is_integer(self.branch) and self.branch >= 0):
+            raise DeepCacheError(
+                f"branch of a plan must be an integer of at least 0, or '{OUTPUT}', not {self.branch!r}"
+            )
         full = schedules.explicit(self.full_steps)
         if full[-1] >= self.num_steps:
             raise DeepCacheError(f"full step {full[-1]} of a plan lies beyond its {self.num_steps} steps")
@@ -81,7 +86,7 @@ class Plan:
         """What takes the place of the skipped feature; run it with `full_steps` as the schedule."""
         return Weighted(self.weights)
 
-    def check(self, manifest: Mapping, sampler: str, branch: int) -> None:
+    def check(self, manifest: Mapping, sampler: str, branch: int | str) -> None:
         """Refuse what the plan was not calibrated for.
 
         Args:
@@ -117,7 +122,7 @@ class Plan:
         write_json(path, {**asdict(self), "full_steps": list(self.full_steps), "weights": weights})
 
 
-def read_plan(path: str | Path, manifest: Mapping, sampler: str, branch: int) -> Plan:
+def read_plan(path: str | Path, manifest: Mapping, sampler: str, branch: int | str) -> Plan:
     """Read a plan and check that it holds for what is to be run (see `Plan.check`).
 
     Raises:

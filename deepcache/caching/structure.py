@@ -19,14 +19,12 @@ def structure(unet: nn.Module, cut: Cut, *, deep: bool = False) -> tuple:
         cut: where it is cut.
         deep: with every layer and weight of it, and the numbers that layers hold: what a CUDA graph has recorded.
     """
-    parts = list(_of_view(unet, cut))
-    if deep:
-        for module in unet.modules():
-            for name, value in vars(module).items():
-                own_dictionary = isinstance(value, dict) and not name.startswith("_")  # as peft's scales
-                parts += value.values() if own_dictionary else [] if module is unet and name in PASSING else [value]
-            parts += [tensor.data_ptr() for tensor in module.parameters(recurse=False)]
-    return tuple(parts)
+    return (*_of_view(unet, cut), *(_recorded(unet) if deep else ()))
+
+
+def whole_structure(unet: nn.Module, *, deep: bool = False) -> tuple:
+    """All modules of a U-Net, in order; `deep` as in `structure`."""
+    return (*unet.modules(), *(_recorded(unet) if deep else ()))
 
 
 def is_same(before: tuple, now: tuple) -> bool:
@@ -36,6 +34,16 @@ def is_same(before: tuple, now: tuple) -> bool:
 
 def _alike(one: object, other: object) -> bool:
     return one is other or (isinstance(one, (int, float, str)) and one == other)
+
+
+def _recorded(unet: nn.Module) -> list[object]:
+    parts = []
+    for module in unet.modules():
+        for name, value in vars(module).items():
+            own_dictionary = isinstance(value, dict) and not name.startswith("_")  # as peft's scales
+            parts += value.values() if own_dictionary else [] if module is unet and name in PASSING else [value]
+        parts += [tensor.data_ptr() for tensor in module.parameters(recurse=False)]
+    return parts
 
 
 def _of_view(unet: nn.Module, cut: Cut) -> Iterator[object]:

@@ -47,6 +47,7 @@ def test_the_published_key_steps():
 
 def test_windows_grow_after_each_full_step():
     assert growing_windows(50, 10) == (0, 1, 2, 3, 4, 6, 10, 16, 25, 36)
+    assert growing_windows(50, 6) == (0, 1, 2, 4, 13, 29), "spread over the whole trajectory"
     for steps, full in ((50, 6), (100, 12), (100, 33)):
         found = growing_windows(steps, full)
         first = next(step for step in range(full) if found[step + 1] > found[step] + 1)

@@ -1,5 +1,7 @@
 """AdaptiveDiffusion's rule."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -38,10 +40,12 @@ def test_decides_as_a_direct_loop_does(inputs):
     assert found[:3] == [0, 1, 2] and len(found) == 12
 
 
-@pytest.mark.parametrize("full", [1, 3, 5, 12, 30])
+@pytest.mark.parametrize("full", [3, 5, 12, 30])
 def test_the_threshold_that_is_found_spends_the_steps_where_the_latent_is_unsteady(inputs, full):
     steps = decisions(find_stability(inputs, full), inputs)
     assert len(steps) == full
+    if full > 3:
+        assert max(later - step for step, later in itertools.pairwise([*steps, STEPS])) <= 2 * STEPS / (full - 2)
     if full == 12:
         middle = [step for step in steps if 11 < step < 23]
         assert len(middle) > 5 and max(steps) > 22
@@ -63,3 +67,8 @@ def test_runs_in_the_engine(unet2d):
 def test_what_is_out_of_range_is_named(values, message):
     with pytest.raises(DeepCacheError, match=message):
         Stability(*values)
+
+
+def test_fewer_full_steps_than_the_rule_begins_with_are_refused(inputs):
+    with pytest.raises(DeepCacheError, match="the first 3 steps are full, so num_full must be at least 3, not 2"):
+        find_stability(inputs, 2)

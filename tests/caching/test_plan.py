@@ -55,6 +55,8 @@ def test_a_plan_of_something_else_is_refused(tmp_path, manifest, sampler, branch
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"branch": "outputs"}, "branch of a plan must be an integer of at least 0, or 'output', not 'outputs'"),
+        ({"branch": None}, "branch of a plan must be an integer of at least 0, or 'output', not None"),
         ({"full_steps": (1, 4)}, "schedule must start with step 0"),
         ({"full_steps": (0, 1, 6)}, "full step 6 of a plan lies beyond its 6 steps"),
         ({"weights": {2: {0: 1.0}, 3: {0: 1.0}}}, "a plan needs weights for every step that is not full"),

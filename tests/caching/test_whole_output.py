@@ -1,10 +1,14 @@
 """Caching behind the last layer: at shallow steps nothing of the U-Net runs."""
 
+import copy
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler
 
 from deepcache import DeepCache, DeepCacheError, Forecast
+from deepcache.caching.branches import find_feeder
+from deepcache.caching.execution import Execution
 from deepcache.caching.weighted import Weighted
 from tests.caching.reference import trajectory
 from tests.caching.test_engine import KINDS, fingerprint
@@ -79,3 +83,64 @@ def test_what_a_caller_writes_into_its_output_changes_no_later_one(return_dict, 
 def test_another_word_is_refused(unet2d):
     with pytest.raises(DeepCacheError, match="branch must be an integer from 0 to"):
         DeepCache(unet2d, 3, "outputs")
+
+
+@pytest.mark.parametrize("how", ["in eager mode", "replayed"])
+def test_what_is_changed_between_two_trajectories_is_used(how, unet2d, monkeypatch):
+    x, recordings = torch.randn(2, 1, 16, 16), []
+
+    def record(run):
+        recordings.append(run())
+        return recordings[-1], run
+
+    monkeypatch.setattr(Execution, "on", lambda self, unet: self)
+    options = {} if how == "in eager mode" else {"graph": record}
+    cache = DeepCache(unet2d, 2, "output")
+    cache._execution = Execution(**options)
+    with cache, torch.no_grad():
+        for _ in range(2):
+            cache.start_trajectory()
+            unet2d(x, 9), unet2d(x, 8), unet2d(x, 7)
+        conv = unet2d.down_blocks[0].resnets[0].conv1
+        unet2d.down_blocks[0].resnets[0].conv1 = torch.nn.Conv2d(conv.in_channels, conv.out_channels, 3, padding=1)
+        cache.start_trajectory()
+        found = [unet2d(x, 9 - step).sample for step in range(3)]
+        assert len(recordings) == (0 if how == "in eager mode" else 2), "of the old layers, and of the new one"
+    with torch.no_grad():
+        assert torch.equal(found[0], unet2d(x, 9).sample) and torch.equal(found[1], found[0])
+
+
+def test_each_call_has_the_kind_of_output_that_it_asks_for(unet2d):
+    x, y = torch.randn(1, 1, 16, 16), torch.randn(2, 1, 16, 16)
+    with DeepCache(unet2d, 2, "output") as cache, torch.no_grad():
+        cache.start_trajectory()
+        for step in range(2):
+            cache.next_step()
+            assert not isinstance(unet2d(x, 9 - step), tuple)
+            assert isinstance(unet2d(y, 9 - step, None, False), tuple)
+        cache.start_trajectory()
+        with DeepCache(unet2d_copy := copy.deepcopy(unet2d), 2, "output") as other:
+            other.start_trajectory()
+            other.next_step()
+            unet2d_copy(x, 9, return_dict=False)
+            other.next_step()
+            with pytest.raises(DeepCacheError, match="all full steps were called with return_dict=False"):
+                unet2d_copy(x, 8)
+
+
+def test_a_bare_tensor_is_no_output(unet2d, monkeypatch):
+    monkeypatch.setattr(type(unet2d), "forward", lambda self, sample, timestep: sample)
+    with DeepCache(unet2d, 2, "output"), pytest.raises(DeepCacheError, match="returns a Tensor: its output cannot be"):
+        unet2d(torch.randn(1, 1, 16, 16), 9)
+
+
+def test_nothing_is_kept_where_every_step_is_full(unet2d):
+    with DeepCache(unet2d, 1, "output") as cache, torch.no_grad():
+        unet2d(torch.randn(1, 1, 16, 16), 9)
+        assert cache.bytes_cached == 0
+
+
+def test_an_output_that_is_scaled_after_the_last_layer_is_not_recorded(unet2d):
+    unet2d.register_to_config(time_embedding_type="fourier")
+    with pytest.raises(DeepCacheError, match="does not end with conv_out: its output cannot be recorded"):
+        find_feeder(unet2d, "output")

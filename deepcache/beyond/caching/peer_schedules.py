@@ -71,8 +71,9 @@ def key_steps(num_steps: int, num_full: int) -> tuple[int, ...]:
 def growing_windows(num_steps: int, num_full: int) -> tuple[int, ...]:
     """Spectrum's full steps (arXiv 2603.01623): first ones without a gap, then after windows that grow by alpha each.
 
-    As many first ones as the authors take, or fewer where k is small; of all alpha on a fine grid the first that leads
-    to k full steps, or else to most of those below k: what is left then lies at the start.
+    As many first ones as the authors take, or fewer where windows would have to grow by more than T / k each; of all
+    alpha on a fine grid the first that leads to k full steps, or else to most of those below k: what is left then lies
+    at the start.
 
     Args:
         num_steps: steps of the trajectory, T.
@@ -82,7 +83,7 @@ def growing_windows(num_steps: int, num_full: int) -> tuple[int, ...]:
         DeepCacheError: unless 1 <= k <= T.
     """
     check_budget(num_steps, num_full)
-    alphas = np.arange(0, num_steps, 0.05)
+    alphas = np.arange(0, num_steps / num_full, 0.05)
     tried = (_windows(num_steps, first, alpha) for first in range(min(WARM_UP, num_full), 0, -1) for alpha in alphas)
     best: tuple[int, ...] = (0,)
     for found in tried:

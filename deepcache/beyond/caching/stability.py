@@ -1,7 +1,6 @@
 """When, as AdaptiveDiffusion has it: the output is used again while the latent moves steadily."""
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import torch
@@ -77,9 +76,15 @@ def find_stability(inputs: Sequence[torch.Tensor], num_full: int, in_a_row: int 
         inputs: what the U-Net was called with at each step of an uncached trajectory, T tensors.
         num_full: number of full steps, k.
         in_a_row: shallow steps, at most; more where k full steps need that.
+
+    Raises:
+        DeepCacheError: if there are fewer full steps than the rule needs to begin.
     """
-    steps = len(inputs)
-    in_a_row = max(in_a_row, math.ceil(steps / num_full))
+    steps, first = len(inputs), WATCHED - 1
+    if num_full < first:
+        raise DeepCacheError(f"the first {first} steps are full, so num_full must be at least {first}, not {num_full}")
+    while first + (steps - first) // (in_a_row + 1) > num_full:  # steady throughout, so many are full
+        in_a_row += 1
     changes = [mean_change(sample, last) for last, sample in itertools.pairwise(inputs)]
 
     def spent(threshold: float) -> int:

@@ -149,7 +149,7 @@ class Contest:
         """
         wanted = known.usual_cost / target
         limits = {method: wanted for method in (*METHODS, TUNED) if (_least(known, method) or math.inf) <= wanted}
-        tuned, found = _TunedPick(self._tuner(known), known), {}
+        tuned, found = _TunedPick(lambda: self._tuner(known), known), {}
         for _ in range(ROUNDS):
             picked = {}
             for method, limit in limits.items():
@@ -208,17 +208,22 @@ class Contest:
         return found
 
     def _sampled(self, setting: Setting) -> list[Unrounded]:
-        found = []
-        for seed in self._asked.seeds:
-            with setting.applied(self._model.unet) as applied:
+        return [self._batched(setting, seed) for seed in self._asked.seeds]
+
+    def _batched(self, setting: Setting, seed: int) -> Unrounded:
+        """In batches of the size on which settings are judged: some decide once for a batch."""
+        found, size, images = [], self._asked.effort.at_once, self._asked.images
+        with setting.applied(self._model.unet) as applied:
+            for first in range(0, images, size):
                 getattr(applied, "start_trajectory", lambda: None)()
-                found.append(sample_unrounded(self._model, range(self._asked.images), seed, setting.sampler))
-        return found
+                batch = range(first, min(first + size, images))
+                found.append(sample_unrounded(self._model, batch, seed, setting.sampler))
+        return Unrounded(*(np.concatenate([getattr(one, what) for one in found]) for what in ("images", "pixels")))
 
     def _aim(self, seed: int) -> Unrounded:
         """The converged images."""
-        if self._kept.get(f"aim {seed} images") is None:
-            found = sample_unrounded(self._model, range(self._asked.images), seed, self._converged)
+        if self._kept.get(f"aim {seed} pixels") is None:  # the last that is kept
+            found = self._batched(uncached(self._converged, self._model.num_steps(self._converged)), seed)
             self._kept.set(f"aim {seed} images", found.images)
             self._kept.set(f"aim {seed} pixels", found.pixels)
         return Unrounded(*(self._kept.get(f"aim {seed} {what}") for what in ("images", "pixels")))
@@ -252,11 +257,13 @@ def compete(
 class _TunedPick:
     """What the tuner finds; at another limit it keeps sampler, steps and place where it can."""
 
-    def __init__(self, tuner: Tuner, known: Known):
-        self._tuner, self._known = tuner, known
+    def __init__(self, make: Callable[[], Tuner], known: Known):
+        self._make, self._known = make, known
+        self._tuner: Tuner | None = None
         self._last: Candidate | None = None
 
     def pick(self, limit: float) -> Setting:
+        self._tuner = self._tuner or self._make()  # its minutes begin here
         again = self._tuner.again(self._last, limit) if self._last else []
         self._last = (again or self._tuner.search(limit, self._known.usual.steps))[0].candidate
         return Setting.of(self._last, self._known.shares[self._last.branch])

@@ -12,6 +12,7 @@ from deepcache.beyond.tuning.candidate import polynomial
 from deepcache.beyond.tuning.tuner import LINE, SAMPLERS
 from deepcache.caching.branches import OUTPUT
 from deepcache.cost.speed_up import speed_up
+from deepcache.errors import DeepCacheError
 from deepcache.sampler import Sampler
 
 INTERVAL = 2
@@ -42,10 +43,12 @@ def few_steps(
     Yields:
         `steps`, `sampler`, the one that errs least with so many, `method`, a key of WAYS, `speed` over the same steps
         uncached, `setting`, and what is measured of its images; `fewer`: setting and measures of the best sampler
-        with as many steps as take no longer, None where not one does.
+        with as many steps as take no longer, by what a step costs, None where not one does.
     """
     for steps in numbers:
         full = best(_all_full(known, steps))
+        if full is None:
+            continue
         calls = known.model.num_steps(full.sampler)
         kept = math.ceil(calls / INTERVAL)
         ways = {}
@@ -67,4 +70,7 @@ def _all_full(known: Known, steps: int) -> Iterator[Setting]:
     for name in SAMPLERS:
         if name in known.model.family.samplers:
             sampler = replace(known.usual, name=name, steps=steps, spacing="uniform")
-            yield uncached(sampler, known.model.num_steps(sampler))
+            try:
+                yield uncached(sampler, known.model.num_steps(sampler))
+            except DeepCacheError:  # by CompVis's stride a few begin beyond the last timestep of the training
+                continue

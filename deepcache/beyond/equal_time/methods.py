@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from deepcache.beyond.caching.chebyshev import chebyshev_weights
 from deepcache.beyond.caching.peer_schedules import growing_windows
-from deepcache.beyond.caching.stability import find_stability
+from deepcache.beyond.caching.stability import WATCHED, Stability, find_stability
 from deepcache.beyond.caching.tgate import TGate
 from deepcache.beyond.comparison.token_merging import merged
 from deepcache.beyond.equal_time.known import Known
@@ -101,12 +101,13 @@ def whole_output_hold(known: Known, limit: float) -> Iterator[Setting]:
     """The usual steps, at those that are not full the last output: spread evenly, or by AdaptiveDiffusion's rule."""
     yield from _uniform(known, limit, HOLD, [OUTPUT])
     full = min(known.costs.full_steps(limit, known.calls, OUTPUT), known.calls)
-    if 1 <= full < known.calls:
+    if WATCHED <= full < known.calls:
         rule = find_stability(known.inputs, full)
         words = f"{known.usual.slug}, {full} full by AdaptiveDiffusion's rule, threshold {rule.threshold:.3g}"
 
         def way(unet):
-            return DeepCache(unet, schedule=find_stability(known.inputs, full), branch=OUTPUT)
+            own = Stability(rule.num_steps, rule.num_full, rule.threshold, rule.in_a_row)  # it has a state
+            return DeepCache(unet, schedule=own, branch=OUTPUT)
 
         yield Setting(words, known.usual, full, way, f"stability {full} {rule.threshold} {rule.in_a_row}")
 

@@ -174,7 +174,7 @@ class Tuner:
 
     def _rows(self, sampler: Sampler, branch: int | str) -> Rows:
         effort, name = self._effort, f"{sampler.slug} b{branch}"
-        if self._kept.get(f"{name} products") is None:
+        if self._kept.get(f"{name} {PARTS[-1]}") is None:  # the last that is kept
             self._on_stage(f"backward passes of {sampler.slug}")
             size, count = max(1, effort.at_once // 2), effort.recorded
             batches = [range(start, min(start + size, count)) for start in range(0, count, size)]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from deepcache import DeepCacheError
 from deepcache.beyond.comparison.compared import Comparison
 from deepcache.beyond.equal_time.contest import Asked, Contest, compete
 from deepcache.beyond.equal_time.methods import METHODS, TUNED
@@ -85,6 +86,27 @@ def test_few_steps_are_compared_with_fewer_that_take_no_longer(tiny, steps):
     row = next(row for row in found if (row["steps"], row["method"]) == (8, "hold"))
     assert row["sampler"] == "ddim-8" and row["speed"] == pytest.approx(8 / (4 + 4 * 0.3))
     assert row["fewer"]["setting"] == "ddim-5, uncached" and row["squared_error"] != row["uncached"]["squared_error"]
+
+
+def test_a_number_of_steps_that_no_sampler_has_is_left_out(tiny, steps, monkeypatch):
+    own = tiny.num_steps
+
+    def num_steps(sampler):
+        if sampler.steps == 3:
+            raise DeepCacheError("begins beyond the training's timesteps")
+        return own(sampler)
+
+    monkeypatch.setattr(tiny, "num_steps", num_steps)
+    assert {row["steps"] for row in contest(tiny, "ddim-20", (), few=(3, 4)).run()["few_steps"]} == {4}
+
+
+def test_converged_images_of_which_half_was_kept_are_made_anew(tiny, steps):
+    kept = Kept()
+    whole = contest(tiny, "ddim-20", (), kept)
+    expected = whole._aim(0)
+    half = Kept()
+    half.set("aim 0 images", kept.get("aim 0 images"))
+    assert np.array_equal(contest(tiny, "ddim-20", (), half)._aim(0).pixels, expected.pixels)
 
 
 def test_a_second_attempt_samples_nothing_that_is_known(tiny, steps):

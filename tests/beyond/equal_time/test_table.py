@@ -108,6 +108,14 @@ def test_who_wins_is_said(made):
     assert "**43.0 (42.2)**" in text and "35.0 (34.2) †" in text and "up to 1.1" in text
 
 
+def test_a_plan_that_is_late_wins_nothing(made):
+    contests = read_contests([made])
+    table, few = build_budget_table(contests), build_few_steps_table(contests)
+    late = table.assign(speed=table["speed"].where(table["method"] != TUNED, 1.5))
+    text = budget_markdown(late, few, contests, "Title")
+    assert "Of 0 cells that two methods reach" in text and "43.0 (42.2) †" in text
+
+
 def test_the_picture_shows_what_was_reached(made):
     table = build_budget_table(read_contests([made]))
     (panel,) = draw_budget("Title", table).axes
