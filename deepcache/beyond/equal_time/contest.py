@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,13 +22,9 @@ from deepcache.beyond.tuning.tune import NEAR, OFF, converged_sampler, places, w
 from deepcache.beyond.tuning.tuner import Effort, Tuner
 from deepcache.caching.branches import OUTPUT
 from deepcache.cost.speed_up import speed_up
-from deepcache.files import short_hash, write_json
-from deepcache.progress import progress
-from deepcache.provenance import device_name, provenance
-from deepcache.quality.partial import Partial
+from deepcache.files import short_hash
 from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
-from deepcache.sampling.request import Request
 from deepcache.sampling.unrounded import Unrounded, sample_unrounded
 
 RATIOS = (0.1, 0.25, 0.5, 0.75)  # of merged tokens
@@ -227,31 +222,6 @@ class Contest:
             self._kept.set(f"aim {seed} images", found.images)
             self._kept.set(f"aim {seed} pixels", found.pixels)
         return Unrounded(*(self._kept.get(f"aim {seed} {what}") for what in ("images", "pixels")))
-
-
-def compete(
-    request: Request, asked: Asked, comparison: Comparison, scored_by: Mapping, output: Path, about: Mapping
-) -> None:
-    """A model's contest, with progress, into a file; `<name>.partial.npz` keeps what an unfinished one found out.
-
-    Args:
-        request: the model.
-        asked: what is compared.
-        comparison: what is measured of the images.
-        scored_by: what tells that from other comparisons.
-        output: JSON with what `Contest.run` returns.
-        about: what the file says besides.
-    """
-    name = request.manifest["name"]
-    key = {**asdict(asked), "usual": asked.usual.slug, "sha256": request.manifest["sha256"]}
-    key |= {"prompts": request.prompts and request.prompts.fingerprint, "precision": request.precision}
-    key |= {"scored_by": dict(scored_by), "device": device_name(request.device), "threads": torch.get_num_threads()}
-    partial = Partial(output.with_name(f"{output.stem}.partial.npz"), key, every=10)
-    with progress(None, name, unit="way") as bar:
-        reports = bar.set_description_str, bar.update
-        found = Contest(request.model, asked, comparison, request.device, Kept(partial), *reports).run()
-    write_json(output, {**about, **found, **provenance(request.device)})
-    partial.discard()
 
 
 class _TunedPick:

@@ -7,7 +7,8 @@ import pytest
 
 from deepcache import DeepCacheError
 from deepcache.beyond.comparison.compared import Comparison
-from deepcache.beyond.equal_time.contest import Asked, Contest, compete
+from deepcache.beyond.equal_time.compete import compete
+from deepcache.beyond.equal_time.contest import Asked, Contest
 from deepcache.beyond.equal_time.methods import METHODS, TUNED
 from deepcache.beyond.tuning.kept import Kept
 from deepcache.quality.partial import Partial

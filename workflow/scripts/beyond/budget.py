@@ -14,7 +14,8 @@ from deepcache.sampling.request import add_model_options, open_request
 def main(arguments) -> None:
     """Load once, then speed by speed."""
     from deepcache.beyond.comparison.compared import Comparison
-    from deepcache.beyond.equal_time.contest import Asked, compete
+    from deepcache.beyond.equal_time.compete import compete
+    from deepcache.beyond.equal_time.contest import Asked
     from deepcache.beyond.tuning.tuner import Effort
     from deepcache.files import sha256
 
