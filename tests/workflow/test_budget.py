@@ -15,6 +15,7 @@ SUITE = {
     "timing": {"batch_size": 1, "repeats": 1},
     "tables": {"table2": {"rows": rows_up_to(10, "table2")}},
     "sample_grids": {"table2_samples": {"images": 4}},
+    "beyond": {"intervals": [2]},
     "budget": {
         "speeds": [1.3, 9],
         "few_steps": [4],
