@@ -1,7 +1,6 @@
 """A U-Net that is cut: its two passes, and the hook that takes the feature."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -9,7 +8,6 @@ from torch import nn
 from deepcache.caching.attention_readers import SkippedAttention
 from deepcache.caching.branches import find_cut
 from deepcache.caching.execution import Execution
-from deepcache.caching.graphs import Graphed
 from deepcache.caching.passes import Tap, full_pass, shallow_pass
 from deepcache.caching.shallow import shallow_view
 from deepcache.caching.skipped_residuals import SkippedResiduals
@@ -65,8 +63,7 @@ class CutUNet:
     @property
     def mode(self) -> str:
         """How the passes run, see deepcache.execution_modes."""
-        replays = all(one.replays for one in self.passes if isinstance(one, Graphed))
-        return replace(self._execution, graph=self._execution.graph if replays else False).name
+        return self._execution.mode_of(self.passes)
 
     @property
     def is_stale(self) -> bool:

@@ -1,7 +1,7 @@
 """How the passes of a cached U-Net run: as they are, compiled, from CUDA graphs, or both."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal
@@ -60,6 +60,11 @@ class Execution:
         if self.compile is False:
             return "replay" if self.graph else "eager"
         return ("graph" if self.graph else "compile") + ("_shallow" if self.compile == "shallow" else "")
+
+    def mode_of(self, passes: Iterable[Callable]) -> str:
+        """The mode in which passes that `prepare` made run: where one could not be recorded, nothing is replayed."""
+        replays = all(one.replays for one in passes if isinstance(one, Graphed))
+        return replace(self, graph=self.graph if replays else False).name
 
     def on(self, unet: nn.Module) -> "Execution":
         """The same where a U-Net lies: "auto" has become False where nothing can be recorded.

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from diffusers.utils import BaseOutput
@@ -10,7 +9,6 @@ from torch import nn
 
 from deepcache.caching.attention_readers import SkippedAttention
 from deepcache.caching.execution import Execution
-from deepcache.caching.graphs import Graphed
 from deepcache.caching.passes import full_pass
 from deepcache.caching.structure import is_same, whole_structure
 from deepcache.errors import DeepCacheError
@@ -47,8 +45,7 @@ class WholeOutput:
     @property
     def mode(self) -> str:
         """How the pass runs, see deepcache.execution_modes."""
-        replays = all(one.replays for one in self.passes if isinstance(one, Graphed))
-        return replace(self._execution, graph=self._execution.graph if replays else False).name
+        return self._execution.mode_of(self.passes)
 
     @property
     def is_stale(self) -> bool:

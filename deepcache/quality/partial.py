@@ -23,6 +23,11 @@ class Partial:
         self._path, self._key, self._every = path, json.loads(json.dumps(key)), every
         self._written = time.monotonic()
 
+    @classmethod
+    def beside(cls, output: Path, key: dict) -> "Partial":
+        """That of a file which is written in the end: `<name>.partial.npz`, every ten seconds."""
+        return cls(output.with_name(f"{output.stem}.partial.npz"), key, every=10)
+
     def load(self) -> dict[str, np.ndarray] | None:
         """The state that an earlier attempt left; None, with a line on stderr, where it belongs to something else."""
         if not self._path.exists():

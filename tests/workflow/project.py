@@ -34,6 +34,16 @@ TINY = {
     "sample_grids": {"table2_samples": {"images": 4}},
 }
 
+# digits-ddpm with ten steps on four images, for the targets that are not part of `all`.
+SMALL = {
+    "extends": "config/config.yaml",
+    "suite": "small",
+    "models": {"digits-ddpm": {"samples": 4, "shard_size": 4, "batch_size": 4, "sampler": "ddim-10"}},
+    "timing": {"batch_size": 1, "repeats": 1},
+    "tables": TINY["tables"],
+    "sample_grids": TINY["sample_grids"],
+}
+
 
 class Project:
     """The copy, and Snakemake in it; `environment` in place of this process's."""

@@ -4,17 +4,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.workflow.project import jobs, rows_up_to
+from tests.workflow.project import SMALL, jobs
 
 pytestmark = pytest.mark.slow
 
 SUITE = {
-    "extends": "config/config.yaml",
-    "suite": "small",
-    "models": {"digits-ddpm": {"samples": 4, "shard_size": 4, "batch_size": 4, "sampler": "ddim-10"}},
-    "timing": {"batch_size": 1, "repeats": 1},
-    "tables": {"table2": {"rows": rows_up_to(10, "table2")}},
-    "sample_grids": {"table2_samples": {"images": 4}},
+    **SMALL,
     "beyond": {"intervals": [2]},
     "budget": {
         "speeds": [1.3, 9],

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from deepcache.caching.online import OnlineSchedule
+from deepcache.caching.schedules import check_budget
 from deepcache.errors import DeepCacheError
 
 DOUBLINGS = 60  # of a threshold that is sought: beyond them nothing changes any more
@@ -27,10 +28,7 @@ class InputChange(OnlineSchedule):
     """
 
     def __init__(self, num_steps: int, num_full: int, threshold: float):
-        if not 1 <= num_full <= num_steps:
-            raise DeepCacheError(f"num_full must be between 1 and the number of steps ({num_steps}), not {num_full}")
-        if not threshold >= 0:
-            raise DeepCacheError(f"threshold must be a number of at least 0, not {threshold!r}")
+        check_numbers(num_steps, num_full, threshold)
         self.num_steps, self.num_full, self.threshold = num_steps, num_full, threshold
         self.reset()
 
@@ -49,6 +47,13 @@ class InputChange(OnlineSchedule):
         self._last = sample.detach().clone()  # samplers may write into it
         self._spent += 1
         return True
+
+
+def check_numbers(num_steps: int, num_full: int, threshold: float) -> None:
+    """DeepCacheError unless 1 <= num_full <= num_steps and the threshold is at least 0."""
+    check_budget(num_steps, num_full)
+    if not threshold >= 0:
+        raise DeepCacheError(f"threshold must be a number of at least 0, not {threshold!r}")
 
 
 def relative_change(sample: torch.Tensor, last: torch.Tensor) -> float:
@@ -70,7 +75,7 @@ def find_threshold(inputs: Sequence[torch.Tensor], num_full: int, halvings: int 
     Raises:
         DeepCacheError: unless 1 <= num_full <= T.
     """
-    InputChange(len(inputs), num_full, 0.0)  # checks the numbers
+    check_budget(len(inputs), num_full)
 
     def crossings(threshold: float) -> int:
         count, last = 1, inputs[0]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from deepcache.beyond.caching.online import least_threshold
+from deepcache.beyond.caching.online import check_numbers, least_threshold
 from deepcache.caching.online import OnlineSchedule
 from deepcache.errors import DeepCacheError
 
@@ -32,10 +32,7 @@ class Stability(OnlineSchedule):
     """
 
     def __init__(self, num_steps: int, num_full: int, threshold: float, in_a_row: int = IN_A_ROW):
-        if not 1 <= num_full <= num_steps:
-            raise DeepCacheError(f"num_full must be between 1 and the number of steps ({num_steps}), not {num_full}")
-        if not threshold >= 0:
-            raise DeepCacheError(f"threshold must be a number of at least 0, not {threshold!r}")
+        check_numbers(num_steps, num_full, threshold)
         self.num_steps, self.num_full, self.threshold, self.in_a_row = num_steps, num_full, threshold, in_a_row
         self.reset()
 

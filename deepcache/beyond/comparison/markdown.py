@@ -31,13 +31,13 @@ def beyond_markdown(table: pd.DataFrame, gains: pd.DataFrame, sweeps: Sequence[S
         f"# {title}",
         *([f"**{RANDOM_WEIGHTS}**"] if "random" in {one.get("weights") for one in content} else []),
         NOTE,
-        _text(_shown_gains(gains)),
+        as_markdown(_shown_gains(gains)),
         "\n".join(f"- {line}" for line in _verdicts(gains)),
     ]
     if gains[["fid_rule", "clip_rule"]].notna().any(axis=None):
-        parts += ["## FID and CLIP score", NOTE_HALF, _text(_shown_scores(gains))]
+        parts += ["## FID and CLIP score", NOTE_HALF, as_markdown(_shown_scores(gains))]
     for (model, branch), rows in table.groupby(["model", "branch"]):
-        parts += [f"## {model}, branch {branch}: PSNR, dB", _text(_shown_methods(rows))]
+        parts += [f"## {model}, branch {branch}: PSNR, dB", as_markdown(_shown_methods(rows))]
     parts.append(
         f"Methods: schedule, and what takes the place of the feature. Bold: the best of those that cost no more than "
         f"uniform holding; {DEARER}: costs more."
@@ -165,5 +165,6 @@ def _decimals(value: float | None, infinite: str = "") -> str:
     return infinite if value is None or pd.isna(value) else f"{value:.1f}"
 
 
-def _text(table: pd.DataFrame) -> str:
+def as_markdown(table: pd.DataFrame) -> str:
+    """Cells as they are: text that looks like a number is not read as one."""
     return table.to_markdown(index=False, disable_numparse=True)

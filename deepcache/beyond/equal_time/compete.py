@@ -33,7 +33,7 @@ def compete(
     key = {**asdict(asked), "usual": asked.usual.slug, "sha256": request.manifest["sha256"]}
     key |= {"prompts": request.prompts and request.prompts.fingerprint, "precision": request.precision}
     key |= {"scored_by": dict(scored_by), "device": device_name(request.device), "threads": torch.get_num_threads()}
-    partial = Partial(output.with_name(f"{output.stem}.partial.npz"), key, every=10)
+    partial = Partial.beside(output, key)
     with progress(None, name, unit="way") as bar:
         reports = bar.set_description_str, bar.update
         found = Contest(request.model, asked, comparison, request.device, Kept(partial), *reports).run()

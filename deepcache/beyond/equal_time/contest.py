@@ -13,10 +13,10 @@ from deepcache.beyond.equal_time.few_steps import few_steps
 from deepcache.beyond.equal_time.known import Known, latents_of, macs_of_steps
 from deepcache.beyond.equal_time.methods import METHODS, TUNED, merge_tokens
 from deepcache.beyond.equal_time.setting import Setting
-from deepcache.beyond.equal_time.timing import GATED, speeds, time_steps, times, uncached
+from deepcache.beyond.equal_time.timing import GATED, USUAL, speeds, time_steps, times, uncached
 from deepcache.beyond.tuning.candidate import Candidate, fastest
 from deepcache.beyond.tuning.costs import Costs
-from deepcache.beyond.tuning.judged import Judge, Judgement
+from deepcache.beyond.tuning.judged import Judge, Judgement, in_batches
 from deepcache.beyond.tuning.kept import Kept
 from deepcache.beyond.tuning.tune import NEAR, OFF, converged_sampler, places, within
 from deepcache.beyond.tuning.tuner import Effort, Tuner
@@ -29,7 +29,6 @@ from deepcache.sampling.unrounded import Unrounded, sample_unrounded
 
 RATIOS = (0.1, 0.25, 0.5, 0.75)  # of merged tokens
 ROUNDS = 2  # of picking: once the times are known, what missed them is picked again
-USUAL = "usual"
 
 
 @dataclass(frozen=True)
@@ -207,12 +206,8 @@ class Contest:
 
     def _batched(self, setting: Setting, seed: int) -> Unrounded:
         """In batches of the size on which settings are judged: some decide once for a batch."""
-        found, size, images = [], self._asked.effort.at_once, self._asked.images
-        with setting.applied(self._model.unet) as applied:
-            for first in range(0, images, size):
-                getattr(applied, "start_trajectory", lambda: None)()
-                batch = range(first, min(first + size, images))
-                found.append(sample_unrounded(self._model, batch, seed, setting.sampler))
+        model, size, images = self._model, self._asked.effort.at_once, range(self._asked.images)
+        found = in_batches(model, setting, images, size, lambda of: sample_unrounded(model, of, seed, setting.sampler))
         return Unrounded(*(np.concatenate([getattr(one, what) for one in found]) for what in ("images", "pixels")))
 
     def _aim(self, seed: int) -> Unrounded:

@@ -2,17 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from deepcache.beyond.equal_time.known import Known
-from deepcache.beyond.equal_time.methods import FORECAST_FULL, HOLD, fewer_steps
+from deepcache.beyond.equal_time.methods import FORECAST_FULL, HOLD, all_full, fewer_steps, samplers_of
 from deepcache.beyond.equal_time.setting import Setting
-from deepcache.beyond.equal_time.timing import uncached
+from deepcache.beyond.equal_time.timing import USUAL
 from deepcache.beyond.tuning.candidate import polynomial
-from deepcache.beyond.tuning.tuner import LINE, SAMPLERS
+from deepcache.beyond.tuning.tuner import LINE
 from deepcache.caching.branches import OUTPUT
 from deepcache.cost.speed_up import speed_up
-from deepcache.errors import DeepCacheError
 from deepcache.sampler import Sampler
 
 INTERVAL = 2
@@ -46,7 +44,7 @@ def few_steps(
         with as many steps as take no longer, by what a step costs, None where not one does.
     """
     for steps in numbers:
-        full = best(_all_full(known, steps))
+        full = best(one for name in samplers_of(known) if (one := all_full(known, name, steps)))
         if full is None:
             continue
         calls = known.model.num_steps(full.sampler)
@@ -58,19 +56,9 @@ def few_steps(
                 ways[name] = Setting.of(found, known.shares[place])
         timed = seconds(full.sampler, ways) if ways else {}
         for name, setting in ways.items():
-            speed = speed_up(timed["usual"], timed[name])
-            limit = (known.costs.fixed + calls * known.costs.full) / speed
+            speed = speed_up(timed[USUAL], timed[name])
+            limit = known.costs.uncached(calls) / speed
             fewer = best(fewer_steps(known, limit))
             row = {"steps": steps, "sampler": full.sampler.slug, "method": name, "speed": speed}
             row |= {"setting": setting.words, **measured(setting), "uncached": measured(full)}
             yield row | {"fewer": fewer and {"setting": fewer.words, **measured(fewer)}}
-
-
-def _all_full(known: Known, steps: int) -> Iterator[Setting]:
-    for name in SAMPLERS:
-        if name in known.model.family.samplers:
-            sampler = replace(known.usual, name=name, steps=steps, spacing="uniform")
-            try:
-                yield uncached(sampler, known.model.num_steps(sampler))
-            except DeepCacheError:  # by CompVis's stride a few begin beyond the last timestep of the training
-                continue

@@ -45,7 +45,11 @@ class Known:
     @property
     def usual_cost(self) -> float:
         """Of a usual trajectory's batch, seconds."""
-        return self.costs.fixed + self.calls * self.costs.full
+        return self.costs.uncached(self.calls)
+
+    def full_steps(self, limit: float, place: int | str) -> int:
+        """How many of the usual steps may be full within seconds of a batch; see `Costs.full_steps`."""
+        return self.costs.full_steps(limit, self.calls, place)
 
     @property
     def branches(self) -> list[int]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from deepcache.beyond.comparison.markdown import as_markdown
 from deepcache.beyond.equal_time.methods import METHODS, TUNED
 from deepcache.beyond.tuning.tune import NEAR
 from deepcache.results.markdown import RANDOM_WEIGHTS
@@ -38,12 +39,12 @@ def budget_markdown(table: pd.DataFrame, few: pd.DataFrame, contests: Sequence[M
             f"Usual: {found['sampler']}, {found['seconds_per_image']:.3g} s an image (batch {found['batch_size']}). "
             f"Converged: {found['converged']}. {len(found['seeds'])} seeds x {found['images']} images. Device: "
             f"{found.get('device', 'unknown')}.",
-            _text(_errors(rows)),
+            as_markdown(_errors(rows)),
             "\n".join(f"- {_verdict(target, one)}" for target, one in rows.groupby("target_speed")),
-            _text(_scores(rows)),
+            as_markdown(_scores(rows)),
         ]
     if len(few):
-        parts += ["## Few steps, N = 2", NOTE_FEW, _text(_few(few))]
+        parts += ["## Few steps, N = 2", NOTE_FEW, as_markdown(_few(few))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -127,7 +128,3 @@ def _few(few: pd.DataFrame) -> pd.DataFrame:
         for row in few.itertuples()
     ]
     return pd.DataFrame(rows)
-
-
-def _text(table: pd.DataFrame) -> str:
-    return table.to_markdown(index=False, disable_numparse=True)

@@ -42,23 +42,31 @@ class Method:
 
 def fewer_steps(known: Known, limit: float) -> Iterator[Setting]:
     """Of each sampler as many steps as there is time for, at most the usual number."""
-    for name in SAMPLERS:
-        if name not in known.model.family.samplers:
-            continue
+    for name in samplers_of(known):
         for steps in range(known.usual.steps, 0, -1):
-            sampler = replace(known.usual, name=name, steps=steps, spacing="uniform")
-            try:
-                calls = known.model.num_steps(sampler)
-            except DeepCacheError:  # by CompVis's stride a few begin beyond the last timestep of the training
-                continue
-            if known.costs.fixed + calls * known.costs.full <= limit:
-                yield uncached(sampler, calls)
+            found = all_full(known, name, steps)
+            if found and known.costs.uncached(found.full) <= limit:
+                yield found
                 break
+
+
+def samplers_of(known: Known) -> list[str]:
+    """Names of those that a model has, of those that are tried."""
+    return [name for name in SAMPLERS if name in known.model.family.samplers]
+
+
+def all_full(known: Known, name: str, steps: int) -> Setting | None:
+    """So many steps of a sampler without caching; None where it cannot take so many."""
+    sampler = replace(known.usual, name=name, steps=steps, spacing="uniform")
+    try:
+        return uncached(sampler, known.model.num_steps(sampler))
+    except DeepCacheError:  # by CompVis's stride a few begin beyond the last timestep of the training
+        return None
 
 
 def _uniform(known: Known, limit: float, order: int, places: list[int | str]) -> Iterator[Setting]:
     for place in places:
-        full = min(known.costs.full_steps(limit, known.calls, place), known.calls)
+        full = known.full_steps(limit, place)
         if full >= (FORECAST_FULL if order else 1):
             found = polynomial(known.usual, known.calls, place, full, order, known.costs)
             yield Setting.of(found, known.shares[place])
@@ -90,7 +98,7 @@ def merge_tokens(usual: Sampler, ratio: float) -> Setting:
 
 def tgate(known: Known, limit: float) -> Iterator[Setting]:
     """The latest gate."""
-    gate = min(known.costs.full_steps(limit, known.calls, GATED), known.calls) if GATED in known.costs.shallow else 0
+    gate = known.full_steps(limit, GATED) if GATED in known.costs.shallow else 0
     if gate >= 1:
         guided = known.usual.guidance_scale > 1
         full = gate + (known.calls - gate) * known.shares[GATED]
@@ -100,7 +108,7 @@ def tgate(known: Known, limit: float) -> Iterator[Setting]:
 def whole_output_hold(known: Known, limit: float) -> Iterator[Setting]:
     """The usual steps, at those that are not full the last output: spread evenly, or by AdaptiveDiffusion's rule."""
     yield from _uniform(known, limit, HOLD, [OUTPUT])
-    full = min(known.costs.full_steps(limit, known.calls, OUTPUT), known.calls)
+    full = known.full_steps(limit, OUTPUT)
     if WATCHED <= full < known.calls:
         rule = find_stability(known.inputs, full)
         words = f"{known.usual.slug}, {full} full by AdaptiveDiffusion's rule, threshold {rule.threshold:.3g}"
@@ -115,7 +123,7 @@ def whole_output_hold(known: Known, limit: float) -> Iterator[Setting]:
 def whole_output_forecast(known: Known, limit: float) -> Iterator[Setting]:
     """The usual steps, at those that are not full a line, or Spectrum's polynomials: spread evenly or as its own."""
     yield from _uniform(known, limit, LINE, [OUTPUT])
-    full = min(known.costs.full_steps(limit, known.calls, OUTPUT), known.calls)
+    full = known.full_steps(limit, OUTPUT)
     if FORECAST_FULL <= full < known.calls:
         even, growing = spread(known.calls, full), growing_windows(known.calls, full)
         for steps, place in ((even, ""), (growing, ", growing windows")):
@@ -136,7 +144,7 @@ def _at_least(full: int, places: Callable[[Known], list[int | str]]) -> Callable
 
 
 METHODS = {
-    "fewer_steps": Method("fewer steps", fewer_steps, lambda known: known.costs.fixed + known.costs.full),
+    "fewer_steps": Method("fewer steps", fewer_steps, lambda known: known.costs.uncached(1)),
     "hold": Method("uniform, hold (paper)", hold, _at_least(1, lambda known: known.branches)),
     "forecast": Method("uniform, line", forecast, _at_least(FORECAST_FULL, lambda known: known.branches)),
     "token_merging": Method(

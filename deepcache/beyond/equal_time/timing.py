@@ -9,11 +9,13 @@ import torch
 from deepcache.beyond.caching.tgate import TGate, cross_attention
 from deepcache.beyond.equal_time.setting import Setting
 from deepcache.beyond.tuning.costs import LONG, Costs, measure_costs
+from deepcache.beyond.tuning.judged import start_of
 from deepcache.caching.execution import Execution
 from deepcache.cost.timing import Timing, measure
 from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 
+USUAL = "usual"  # among times: the trajectory that the others are compared with
 GATED = "tgate"  # in place of a branch: a step after T-GATE's gate
 
 
@@ -28,7 +30,6 @@ def times(
     batch_size: int,
     device: torch.device,
     repeats: int,
-    on_run: Callable[[Hashable], None] = lambda name: None,
 ) -> dict[Hashable, Timing]:
     """Seconds of a batch with each setting, interleaved; see deepcache.cost.timing.measure.
 
@@ -36,7 +37,7 @@ def times(
     """
     with ExitStack() as stack:
         runs = {name: _trajectory(model, one, batch_size, stack) for name, one in settings.items()}
-        return measure(runs, repeats, device, on_run)
+        return measure(runs, repeats, device)
 
 
 def time_steps(
@@ -46,7 +47,6 @@ def time_steps(
     batch_size: int,
     device: torch.device,
     repeats: int,
-    on_run: Callable[[str], None] = lambda name: None,
 ) -> Costs:
     """Seconds of a batch, by place and, where the U-Net has cross-attention, GATED; see `measure_costs`."""
     guided, others = usual.guidance_scale > 1, {}
@@ -54,7 +54,7 @@ def time_steps(
         if cross_attention(model.unet):
             gated = Setting(GATED, usual, None, lambda unet: TGate(unet, 1, guided), GATED)
             others[GATED] = lambda sampler: _trajectory(model, replace(gated, sampler=sampler), batch_size, stack)
-        how = (batch_size, device, Execution(), repeats, on_run)
+        how = (batch_size, device, Execution(), repeats)
         return measure_costs(model, usual, places, *how, others=others)
 
 
@@ -66,13 +66,13 @@ def speeds(
         return {}
     few = {name: replace(one, sampler=replace(one.sampler, steps=LONG)) for name, one in settings.items()}
     usual = uncached(next(iter(few.values())).sampler, LONG)
-    found = times(model, {"usual": usual, **few}, batch_size, device, repeats)
-    return {name: found["usual"].median / found[name].median for name in few}
+    found = times(model, {USUAL: usual, **few}, batch_size, device, repeats)
+    return {name: found[USUAL].median / found[name].median for name in few}
 
 
 def _trajectory(model: ImageModel, setting: Setting, batch_size: int, stack: ExitStack) -> Callable[[], None]:
     twin = model.twin()
-    start = getattr(stack.enter_context(setting.applied(twin.unet)), "start_trajectory", lambda: None)
+    start = start_of(stack.enter_context(setting.applied(twin.unet)))
 
     def run() -> None:
         start()

@@ -53,7 +53,7 @@ class Budget:
         Raises:
             DeepCacheError: if it cannot be reached, with what can be.
         """
-        usual = costs.fixed + usual_calls * costs.full
+        usual = costs.uncached(usual_calls)
         limit = self.macs
         if self.speedup is not None:
             limit = usual / self.speedup

@@ -89,7 +89,7 @@ def tune_checkpoint(
     path = output if isinstance(output, Path) else output(key)
     if not isinstance(output, Path) and path.exists():
         return Made(open_plan(path), None)
-    partial = Partial(path.with_name(f"{path.stem}.partial.npz"), key, every=10)
+    partial = Partial.beside(path, key)
     with progress(None, f"tuning {opened.name}: {asked.budget.words}", unit="way") as bar:
         best = float("-inf")
 

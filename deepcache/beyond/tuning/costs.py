@@ -44,6 +44,10 @@ class Costs:
         """Of a trajectory of so many calls of the U-Net, so many of them full."""
         return self.fixed + full * self.full + (steps - full) * self.shallow[branch]
 
+    def uncached(self, calls: int) -> float:
+        """Of a trajectory of so many calls of the U-Net, all of them full."""
+        return self.fixed + calls * self.full
+
     def full_steps(self, budget: float, steps: int, branch: int | str) -> int:
         """How many of so many calls may be full within a budget: at most all, below 1 where not one may."""
         saved = self.full - self.shallow[branch]

@@ -15,7 +15,7 @@ JOINT = ("D", "#12355b", "weights of their own")
 def describe(tuned: Tuned) -> str:
     """As Markdown: what was asked, what was found, the best of what was tried."""
     unit = "G MACs" if tuned.budget.macs is not None else "s"
-    usual = tuned.costs.fixed + tuned.usual_calls * tuned.costs.full
+    usual = tuned.costs.uncached(tuned.usual_calls)
     branches = ", ".join(
         f"{place_words(branch)} {value / tuned.costs.full:.0%}" for branch, value in tuned.costs.shallow.items()
     )
