@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from deepcache.decimals import DECIMAL, POSITIVE, plain
 from deepcache.errors import DeepCacheError
 
-NAMES = ("ddim", "plms", "pndm", "dpmpp", "unipc", "euler", "euler_a", "lms")
+NAMES = ("ddim", "plms", "pndm", "dpmpp", "dpmpp_ays", "unipc", "euler", "euler_a", "lms")
 ANCESTRAL = ("euler_a",)  # they draw noise at every step, too
 # PNDM takes its first three steps by Runge-Kutta, with four calls of the U-Net each, and needs a fourth.
 RUNGE_KUTTA_STEPS = 3
@@ -31,7 +31,8 @@ class Sampler:
 
     Attributes:
         name: `ddim`, `dpmpp` (DPM-Solver++); for Stable Diffusion also `pndm`, `plms` (PNDM without Runge-Kutta
-            steps), `unipc`, `euler`, `euler_a` (ancestral), `lms`.
+            steps), `dpmpp_ays` (DPM-Solver++ at the timesteps of Align Your Steps), `unipc`, `euler`, `euler_a`
+            (ancestral), `lms`.
         steps: number of steps, T.
         spacing: how the steps are spread over the training timesteps, `uniform` or `quad` (quadratic).
         guidance_scale: of classifier-free guidance; 1 is none.

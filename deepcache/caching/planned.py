@@ -20,7 +20,7 @@ class PlannedSampler:
     def put(self) -> None:
         """Give the pipeline the plan's sampler."""
         self._own = self._pipe.scheduler
-        self._pipe.scheduler = self._scheduler = make_scheduler(self._plan.settings.name, self._own.config)
+        self._pipe.scheduler = self._scheduler = make_scheduler(self._plan.settings.name, self._own.config, self._pipe)
 
     def take_back(self) -> None:
         """Give the pipeline its own one again, unless somebody put in another; harmless where nothing was put."""

@@ -5,6 +5,7 @@ import functools
 import torch
 from diffusers import (
     DDIMScheduler,
+    DiffusionPipeline,
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
@@ -14,6 +15,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
+from deepcache.caching import align_your_steps
 from deepcache.caching.timesteps import in_one_array, moved
 from deepcache.sampler import check_name
 
@@ -42,6 +44,7 @@ def _reading_on_host(kind: type[SchedulerMixin]) -> type[SchedulerMixin]:
 
 
 RUNGE_KUTTA = "pndm"
+DPM_SOLVER = {"algorithm_type": "dpmsolver++", "solver_order": 2}
 SCHEDULERS = {
     # Latents are not confined to [-1, 1]: Stable Diffusion's config says so, one written by PNDM is silent.
     "ddim": (_reading_on_host(DDIMScheduler), {"clip_sample": False}),
@@ -49,7 +52,8 @@ SCHEDULERS = {
     "plms": (_reading_on_host(PNDMScheduler), {"skip_prk_steps": True}),
     # With them: three steps of four passes each, then as PLMS; T + 9 passes.
     RUNGE_KUTTA: (_reading_on_host(PNDMScheduler), {"skip_prk_steps": False}),
-    "dpmpp": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "solver_order": 2}),
+    "dpmpp": (DPMSolverMultistepScheduler, DPM_SOLVER),
+    "dpmpp_ays": (align_your_steps.AlignYourSteps, DPM_SOLVER | align_your_steps.OPTIONS),
     "unipc": (UniPCMultistepScheduler, {}),
     "euler": (EulerDiscreteScheduler, {}),
     "euler_a": (EulerAncestralDiscreteScheduler, {}),
@@ -57,8 +61,17 @@ SCHEDULERS = {
 }
 
 
-def make_scheduler(name: str, config: dict) -> SchedulerMixin:
-    """A fresh scheduler with a checkpoint's betas and offsets; DeepCacheError where the name is unknown."""
+def make_scheduler(name: str, config: dict, pipe: DiffusionPipeline | None = None) -> SchedulerMixin:
+    """A fresh scheduler with a checkpoint's betas and offsets; DeepCacheError where the name is unknown.
+
+    Args:
+        name: of a sampler.
+        config: of the checkpoint's own scheduler.
+        pipe: whose scheduler it is to be.
+    """
     check_name(name)
-    scheduler, options = SCHEDULERS[name]
-    return scheduler.from_config(config, **options)
+    kind, options = SCHEDULERS[name]
+    scheduler = kind.from_config(config, **options)
+    if isinstance(scheduler, align_your_steps.AlignYourSteps):
+        scheduler.xl = hasattr(pipe, "text_encoder_2")
+    return scheduler

@@ -39,7 +39,7 @@ class Generation:
     """
 
     def __init__(self, pipeline: DiffusionPipeline, request: Request):
-        pipeline.scheduler = make_scheduler(request.sampler, pipeline.scheduler.config)
+        pipeline.scheduler = make_scheduler(request.sampler, pipeline.scheduler.config, pipeline)
         self._pipeline, self._request = pipeline, request
         self.height, self.width = _image_size(pipeline, request)
         self.unet_calls = _count_calls(pipeline, request)

@@ -41,7 +41,7 @@ class PipelineModel(ImageModel):
 
     def make_latents(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
         self.family.check(sampler)
-        self._pipeline.scheduler = make_scheduler(sampler.name, self._scheduler_config)
+        self._pipeline.scheduler = make_scheduler(sampler.name, self._scheduler_config, self._pipeline)
         call = {
             name: [value] * len(indices) if name == "negative_prompt" and isinstance(value, str) else value
             for name, value in self._call.items()
@@ -75,6 +75,6 @@ class PipelineModel(ImageModel):
                 vae.to(dtype)
 
     def num_steps(self, sampler) -> int:  # noqa: D102
-        scheduler = make_scheduler(sampler.name, self._scheduler_config)
+        scheduler = make_scheduler(sampler.name, self._scheduler_config, self._pipeline)
         scheduler.set_timesteps(sampler.steps)
         return len(scheduler.timesteps)

@@ -36,6 +36,7 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.models.ldm_pipeline:LDMClassPipeline._set_timesteps": (2, "trajectory"),
     "deepcache.models.ldm_pipeline:LDMClassPipeline._initial_latents": (1, "trajectory"),
     "deepcache.models.ldm_pipeline:LDMClassPipeline.__call__": (2, "trajectory"),  # DPM-Solver++ finds its first step
+    "deepcache.caching.align_your_steps:AlignYourSteps.set_timesteps": (1, "trajectory"),
     "deepcache.caching.schedulers:_reading_on_host.OnHost.set_timesteps": (1, "trajectory"),
     # Causal masks of CLIP, and as above.
     "deepcache.sampling.pipeline_model:PipelineModel.make_latents": (8, "trajectory"),

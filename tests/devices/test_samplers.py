@@ -10,7 +10,15 @@ from tests.devices.test_programs import check_waits
 FAMILIES = {
     "pixel": ("ddim-{}", "ddim-{}-quad", "dpmpp-{}"),
     "ldm": ("ddim-{}-cfg1.5", "ddim-{}", "dpmpp-{}-cfg1.5"),
-    "sd": ("plms-{}-cfg7.5", "pndm-{}-cfg7.5", "ddim-{}-cfg7.5", "dpmpp-{}-cfg7.5", "euler-{}-cfg7.5", "lms-{}-cfg7.5"),
+    "sd": (
+        "plms-{}-cfg7.5",
+        "pndm-{}-cfg7.5",
+        "ddim-{}-cfg7.5",
+        "dpmpp-{}-cfg7.5",
+        "dpmpp_ays-{}-cfg7.5",
+        "euler-{}-cfg7.5",
+        "lms-{}-cfg7.5",
+    ),
 }
 METHODS = ("full", "uniform-n2-b1-zeros", "uniform-n2-b1-forecast1", "nonuniform-n2-c1-p1.2-b0")
 CASES = [
@@ -29,7 +37,7 @@ def options(folder, model: str, sampler: str, method: str, precision: str, steps
     return [*chosen, *prompts, "--method", method, "--precision", precision]
 
 
-RARE = ("pndm", "dpmpp", "euler", "lms")  # of Stable Diffusion
+RARE = ("pndm", "dpmpp", "dpmpp_ays", "euler", "lms")  # of Stable Diffusion
 
 
 def marked(case: tuple) -> object:

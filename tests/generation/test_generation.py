@@ -35,6 +35,7 @@ from tests.sampling.applied import cached
             ("--cache-interval", 2, "--schedule", "nonuniform", "--center", 2, "--power", 1.2, "--cache-branch", 2),
             "nonuniform-n2-c2-p1.2-b2",
         ),
+        ("dpmpp_ays", ("--cache-interval", 2), "uniform-n2-b0"),
         ("euler", ("--precision", "bfloat16"), "full"),
         ("euler_a", ("--cache-interval", 2), "uniform-n2-b0"),
         ("euler_a", ("--precision", "bfloat16"), "full"),

@@ -18,7 +18,7 @@ from deepcache.beyond.tuning.kept import Kept
 from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 
-SAMPLERS = ("dpmpp", "unipc", "ddim", "plms", "euler")  # that a model may have
+SAMPLERS = ("dpmpp", "dpmpp_ays", "unipc", "ddim", "plms", "euler")  # that a model may have
 SAMPLERS_KEPT = 2  # how many of them are looked at closely
 JUDGED_AGAIN = 6  # how many of the ways do best on a few images and are judged on many
 WEIGHTED = 3  # of how many ways full steps and weights are searched

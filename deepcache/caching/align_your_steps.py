@@ -1,0 +1,31 @@
+"""DPM-Solver++ at the timesteps that Align Your Steps (Sabour et al. 2024) found for Stable Diffusion and SDXL."""
+
+import numpy as np
+import torch
+from diffusers import DPMSolverMultistepScheduler
+from diffusers.schedulers import AysSchedules
+
+# Other spacings of a checkpoint's own config, which would take the place of these timesteps.
+OPTIONS = dict.fromkeys(("use_karras_sigmas", "use_lu_lambdas", "use_exponential_sigmas", "use_beta_sigmas"), False)
+
+
+class AlignYourSteps(DPMSolverMultistepScheduler):
+    """Ten steps are the published ones; other numbers lie between them, as the authors say, by the log of the noise.
+
+    Attributes:
+        xl: whether the model is SDXL; else it is taken as Stable Diffusion.
+    """
+
+    xl = False
+
+    def set_timesteps(self, num_inference_steps: int, device: str | torch.device | None = None) -> None:
+        """As any scheduler's."""
+        published = AysSchedules["StableDiffusionXLTimesteps" if self.xl else "StableDiffusionTimesteps"]
+        nodes = [0, *reversed(published)]
+        levels = (0.5 * torch.log((1 - self.alphas_cumprod) / self.alphas_cumprod)).double().numpy()
+        places = np.linspace(0, len(published), num_inference_steps + 1)[1:]
+        wanted = np.interp(places, np.arange(len(nodes)), levels[nodes])
+        timesteps = np.interp(wanted, levels, np.arange(len(levels))).round().astype(int)
+        order = np.arange(num_inference_steps)
+        apart = np.maximum.accumulate(timesteps - order) + order  # of many some would coincide where they lie densest
+        super().set_timesteps(device=device, timesteps=apart[::-1].tolist())
