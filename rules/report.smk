@@ -34,5 +34,7 @@ rule report:
     localrule: True
     params:
         code=code("report"),
+        apart=made_apart,
+        tables=lambda w: [sha256(f"{RESULTS}/tables/{target}.csv") for target in made_apart(w)],
     shell:
-        unloaded("report", "--suite {input.suite} --output {output}")
+        unloaded("report", "--suite {input.suite} --targets report_pages {params.apart} --output {output}")

@@ -28,11 +28,15 @@ rule write_budget:
         csv=f"{RESULTS}/tables/budget.csv",
         few_steps=f"{RESULTS}/tables/budget_few_steps.csv",
         markdown=f"{RESULTS}/tables/budget.md",
-        figure=f"{RESULTS}/figures/fig_budget.png",
+        page=budget_in_report(f"{RESULTS}/report/pages/budget.html", "Tables", "table"),
+        figure=budget_in_report(f"{RESULTS}/figures/fig_budget.png", "Figures", "figure"),
     params:
         code=code("beyond/budget_table"),
     shell:
-        program("beyond/budget_table", "--contests {input} --figure {output.figure} --output {output.csv}")
+        program(
+            "beyond/budget_table",
+            "--contests {input} --page {output.page} --figure {output.figure} --output {output.csv}",
+        )
 
 
 if BUDGET["models"]:

@@ -67,6 +67,13 @@ def contest_options(wildcards, input):
     return f"{scored_options(wildcards, input, BUDGET)} {how_timed(speeds=BUDGET['speeds'], few_steps=BUDGET['few_steps'])}"
 
 
+def budget_in_report(path, category, column):
+    """A file as the report shows it, where it was made."""
+    labels = {column: "Budget", "title": "What is lost at a speed"}
+    kind = {"category": category, "subcategory": "Beyond the paper"}
+    return report(path, caption="../../workflow/report/budget.rst", labels=labels, **kind)
+
+
 def beyond_timing_options(wildcards, input):
     """What is timed of a model, and how."""
     return how_timed(

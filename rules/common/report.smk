@@ -1,4 +1,5 @@
 # Files as the report shows them.
+from deepcache.files import sha256
 from deepcache.report.contents import FIGURES as PICTURES
 from deepcache.report.contents import contents
 
@@ -27,3 +28,9 @@ def report_options(wildcards, input):
         "output": REPORT,
     }
     return shlex.join(as_options(options))
+
+
+def made_apart(wildcards):
+    """Targets outside `all` that the report shows where they were made, which it does not do."""
+    files = {"budget": rules.write_budget.output}
+    return [target for target, paths in files.items() if all(map(os.path.exists, paths))]

@@ -219,7 +219,7 @@ def test_report_refuses_what_it_cannot_make(tmp_path, output, suite, message):
 def test_where_snakemake_fails_its_words_are_shown_and_nothing_is_left(tmp_path):
     (tmp_path / "suite.json").write_text("{}", encoding="utf-8")
     (tmp_path / "Snakefile").write_text("rule some:\n    output: 'a'\n    shell: 'touch a'\n", encoding="utf-8")
-    done = report(tmp_path, "--suite", "suite.json", "--target", "other", "--output", "report.html")
+    done = report(tmp_path, "--suite", "suite.json", "--targets", "other", "--output", "report.html")
     assert done.returncode == 1
     assert "other" in done.stderr and "report.html is not made" in done.stderr
     assert list(tmp_path.glob("*report*")) == []

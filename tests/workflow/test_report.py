@@ -34,6 +34,12 @@ def small_suite(root) -> dict:
             "table2": {"rows": [row for row in base["tables"]["table2"]["rows"] if not row.get("beyond")]},
         },
         "beyond": None,
+        "budget": {
+            "speeds": [1.3],
+            "few_steps": [],
+            "seeds": [0],
+            "models": {"digits-ddpm": {"images": 4}, "digits-ldm": None, "digits-sd": None},
+        },
         "sample_grids": {
             name: {"images": 4} if grid["table"] in KEPT else None for name, grid in base["sample_grids"].items()
         },
@@ -90,6 +96,17 @@ def test_a_report_is_one_file_made_again_when_a_table_has_changed(fresh):
         file.write("\n")
     planned = jobs(project.run("report", "-n", suite="small").stdout)
     assert planned == {"summary": 1, "report_pages": 1, "report": 1}
+    shows_what_was_made_apart(project, results)
+
+
+def shows_what_was_made_apart(project, results) -> None:
+    """Table budget is not part of `report`, which shows it once it was made."""
+    for target in ("report", "budget", "report"):
+        done = project.run(target, "--cores", "2", suite="small")
+        assert done.returncode == 0, done.stdout
+    shown = variable((results / "report.html").read_text(encoding="utf-8"), "results")
+    assert {"results/small/report/pages/budget.html", "results/small/figures/fig_budget.png"} <= set(shown)
+    assert "Nothing to be done" in project.run("report", "-n", suite="small").stdout
 
 
 def in_a_browser(path, categories: set[str]) -> None:

@@ -24,7 +24,7 @@ def main(arguments) -> None:
         raise DeepCacheError(f"--suite {arguments.suite}: no such file; the rule suite_settings makes it")
     with atomic(arguments.output) as temporary:
         # Without a lock: within a workflow it is that workflow's.
-        command = [sys.executable, "-m", "snakemake", arguments.target, "--nolock", "--cores", "1"]
+        command = [sys.executable, "-m", "snakemake", *arguments.targets, "--nolock", "--cores", "1"]
         command += ["--report", str(temporary), "--configfile", str(arguments.suite)]
         command += ["--report-stylesheet", str(STYLE)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
@@ -37,6 +37,6 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--suite", required=True, type=Path, metavar="JSON", help="the suite's config, merged")
-    parser.add_argument("--target", default="report_pages", help="what the report covers")
+    parser.add_argument("--targets", nargs="+", default=["report_pages"], help="what the report covers")
     parser.add_argument("--output", required=True, type=cli.output_file(), metavar="HTML")
     cli.run(main, parser)
