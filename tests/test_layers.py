@@ -24,6 +24,7 @@ LAYERS = (
     "figures",
     "beyond/comparison",
     "beyond/figures",
+    "export",
     "generation",
     "beyond/tuning",
     "beyond/equal_time",

@@ -2,13 +2,16 @@
 
 A diffusers U-Net makes one skip tensor with `conv_in`, one with each layer of its down blocks and one with each
 downsampler; each layer of its up blocks consumes one, in reverse. Branch b (0-based; the paper counts from 1) keeps the
-layers that make and consume the first b + 1 skip tensors and cuts off everything deeper.
+layers that make and consume the first b + 1 skip tensors and cuts off everything deeper. U-Nets of other shapes: see
+deepcache.caching.layers.
 """
 
 from dataclasses import dataclass
 
 from torch import nn
 
+from deepcache.caching.known_unets import layers_of
+from deepcache.caching.layers import LayersCut
 from deepcache.caching.schedules import is_integer
 from deepcache.errors import DeepCacheError
 
@@ -34,7 +37,7 @@ class KeptDown:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a branch keeps, and what feeds it.
+    """What a branch of a diffusers U-Net keeps, and what feeds it.
 
     Attributes:
         down: one entry for each down block of which something is kept.
@@ -55,11 +58,14 @@ def num_branches(unet: nn.Module) -> int:
     Raises:
         DeepCacheError: if the module is not a U-Net whose up layers consume its skip tensors one by one.
     """
+    layers = layers_of(unet)
+    if layers is not None:
+        return layers.num_branches
     skips = _check_is_unet(unet)
     return skips if unet.mid_block is not None else skips - 1
 
 
-def find_cut(unet: nn.Module, branch: int) -> Cut:
+def find_cut(unet: nn.Module, branch: int) -> Cut | LayersCut:
     """Locate a branch.
 
     Raises:
@@ -69,6 +75,9 @@ def find_cut(unet: nn.Module, branch: int) -> Cut:
     if not is_integer(branch) or not 0 <= branch < count:
         kind = type(unet).__name__
         raise DeepCacheError(f"branch must be an integer from 0 to {count - 1} for this {kind}, not {branch!r}")
+    layers = layers_of(unet)
+    if layers is not None:
+        return layers.cut(branch)
     down, left = [], branch
     for block in unet.down_blocks:
         if left == 0:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from deepcache.caching.attention_readers import SkippedAttention
-from deepcache.caching.branches import find_cut
+from deepcache.caching.branches import Cut, find_cut
 from deepcache.caching.execution import Execution
 from deepcache.caching.passes import Tap, full_pass, shallow_pass
 from deepcache.caching.shallow import shallow_view
@@ -19,7 +19,7 @@ class CutUNet:
     """The passes of a U-Net as it is now, until `remove`.
 
     Args:
-        unet: a diffusers U-Net.
+        unet: the U-Net.
         branch: where it is cut.
         forward: the U-Net's own.
         execution: how the passes run.
@@ -55,7 +55,7 @@ class CutUNet:
             shallow_pass(view, writes),
             device=next(unet.parameters()).device,
         )
-        self._residuals = SkippedResiduals(unet, cut)
+        self._residuals = SkippedResiduals(unet, cut) if isinstance(cut, Cut) else None
         self._receiver: tuple | None = None  # while a full pass runs: what belongs to the feature, who gets it
         self._structure = self._structure_now()
         self._hook = cut.feeder.register_forward_hook(tap)
@@ -84,7 +84,8 @@ class CutUNet:
     def full(self, args: tuple, kwargs: dict, observe: Callable[[torch.Tensor], None]):
         """Run all of it; `observe` is called with the feature, as it is when the pass has computed it."""
         outer = self._receiver  # a hook may call the U-Net within its call
-        self._receiver = self._residuals.behind_middle(args, kwargs), observe
+        behind = self._residuals.behind_middle(args, kwargs) if self._residuals else []
+        self._receiver = behind, observe
         try:
             output, feature = self.passes[0](*args, **kwargs)
             if feature is not None:
@@ -95,7 +96,8 @@ class CutUNet:
 
     def shallow(self, feature: torch.Tensor, args: tuple, kwargs: dict):
         """Run the outermost layers with a feature in the place of the others; arguments as of a full pass."""
-        args, kwargs = self._residuals.left_out(args, kwargs)
+        if self._residuals:
+            args, kwargs = self._residuals.left_out(args, kwargs)
         return self.passes[1](feature, *args, **kwargs)
 
     def _deliver(self, feature: torch.Tensor) -> None:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
-from deepcache.caching.branches import OUTPUT, find_cut
+from deepcache.caching.branches import OUTPUT
 from deepcache.caching.clock import Call, Clock
 from deepcache.caching.compiled import start_trajectory
 from deepcache.caching.cut_unet import CutUNet
@@ -13,6 +13,7 @@ from deepcache.caching.find_unet import find_unet, unwrapped
 from deepcache.caching.online import OnlineSchedule, online
 from deepcache.caching.plan import Plan, open_plan
 from deepcache.caching.planned import PlannedSampler
+from deepcache.caching.ready_passes import ReadyCut, ReadyPasses, check_place
 from deepcache.caching.replaced_forward import ReplacedForward, owners
 from deepcache.caching.reuse import Hold, Reuse
 from deepcache.caching.scheduler_clock import SchedulerClock
@@ -22,7 +23,7 @@ from deepcache.caching.streams import Streams
 from deepcache.caching.thread_guard import ThreadGuard
 from deepcache.caching.timesteps import Mark
 from deepcache.caching.trajectory import Trajectory
-from deepcache.caching.unet_call import context_of, sample_of, timestep_of, with_timestep_on_device
+from deepcache.caching.unet_call import UNetCall
 from deepcache.caching.whole_output import WholeOutput
 from deepcache.errors import DeepCacheError
 
@@ -45,7 +46,8 @@ class DeepCache:
     Passes are compiled or recorded when they first see a shape, which takes time: enable once and sample often.
 
     Args:
-        pipe_or_unet: a diffusers pipeline that has a `unet`, or a diffusers U-Net with skip connections.
+        pipe_or_unet: a diffusers pipeline that has a `unet`, or a U-Net with skip connections: of diffusers, of another
+            known shape (see deepcache.caching.known_unets), or of a class that `register_unet` was told of.
         interval: N; steps 0, N, 2N, ... run fully. Give this or `schedule`.
         branch: where the U-Net is cut, from 0 (only the outermost layers run); the paper counts from 1. "output":
             behind its last layer, so that at shallow steps none runs.
@@ -78,14 +80,14 @@ class DeepCache:
         self.reuse = reuse if reuse is not None else Hold()
         self._execution = Execution(compile, graph)
         self._pipe, self.unet = find_unet(pipe_or_unet)
-        if branch != OUTPUT:
-            find_cut(self.unet, branch)
+        check_place(self.unet, branch)
+        self._call = UNetCall(self.unet)
         self._lost = False  # whether the pipeline was told that its U-Net is another by now
         self._streams = Streams(self.reuse, self)
         self._threads = ThreadGuard()
         self._clock = Clock()
         self._replaced: ReplacedForward | None = None  # present while enabled, as what follows
-        self._cut: CutUNet | WholeOutput | None = None
+        self._cut: CutUNet | WholeOutput | ReadyCut | None = None
         self._watch: SchedulerWatch | None = None  # on a pipeline
         self._reader: str | None = None  # of what shallow steps would skip
         self.plan: Plan | None = None
@@ -145,9 +147,11 @@ class DeepCache:
         self._begin()
         return self
 
-    def _build(self) -> CutUNet | WholeOutput:
+    def _build(self) -> CutUNet | WholeOutput | ReadyCut:
         """Where every step is full, nothing is taken."""
         taps = self._interval != 1
+        if isinstance(self.unet, ReadyPasses):
+            return ReadyCut(self.unet, self._execution, taps)
         if self.branch == OUTPUT:
             return WholeOutput(self.unet, self._full_forward, self._execution, taps)
         return CutUNet(self.unet, self.branch, self._full_forward, self._execution, taps)
@@ -258,7 +262,7 @@ class DeepCache:
         if self._watch is not None and self._watch.is_replaced:
             self._watch.follow()
             self._begin()
-        mark = Mark(timestep_of(args, kwargs))
+        mark = Mark(self._call.timestep(args, kwargs))
         call = self._clock.read(mark)
         with self._threads.call(begins=call is Call.TRAJECTORY):
             self._clock.take(mark, call)
@@ -278,12 +282,12 @@ class DeepCache:
                 raise
 
     def _run(self, args: tuple, kwargs: dict):
-        sample, trajectory = sample_of(args, kwargs), self._trajectory
-        stream = self._streams.of((sample.shape, sample.dtype, sample.device), context_of(args, kwargs))
+        sample, trajectory = self._call.sample(args, kwargs), self._trajectory
+        stream = self._streams.of((sample.shape, sample.dtype, sample.device), self._call.context(args, kwargs))
         planned = trajectory.planned(lambda step: self.schedule.is_full(step, sample))
         full = planned or not stream.can_predict(trajectory.step)
         if not self._cut.eager:
-            args, kwargs = with_timestep_on_device(args, kwargs)
+            args, kwargs = self._call.with_timestep_on_device(args, kwargs)
         if self._reader is not None:
             output, full = self._full_forward(*args, **kwargs), True
         elif full:

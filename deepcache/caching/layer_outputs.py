@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from deepcache.caching.unet_call import sample_of
+from deepcache.caching.unet_call import UNetCall
 
 
 def first_output(output: torch.Tensor | tuple) -> torch.Tensor:
@@ -31,15 +31,16 @@ def output_watched(layer: nn.Module, observe: Callable[[torch.Tensor], None]) ->
 
 @contextmanager
 def input_watched(unet: nn.Module, observe: Callable[[torch.Tensor], None]) -> Iterator[None]:
-    """Show every latent that a diffusers U-Net is called with to `observe`, inside the block.
+    """Show every latent that a U-Net is called with to `observe`, inside the block.
 
     Args:
         unet: left as it was afterwards.
         observe: gets a copy.
     """
+    call = UNetCall(unet)
 
     def show(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        observe(sample_of(args, kwargs).detach().clone())
+        observe(call.sample(args, kwargs).detach().clone())
 
     handle = unet.register_forward_pre_hook(show, with_kwargs=True)
     try:

@@ -18,7 +18,7 @@ class WholeOutput:
     """The passes of such a U-Net; what they offer is what CutUNet's do.
 
     Args:
-        unet: a diffusers U-Net.
+        unet: the U-Net.
         forward: its own.
         execution: how the full pass runs.
         taps: whether the output is taken at all.
@@ -39,7 +39,7 @@ class WholeOutput:
         self.skipped_attention = SkippedAttention(unet, nn.Module())
         self.passes = execution.prepare(full_pass(forward, None), device=next(unet.parameters()).device)
         self._signature = inspect.signature(type(unet).forward)
-        self._kind: type[BaseOutput] | None = None  # of its outputs, once there was one that is no tuple
+        self._kind: type[BaseOutput | torch.Tensor] | None = None  # of its outputs, once there was one that is no tuple
         self._structure = self._structure_now()
 
     @property
@@ -62,16 +62,17 @@ class WholeOutput:
         """Run all of it; `observe` is called with a copy of the output.
 
         Raises:
-            DeepCacheError: if the output is neither a tuple nor diffusers' kind.
+            DeepCacheError: if the output is neither a tensor nor a tuple nor diffusers' kind.
         """
         output, _ = self.passes[0](*args, **kwargs)
-        if not isinstance(output, (tuple, BaseOutput)):
+        asked = isinstance(output, tuple) and "return_dict" in self._signature.parameters
+        if not (asked or isinstance(output, (torch.Tensor, BaseOutput))):
             kind = type(self._unet).__name__
             raise DeepCacheError(f"this {kind} returns a {type(output).__name__}: its output cannot be cached")
-        if isinstance(output, BaseOutput):
+        if not isinstance(output, tuple):
             self._kind = type(output)
         if self._taps:
-            observe(output[0].clone())
+            observe((output if isinstance(output, torch.Tensor) else output[0]).clone())
         return output
 
     def shallow(self, feature: torch.Tensor, args: tuple, kwargs: dict):
@@ -84,4 +85,6 @@ class WholeOutput:
             return (feature.clone(),)
         if self._kind is None:
             raise DeepCacheError("all full steps were called with return_dict=False: call the others so, too")
+        if issubclass(self._kind, torch.Tensor):
+            return feature.clone()
         return self._kind(sample=feature.clone())

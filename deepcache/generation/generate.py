@@ -11,8 +11,10 @@ import torch
 
 from deepcache.caching.engine import DeepCache
 from deepcache.caching.execution import Execution
+from deepcache.caching.fingerprint import fingerprint
 from deepcache.caching.plan import Plan
 from deepcache.errors import DeepCacheError
+from deepcache.export.exported_unet import ExportedUNet
 from deepcache.generation.checkpoints import find_checkpoint, load_pipeline
 from deepcache.generation.generation import Generation
 from deepcache.generation.image_folder import ImageFolder
@@ -34,6 +36,7 @@ def generate(
     batch_size: int,
     execution: Execution,
     plan: Plan | None = None,
+    exported: Path | None = None,
 ) -> None:
     """Make what is missing of a request's images, and say how long it took.
 
@@ -47,6 +50,7 @@ def generate(
         batch_size: images made at a time.
         execution: how the U-Net's passes run.
         plan: followed in place of the method; the request has its sampler, steps and guidance scale.
+        exported: folder of the checkpoint's exported U-Net, which runs in place of its own.
 
     Raises:
         DeepCacheError: if the checkpoint cannot make them, the plan is for other weights, or the folder holds
@@ -57,9 +61,13 @@ def generate(
     if getattr(pipeline, "safety_checker", None) is not None:
         print(f"{checkpoint}: its safety checker is on: an image that it flags becomes black", file=sys.stderr)
     generation = Generation(pipeline, request)
+    if exported is not None:
+        pipeline.unet = _exported(exported, pipeline)
     caching = _Caching.of(plan, method, pipeline, generation, execution)
     settings = {"checkpoint": checksums, **generation.settings(), "method": caching.name}
     settings |= {"batch_size": batch_size, "precision": precision, "compiled": execution.compile}
+    if exported is not None:
+        settings["exported"] = pipeline.unet.runtime
     about = {"prompts": list(request.prompts), "unet_calls": generation.unet_calls}
     about["full_steps"] = list(caching.full_steps)
     with caching.applied:
@@ -77,6 +85,13 @@ def generate(
                 f"{full} of {calls} steps full ({full / calls:.0%})",
                 file=sys.stderr,
             )
+
+
+def _exported(folder: Path, pipeline) -> ExportedUNet:
+    unet = ExportedUNet(folder)
+    if unet.fingerprint != fingerprint(pipeline.unet):
+        raise DeepCacheError(f"--exported {folder}: it is of other weights than the checkpoint's: export them")
+    return unet
 
 
 @dataclass(frozen=True)

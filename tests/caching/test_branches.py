@@ -9,7 +9,6 @@ from diffusers import (
     ControlNetModel,
     DiTTransformer2DModel,
     PixArtTransformer2DModel,
-    UNet1DModel,
     UNet2DConditionModel,
     VQModel,
 )
@@ -165,22 +164,12 @@ def first_stage(kind: type) -> nn.Module:
     return kind(block_out_channels=(4,), norm_num_groups=2)
 
 
-def unet1d() -> nn.Module:
-    """A U-Net for signals."""
-    return UNet1DModel(
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock1D", "DownBlock1D"),
-        up_block_types=("UpBlock1D", "UpBlock1D"),
-    )
-
-
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (lambda: nn.Linear(2, 2), "Linear is not a U-Net"),
         (dit, "DiTTransformer2DModel is not a U-Net"),
         (pixart, "PixArtTransformer2DModel is not a U-Net"),
-        (unet1d, "UNet1DModel is not a U-Net"),
         (lambda: first_stage(VQModel), "VQModel is not a U-Net"),
         (lambda: first_stage(AutoencoderKL), "AutoencoderKL is not a U-Net"),
         (lambda: first_stage(VQModel).encoder, "Encoder is not a U-Net"),

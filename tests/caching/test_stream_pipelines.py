@@ -16,7 +16,7 @@ from diffusers.modular_pipelines import StableDiffusionXLAutoBlocks, StableDiffu
 from PIL import Image
 
 from deepcache import DeepCache
-from deepcache.caching.unet_call import sample_of, timestep_of
+from deepcache.caching.unet_call import UNetCall
 from tests.caching.pipelines import extra_large, text_to_image
 from tests.caching.reference import FEEDERS, feature_replaced
 
@@ -39,10 +39,10 @@ def streams_overridden(unet, feeder=FEEDERS["UNet2DConditionModel"][BRANCH], gue
     Where steps are `guessed`, the second one of a trajectory runs fully if the first one had several calls. Independent
     of the engine but for how a call's arguments are read. Yields the list of (step, full) of all calls.
     """
-    features, now, found = {}, {"t": None, "step": -1}, []
+    features, now, found, call = {}, {"t": None, "step": -1}, [], UNetCall(unet)
 
     def before(module, args, kwargs):
-        t = float(timestep_of(args, kwargs))
+        t = float(call.timestep(args, kwargs))
         if now["t"] is None or t > now["t"]:
             now.update(step=-1)
             features.clear()
@@ -50,7 +50,7 @@ def streams_overridden(unet, feeder=FEEDERS["UNet2DConditionModel"][BRANCH], gue
             if guessed and now["step"] == 0 and len(now["calls"]) > 1:
                 features.clear()
             now.update(t=t, step=now["step"] + 1, calls=[])
-        shape = tuple(sample_of(args, kwargs).shape)
+        shape = tuple(call.sample(args, kwargs).shape)
         now["stream"] = (shape, now["calls"].count(shape))
         now["calls"].append(shape)
         now["full"] = now["step"] % INTERVAL == 0 or now["stream"] not in features

@@ -128,9 +128,13 @@ def test_each_call_has_the_kind_of_output_that_it_asks_for(unet2d):
                 unet2d_copy(x, 8)
 
 
-def test_a_bare_tensor_is_no_output(unet2d, monkeypatch):
-    monkeypatch.setattr(type(unet2d), "forward", lambda self, sample, timestep: sample)
-    with DeepCache(unet2d, 2, "output"), pytest.raises(DeepCacheError, match="returns a Tensor: its output cannot be"):
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_other_outputs_are_refused(unet2d, monkeypatch, kind):
+    monkeypatch.setattr(type(unet2d), "forward", lambda self, sample, timestep: kind([sample]))
+    with (
+        DeepCache(unet2d, 2, "output"),
+        pytest.raises(DeepCacheError, match=f"returns a {kind.__name__}: its output can"),
+    ):
         unet2d(torch.randn(1, 1, 16, 16), 9)
 
 

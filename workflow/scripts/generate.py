@@ -47,7 +47,7 @@ def main(arguments) -> None:
     )
     execution = execution_of(arguments.execution)
     place = arguments.output, device, precision, arguments.batch_size, execution
-    generate(arguments.checkpoint, request, method, *place, plan)
+    generate(arguments.checkpoint, request, method, *place, plan, arguments.exported)
 
 
 def _renamed(value: str) -> None:
@@ -62,6 +62,7 @@ if __name__ == "__main__":
         "--images", type=Path, metavar="DIR_OR_FILE", help="to begin with: one a prompt, or one for all"
     )
     parser.add_argument("--masks", type=Path, metavar="DIR_OR_FILE", help="white is repainted; as large as the images")
+    parser.add_argument("--exported", type=Path, metavar="DIR", help="what export.py made of it runs in its place")
     add_caching_options(parser)
     add_sampling_options(parser)
     parser.add_argument("--scheduler", type=_renamed, help=argparse.SUPPRESS)
