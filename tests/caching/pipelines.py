@@ -48,20 +48,20 @@ def _vae() -> AutoencoderKL:
     return AutoencoderKL(block_out_channels=(4,), norm_num_groups=2, latent_channels=4, sample_size=16).eval()
 
 
-def _quiet(pipe: DiffusionPipeline) -> DiffusionPipeline:
+def quiet(pipe: DiffusionPipeline) -> DiffusionPipeline:
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
-def _with_components_of(pipe: StableDiffusionPipeline, kind: type, **components) -> DiffusionPipeline:
+def with_components_of(pipe: StableDiffusionPipeline, kind: type, **components) -> DiffusionPipeline:
     """A pipeline of another kind with the same components but for those that are given."""
-    return _quiet(kind(**{**pipe.components, **components}, requires_safety_checker=False))
+    return quiet(kind(**{**pipe.components, **components}, requires_safety_checker=False))
 
 
 def text_to_image(folder: Path, **unet) -> StableDiffusionPipeline:
     """Stable Diffusion; the tokenizer's files are written to the folder."""
     torch.manual_seed(0)
-    return _quiet(
+    return quiet(
         StableDiffusionPipeline(
             vae=_vae(),
             text_encoder=_text_encoder(),
@@ -77,12 +77,12 @@ def text_to_image(folder: Path, **unet) -> StableDiffusionPipeline:
 
 def image_to_image(pipe: StableDiffusionPipeline, **components) -> StableDiffusionImg2ImgPipeline:
     """Another pipeline with the same components but for those that are given."""
-    return _with_components_of(pipe, StableDiffusionImg2ImgPipeline, **components)
+    return with_components_of(pipe, StableDiffusionImg2ImgPipeline, **components)
 
 
 def inpainting(folder: Path, channels: int) -> StableDiffusionInpaintPipeline:
     """Inpainting with a U-Net of 4 channels, or of 9: latents, mask and masked image."""
-    return _with_components_of(text_to_image(folder, in_channels=channels), StableDiffusionInpaintPipeline)
+    return with_components_of(text_to_image(folder, in_channels=channels), StableDiffusionInpaintPipeline)
 
 
 def controlled(folder: Path) -> StableDiffusionControlNetPipeline:
@@ -96,7 +96,7 @@ def controlled(folder: Path) -> StableDiffusionControlNetPipeline:
         controlnet.controlnet_cond_embedding.conv_out,
     ]:
         torch.nn.init.normal_(layer.weight, std=0.5)
-    return _with_components_of(pipe, StableDiffusionControlNetPipeline, controlnet=controlnet)
+    return with_components_of(pipe, StableDiffusionControlNetPipeline, controlnet=controlnet)
 
 
 def extra_large(folder: Path) -> StableDiffusionXLPipeline:
@@ -117,7 +117,7 @@ def extra_large(folder: Path) -> StableDiffusionXLPipeline:
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=6 * 8 + 12,  # two sizes and a corner, and the pooled text
     )
-    return _quiet(
+    return quiet(
         StableDiffusionXLPipeline(
             vae=_vae(),
             tokenizer=_tokenizer(folder),

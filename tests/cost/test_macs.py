@@ -18,6 +18,7 @@ from deepcache.cost.macs import (
     count_ops_and_params,
 )
 from deepcache.models.dummy_inputs import dummy_inputs
+from deepcache.models.paper import sd_v1_5
 from tests.conftest import make_unet2d, make_unet2d_condition
 
 TWO_LEVELS = {
@@ -108,6 +109,17 @@ def test_a_convolution_behind_a_convolution(device):
     """Its output has the right shape, and what made its input is counted too."""
     two = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 6, 3, bias=False), nn.Flatten(), nn.Linear(24, 5)).to(device)
     assert count_ops_and_params(two, torch.zeros(1, 4, 4, 4, device=device))[0] == 16 * 16 + 4 * 4 * 9 * 6 + 24 * 5
+
+
+@pytest.mark.parametrize(
+    ("side", "share", "speed_up"), [(32, 0.18, 2.9), (64, 0.22, 2.6), (96, 0.27, 2.4), (128, 0.32, 2.2)]
+)
+def test_the_larger_the_latent_the_more_of_stable_diffusion_is_attention_that_no_step_skips(side, share, speed_up):
+    """The figures of docs/when-it-pays.md."""
+    unet = sd_v1_5()
+    full, shallow = branch_macs(unet, 1, dummy_inputs(unet, 1, side, "meta"), attention=True)
+    assert round(shallow / full, 2) == share
+    assert round(5 / (1 + 4 * shallow / full), 1) == speed_up
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
