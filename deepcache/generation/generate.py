@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from diffusers import DiffusionPipeline
 
 from deepcache.caching.engine import DeepCache
 from deepcache.caching.execution import Execution
@@ -26,8 +27,43 @@ from deepcache.provenance import provenance
 from deepcache.sampling.families import PRECISIONS
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a pipeline comes from.
+
+    Attributes:
+        checkpoint: a folder in diffusers' format, or a manifest.
+        variant: of the weights, see `find_checkpoint`.
+        exported: folder of the checkpoint's exported U-Net, which runs in place of its own.
+    """
+
+    checkpoint: Path
+    variant: str | None = None
+    exported: Path | None = None
+
+    def load(self, task: str, device: torch.device, precision: str) -> tuple[DiffusionPipeline, dict]:
+        """The pipeline of a task, and what of it decides images: the SHA-256 of its weights, what runs its U-Net.
+
+        Raises:
+            DeepCacheError: if it cannot be loaded, or the exported U-Net is of other weights.
+        """
+        folder, checksums = find_checkpoint(self.checkpoint, self.variant)
+        pipeline = load_pipeline(folder, task, device, PRECISIONS[precision], self.variant)
+        if getattr(pipeline, "safety_checker", None) is not None:
+            print(f"{self.checkpoint}: its safety checker is on: an image that it flags becomes black", file=sys.stderr)
+        if self.exported is None:
+            return pipeline, {"checkpoint": checksums}
+        unet = ExportedUNet(self.exported)
+        if unet.fingerprint != fingerprint(pipeline.unet):
+            raise DeepCacheError(
+                f"--exported {self.exported}: it is of other weights than the checkpoint's: export them"
+            )
+        pipeline.unet = unet
+        return pipeline, {"checkpoint": checksums, "exported": unet.runtime}
+
+
 def generate(
-    checkpoint: Path,
+    source: Source,
     request: Request,
     method: Method,
     output: Path,
@@ -36,12 +72,11 @@ def generate(
     batch_size: int,
     execution: Execution,
     plan: Plan | None = None,
-    exported: Path | None = None,
 ) -> None:
     """Make what is missing of a request's images, and say how long it took.
 
     Args:
-        checkpoint: a folder in diffusers' format, or a manifest.
+        source: what makes them.
         request: what to make.
         method: how the U-Net is cached.
         output: folder of the images and of the record of how they were made.
@@ -50,24 +85,16 @@ def generate(
         batch_size: images made at a time.
         execution: how the U-Net's passes run.
         plan: followed in place of the method; the request has its sampler, steps and guidance scale.
-        exported: folder of the checkpoint's exported U-Net, which runs in place of its own.
 
     Raises:
         DeepCacheError: if the checkpoint cannot make them, the plan is for other weights, or the folder holds
             something else.
     """
-    folder, checksums = find_checkpoint(checkpoint)
-    pipeline = load_pipeline(folder, request.task, device, PRECISIONS[precision])
-    if getattr(pipeline, "safety_checker", None) is not None:
-        print(f"{checkpoint}: its safety checker is on: an image that it flags becomes black", file=sys.stderr)
+    pipeline, origin = source.load(request.task, device, precision)
     generation = Generation(pipeline, request)
-    if exported is not None:
-        pipeline.unet = _exported(exported, pipeline)
     caching = _Caching.of(plan, method, pipeline, generation, execution)
-    settings = {"checkpoint": checksums, **generation.settings(), "method": caching.name}
+    settings = {**origin, **generation.settings(), "method": caching.name}
     settings |= {"batch_size": batch_size, "precision": precision, "compiled": execution.compile}
-    if exported is not None:
-        settings["exported"] = pipeline.unet.runtime
     about = {"prompts": list(request.prompts), "unet_calls": generation.unet_calls}
     about["full_steps"] = list(caching.full_steps)
     with caching.applied:
@@ -85,13 +112,6 @@ def generate(
                 f"{full} of {calls} steps full ({full / calls:.0%})",
                 file=sys.stderr,
             )
-
-
-def _exported(folder: Path, pipeline) -> ExportedUNet:
-    unet = ExportedUNet(folder)
-    if unet.fingerprint != fingerprint(pipeline.unet):
-        raise DeepCacheError(f"--exported {folder}: it is of other weights than the checkpoint's: export them")
-    return unet
 
 
 @dataclass(frozen=True)

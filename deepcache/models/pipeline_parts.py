@@ -13,7 +13,9 @@ from deepcache.models.state_dicts import SHOWN
 NOT_RUN = "holds more than weights, and nothing in it is run: get it again"
 
 
-def load_text_encoders(folder: Path, dtype: torch.dtype, without: Collection[str] = ()) -> dict[str, torch.nn.Module]:
+def load_text_encoders(
+    folder: Path, dtype: torch.dtype, without: Collection[str] = (), variant: str | None = None
+) -> dict[str, torch.nn.Module]:
     """Load the text encoders that a pipeline's model_index.json names, by their names there.
 
     transformers draws weights that it does not find, with no more than a warning, and a tokenizer without files splits
@@ -23,6 +25,7 @@ def load_text_encoders(folder: Path, dtype: torch.dtype, without: Collection[str
         folder: the pipeline's.
         dtype: of the weights.
         without: parts that need not be there.
+        variant: of the files of weights, such as `fp16`, where an encoder has it.
 
     Raises:
         DeepCacheError: if a part that the index names has no folder, or a text encoder lacks weights.
@@ -37,12 +40,14 @@ def load_text_encoders(folder: Path, dtype: torch.dtype, without: Collection[str
             raise DeepCacheError(f"{folder / name} is missing, which model_index.json names: get the checkpoint again")
         library, kind = entry
         if name.startswith("text_encoder") and library == "transformers":
-            encoders[name] = _whole(getattr(transformers, kind), folder / name, dtype)
+            has_it = variant is not None and any((folder / name).glob(f"*.{variant}[.-]*"))
+            encoders[name] = _whole(getattr(transformers, kind), folder / name, dtype, variant if has_it else None)
     return encoders
 
 
-def _whole(kind: type, place: Path, dtype: torch.dtype) -> torch.nn.Module:
-    model, found = kind.from_pretrained(place, dtype=dtype, output_loading_info=True, local_files_only=True)
+def _whole(kind: type, place: Path, dtype: torch.dtype, variant: str | None) -> torch.nn.Module:
+    how = {"dtype": dtype, "local_files_only": True, "variant": variant}
+    model, found = kind.from_pretrained(place, output_loading_info=True, **how)
     if missing := sorted(found["missing_keys"]):
         names = f"{', '.join(missing[:SHOWN])}{', ...' if len(missing) > SHOWN else ''}"
         raise DeepCacheError(f"{place}: its weights are another model's: {len(missing)} are missing ({names})")

@@ -27,7 +27,7 @@ def main(arguments) -> None:
     from deepcache.data.pictures import list_pictures
     from deepcache.data.prompts import read_prompts
     from deepcache.devices import choose_device, choose_precision
-    from deepcache.generation.generate import generate
+    from deepcache.generation.generate import Source, generate
     from deepcache.generation.request import Request
 
     diffusers_logging.disable_progress_bar()
@@ -47,7 +47,8 @@ def main(arguments) -> None:
     )
     execution = execution_of(arguments.execution)
     place = arguments.output, device, precision, arguments.batch_size, execution
-    generate(arguments.checkpoint, request, method, *place, plan, arguments.exported)
+    source = Source(arguments.checkpoint, arguments.variant, arguments.exported)
+    generate(source, request, method, *place, plan)
 
 
 def _renamed(value: str) -> None:
@@ -62,6 +63,7 @@ if __name__ == "__main__":
         "--images", type=Path, metavar="DIR_OR_FILE", help="to begin with: one a prompt, or one for all"
     )
     parser.add_argument("--masks", type=Path, metavar="DIR_OR_FILE", help="white is repainted; as large as the images")
+    parser.add_argument("--variant", metavar="NAME", help="of the weights, such as fp16, where a part has it")
     parser.add_argument("--exported", type=Path, metavar="DIR", help="what export.py made of it runs in its place")
     add_caching_options(parser)
     add_sampling_options(parser)

@@ -27,7 +27,7 @@ def main(arguments) -> None:
     device, output = choose_device(arguments.device), arguments.output
     precision = choose_precision(arguments.precision, device)
     effort = Effort(minutes=arguments.minutes, seed=arguments.seed)
-    names = ("checkpoint", "prompts", "steps", "guidance_scale", "batch_size", "execution")
+    names = ("checkpoint", "prompts", "steps", "guidance_scale", "batch_size", "execution", "variant")
     asked = Asked(budget=budget, effort=effort, **{name: getattr(arguments, name) for name in names})
     tuned = tune_checkpoint(asked, device, precision, output).tuned
     text = describe(tuned)
@@ -40,6 +40,7 @@ def main(arguments) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, help="a folder in diffusers' format, or a manifest")
+    parser.add_argument("--variant", metavar="NAME", help="of the weights, such as fp16, where a part has it")
     parser.add_argument(
         "--prompts",
         type=Path,

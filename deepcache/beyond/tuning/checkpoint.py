@@ -24,7 +24,7 @@ class Asked:
     Attributes:
         checkpoint: a folder in diffusers' format, or a checkpoint's manifest.
         budget: what may be spent.
-        prompts: see `open_tuned`, as `steps`, `guidance_scale` and `call`.
+        prompts: see `open_tuned`, as `steps`, `guidance_scale`, `call` and `variant`.
         steps: how many it usually takes.
         guidance_scale: with which.
         batch_size: see `tune_model`, as `execution` and `effort`.
@@ -42,6 +42,7 @@ class Asked:
     execution: str = "auto"
     call: Mapping[str, Any] = field(default_factory=dict)
     effort: Effort = field(default_factory=lambda: Effort())
+    variant: str | None = None
 
     def decides(self, opened: Opened, precision: str, device: torch.device) -> dict[str, Any]:
         """Everything that decides the plan, as plain values."""
@@ -83,7 +84,7 @@ def tune_checkpoint(
     Raises:
         DeepCacheError: as from `open_tuned` and `tune_model`.
     """
-    named = asked.prompts, asked.steps, asked.guidance_scale, asked.call
+    named = asked.prompts, asked.steps, asked.guidance_scale, asked.call, asked.variant
     opened = open_tuned(asked.checkpoint, device, precision, *named)
     key = asked.decides(opened, precision, device)
     path = output if isinstance(output, Path) else output(key)

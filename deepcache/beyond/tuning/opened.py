@@ -59,6 +59,7 @@ def open_tuned(
     steps: int,
     guidance_scale: float | None,
     call: dict | None = None,
+    variant: str | None = None,
 ) -> Opened:
     """Open a checkpoint.
 
@@ -70,6 +71,7 @@ def open_tuned(
         steps: how many it usually takes.
         guidance_scale: with which; None: 7.5 for text-to-image, else 1.
         call: more arguments of a pipeline's call, such as `height`.
+        variant: of the weights, see `find_checkpoint`; for text-to-image.
 
     Raises:
         DeepCacheError: if it cannot be loaded, or takes no prompts or no guidance.
@@ -81,16 +83,19 @@ def open_tuned(
     prompted = family is None or family.prompted  # what is not known here is refused by `find_checkpoint`
     if not prompted and prompts is not None:
         raise DeepCacheError(f"--prompts: {place} paints from none: leave it out")
+    if not prompted and variant is not None:
+        raise DeepCacheError(f"--variant: {place} has none: leave it out")
     scale = (GUIDANCE_SCALE if prompted else 1.0) if guidance_scale is None else guidance_scale
     usual = Sampler("ddim", steps, guidance_scale=scale)
     if family is not None:
         family.check(usual)
     texts = None
     if prompted:
-        _, sha256 = find_checkpoint(place)
+        _, sha256 = find_checkpoint(place, variant)
         own = folder / OWN
         texts = read_prompts(prompts or own) if prompts or own.is_file() else list(GENERAL)
-        model = PipelineModel(load_pipeline(folder, "text-to-image", device, PRECISIONS[precision]), texts, call)
+        pipeline = load_pipeline(folder, "text-to-image", device, PRECISIONS[precision], variant)
+        model = PipelineModel(pipeline, texts, call)
     else:
         sha256 = open_checkpoint(place)[1]["sha256"] if place.is_file() else weight_checksums(place)
         model = load_model(folder, device, precision)

@@ -62,6 +62,7 @@ def plan_of(arguments: argparse.Namespace, device: "torch.device", precision: st
         batch_size=arguments.batch_size,
         execution=arguments.execution,
         call={name: value for name, value in call.items() if value is not None},
+        variant=arguments.variant,
     )
     return tune_checkpoint(asked, device, precision, cached_plan).plan
 
