@@ -79,14 +79,14 @@ def polynomial(sampler: Sampler, steps: int, branch: int | str, full: int, order
     return Candidate(sampler, steps, branch, full_steps, prediction, weights, costs.of(steps, full, branch))
 
 
-def lengths(costs: Costs, budget: float, most: int, calls: Callable[[int], int]) -> list[int]:
+def lengths(costs: Costs, budget: float, most: int, calls: Callable[[int], float]) -> list[int]:
     """Numbers of steps that are tried: from as many as can all be full, in growing strides, up to `most`.
 
     Args:
         costs: of a step.
         budget: that is not exceeded.
         most: steps.
-        calls: of the U-Net in so many steps, which may be more.
+        calls: of the U-Net in so many steps, which may be more; infinite where a sampler cannot take so many.
     """
     afforded = int((budget - costs.fixed) / costs.full + 1e-9)
     all_full = max(FEWEST_STEPS, min(most, afforded))

@@ -1,5 +1,6 @@
 """The search: from many ways on a few images to the best ones on many, with weights of their own."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -136,8 +137,15 @@ class Tuner:
         def sampler_of(steps: int) -> Sampler:
             return Sampler(name, steps, guidance_scale=self._guidance)
 
-        for steps in lengths(self._costs, budget, most, lambda steps: self._model.num_steps(sampler_of(steps))):
-            sampler, calls = sampler_of(steps), self._model.num_steps(sampler_of(steps))
+        def calls_of(steps: int) -> float:
+            """Of the U-Net; by CompVis's stride some numbers begin beyond the training's timesteps and are no way."""
+            sampler = sampler_of(steps)
+            return self._model.num_steps(sampler) if self._model.family.takes(sampler) else math.inf
+
+        for steps in lengths(self._costs, budget, most, calls_of):
+            sampler, calls = sampler_of(steps), calls_of(steps)
+            if calls == math.inf:
+                continue
             for branch, full in affordable(self._costs, budget, sampler, calls, list(self._costs.shallow)):
                 yield polynomial(sampler, calls, branch, full, LINE, self._costs)
 

@@ -12,6 +12,7 @@ from deepcache.beyond.equal_time.contest import Asked, Contest
 from deepcache.beyond.equal_time.methods import METHODS, TUNED
 from deepcache.beyond.tuning.kept import Kept
 from deepcache.quality.partial import Partial
+from deepcache.runs.families import Family
 from deepcache.sampler import Sampler
 from deepcache.sampling.unrounded import sample_unrounded
 from tests.beyond.equal_time.conftest import SMALL, contest
@@ -90,14 +91,13 @@ def test_few_steps_are_compared_with_fewer_that_take_no_longer(tiny, steps):
 
 
 def test_a_number_of_steps_that_no_sampler_has_is_left_out(tiny, steps, monkeypatch):
-    own = tiny.num_steps
+    class Refusing(Family):
+        def check(self, sampler):
+            if sampler.steps == 3:
+                raise DeepCacheError("begins beyond the training's timesteps")
+            super().check(sampler)
 
-    def num_steps(sampler):
-        if sampler.steps == 3:
-            raise DeepCacheError("begins beyond the training's timesteps")
-        return own(sampler)
-
-    monkeypatch.setattr(tiny, "num_steps", num_steps)
+    monkeypatch.setattr(tiny, "family", Refusing(**vars(tiny.family)))
     assert {row["steps"] for row in contest(tiny, "ddim-20", (), few=(3, 4)).run()["few_steps"]} == {4}
 
 

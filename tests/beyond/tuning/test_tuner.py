@@ -13,7 +13,7 @@ from deepcache.beyond.tuning.kept import Kept
 from deepcache.beyond.tuning.tuner import Effort, Tuner
 from deepcache.quality.paired_fidelity import PEAK, squared_errors
 from deepcache.quality.partial import Partial
-from deepcache.runs.families import PIXEL
+from deepcache.runs.families import LATENT_CLASS, PIXEL
 from deepcache.sampler import Sampler
 from deepcache.sampling.unrounded import sample_pixels
 from tests.beyond.tiny import TinyModel
@@ -136,3 +136,26 @@ def test_another_budget_keeps_sampler_steps_and_branch(model):
     }
     assert again == sorted(again, key=lambda one: -one.judged.mean)
     assert searching.again(best, 4.0) == []
+
+
+class Strided(DDIMOnly):
+    """As a class-conditional latent model: 36 steps would begin beyond the training's timesteps."""
+
+    family = replace(LATENT_CLASS, samplers=("ddim",))
+
+    def num_steps(self, sampler):
+        self.family.check(sampler)
+        return super().num_steps(sampler)
+
+    def make_latents(self, indices, seed, sampler, on_step=lambda step: None):
+        self.family.check(sampler)
+        return super().make_latents(indices, seed, sampler, on_step)
+
+
+@pytest.mark.parametrize("budget", [36.0, 22.5])  # 36 full steps; 22 of them, and 36 in 1.6 times as many
+def test_numbers_of_steps_that_a_model_cannot_take_are_left_out(unet2d, budget):
+    model = Strided(unet2d)
+    assert not model.family.takes(Sampler("ddim", 36))
+    found = tuner(model).search(budget, 40)
+    assert {one.candidate.sampler.steps for one in found} and all(one.candidate.cost <= budget for one in found)
+    assert 36 not in {one.candidate.sampler.steps for one in found}
