@@ -34,7 +34,7 @@ rule report:
     localrule: True
     params:
         code=code("report"),
-        apart=made_apart,
-        tables=lambda w: [sha256(f"{RESULTS}/tables/{target}.csv") for target in made_apart(w)],
+        apart=lambda w: list(made_apart(w)),
+        state=state_of_made_apart,
     shell:
         unloaded("report", "--suite {input.suite} --targets report_pages {params.apart} --output {output}")

@@ -71,13 +71,13 @@ def find_cut(unet: nn.Module, branch: int) -> Cut | LayersCut:
     Raises:
         DeepCacheError: if the module is no such U-Net (see `num_branches`) or has no such branch.
     """
-    count = num_branches(unet)
+    known = layers_of(unet)
+    count = num_branches(unet) if known is None else known.num_branches
     if not is_integer(branch) or not 0 <= branch < count:
         kind = type(unet).__name__
         raise DeepCacheError(f"branch must be an integer from 0 to {count - 1} for this {kind}, not {branch!r}")
-    layers = layers_of(unet)
-    if layers is not None:
-        return layers.cut(branch)
+    if known is not None:
+        return known.cut(branch)
     down, left = [], branch
     for block in unet.down_blocks:
         if left == 0:

@@ -10,7 +10,7 @@ from deepcache.caching.branches import Cut, find_cut
 from deepcache.caching.execution import Execution
 from deepcache.caching.passes import Tap, full_pass, shallow_pass
 from deepcache.caching.shallow import shallow_view
-from deepcache.caching.skipped_residuals import SkippedResiduals
+from deepcache.caching.skipped_residuals import SkippedResiduals, check_no_residuals
 from deepcache.caching.structure import is_same, structure
 from deepcache.caching.writes import Writes
 
@@ -55,7 +55,7 @@ class CutUNet:
             shallow_pass(view, writes),
             device=next(unet.parameters()).device,
         )
-        self._residuals = SkippedResiduals(unet, cut) if isinstance(cut, Cut) else None
+        self._residuals = SkippedResiduals(unet, cut) if isinstance(cut, Cut) else None  # others take none
         self._receiver: tuple | None = None  # while a full pass runs: what belongs to the feature, who gets it
         self._structure = self._structure_now()
         self._hook = cut.feeder.register_forward_hook(tap)
@@ -82,8 +82,14 @@ class CutUNet:
         self._hook.remove()
 
     def full(self, args: tuple, kwargs: dict, observe: Callable[[torch.Tensor], None]):
-        """Run all of it; `observe` is called with the feature, as it is when the pass has computed it."""
+        """Run all of it; `observe` is called with the feature, as it is when the pass has computed it.
+
+        Raises:
+            DeepCacheError: if a ControlNet's residuals are given to a U-Net of another shape than diffusers'.
+        """
         outer = self._receiver  # a hook may call the U-Net within its call
+        if self._residuals is None:
+            check_no_residuals(kwargs)
         behind = self._residuals.behind_middle(args, kwargs) if self._residuals else []
         self._receiver = behind, observe
         try:

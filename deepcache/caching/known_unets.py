@@ -5,14 +5,30 @@ from collections.abc import Callable, Iterator
 from torch import nn
 
 from deepcache.caching.layers import UNetLayers, registered
+from deepcache.errors import DeepCacheError
 
 
 def layers_of(unet: nn.Module) -> UNetLayers | None:
-    """The layers of a U-Net that is registered or known here; None of one that may be of diffusers' usual shape."""
+    """The layers of a U-Net that is registered or known here; None of one that may be of diffusers' usual shape.
+
+    Raises:
+        DeepCacheError: if what is registered returns something else, or modules that are not the U-Net's.
+    """
     layers = registered(unet) or next((layers for name, layers in KNOWN.items() if _is_called(unet, name)), None)
     if layers is None and all(hasattr(unet, part) for part in ("input_blocks", "middle_block", "output_blocks")):
         layers = guided_diffusion
-    return None if layers is None else layers(unet)
+    return None if layers is None else _checked(layers(unet), unet)
+
+
+def _checked(layers: UNetLayers, unet: nn.Module) -> UNetLayers:
+    kind = type(unet).__name__
+    if not isinstance(layers, UNetLayers):
+        raise DeepCacheError(f"the layers of a {kind} are told by a {type(layers).__name__}: return UNetLayers")
+    own = set(unet.modules())
+    stray = next((one for group in (*layers.down, layers.middle, *layers.up) for one in group if one not in own), None)
+    if stray is not None:
+        raise DeepCacheError(f"a {type(stray).__name__} among the layers of this {kind} is none of its modules")
+    return layers
 
 
 def guided_diffusion(unet: nn.Module) -> UNetLayers:
@@ -26,7 +42,7 @@ def unet_1d(unet: nn.Module) -> UNetLayers:
     more = len(down) - len(up)
     return UNetLayers(
         [down[: more + 1], *down[more + 1 :]],
-        [] if unet.mid_block is None else unet.mid_block,
+        unet.mid_block,
         up,
         down_returns=lambda hidden: (hidden, (hidden,)),
     )

@@ -22,27 +22,28 @@ class UNetLayers:
     Attributes:
         down: groups of the way down, the outermost first; each ends with the module whose output is handed over to the
             way up, and the next begins with what runs behind that: a downsampler is the first of its group.
-        middle: what lies between the two ways.
+        middle: what lies between the two ways; None: nothing.
         up: groups of the way up, the innermost first, as many as of the way down; each begins with the module that
             takes what was handed over and ends in front of the next such: an upsampler is the last of its group.
         down_returns: what a module of `down` returns, of the hidden state that it hands on.
 
     Raises:
-        DeepCacheError: if there are no groups, not as many up as down, or a module stands in two places.
+        DeepCacheError: if there are no groups, an empty one, not as many up as down, or a module in two places.
     """
 
     down: Sequence[Group]
-    middle: Group
+    middle: Group | None
     up: Sequence[Group]
     down_returns: Callable[[torch.Tensor], Any] = field(default=lambda hidden: hidden)
 
     def __post_init__(self):
         for name in ("down", "up"):
-            object.__setattr__(self, name, tuple(map(_as_group, getattr(self, name))))
-        object.__setattr__(self, "middle", _as_group(self.middle))
-        if not self.down or len(self.down) != len(self.up):
+            object.__setattr__(self, name, tuple(map(_as_group, getattr(self, name) or ())))
+        object.__setattr__(self, "middle", () if self.middle is None else _as_group(self.middle))
+        if not self.down or len(self.down) != len(self.up) or not all((*self.down, *self.up)):
             raise DeepCacheError(
-                f"a U-Net has as many groups up as down, at least one: down has {len(self.down)}, up {len(self.up)}"
+                "a U-Net has as many groups up as down, at least one, none of them empty: "
+                f"down has {len(self.down)}, up {len(self.up)}"
             )
         modules = [module for group in (*self.down, self.middle, *self.up) for module in group]
         twice = next((one for one in modules if modules.count(one) > 1), None)

@@ -68,12 +68,12 @@ def shallow_pass(view: nn.Module, writes: Writes | None = None) -> Callable:
     """
 
     def shallow(feature, *args, **kwargs):
-        view.cached.feature = feature.clone() if writes is None else writes.given(feature)
+        view.deepcache_cached.feature = feature.clone() if writes is None else writes.given(feature)
         try:
             with writes or nullcontext():
                 return view.forward(*args, **kwargs)
         finally:
-            view.cached.feature = None
+            view.deepcache_cached.feature = None
 
     return _with_own_code(shallow)
 

@@ -62,16 +62,20 @@ SCHEDULERS = {
 
 
 def make_scheduler(name: str, config: dict, pipe: DiffusionPipeline | None = None) -> SchedulerMixin:
-    """A fresh scheduler with a checkpoint's betas and offsets; DeepCacheError where the name is unknown.
+    """A fresh scheduler with a checkpoint's betas and offsets.
 
     Args:
         name: of a sampler.
         config: of the checkpoint's own scheduler.
         pipe: whose scheduler it is to be.
+
+    Raises:
+        DeepCacheError: if the name is unknown, or the sampler is not for these timesteps of the training.
     """
     check_name(name)
     kind, options = SCHEDULERS[name]
     scheduler = kind.from_config(config, **options)
     if isinstance(scheduler, align_your_steps.AlignYourSteps):
+        align_your_steps.check(scheduler)
         scheduler.xl = hasattr(pipe, "text_encoder_2")
     return scheduler

@@ -46,7 +46,7 @@ class Nothing(nn.Module):
 
 
 def shallow_view(unet: nn.Module, cut: Cut | LayersCut) -> nn.Module:
-    """Build the view; set `view.cached.feature` before calling it.
+    """Build the view; set `view.deepcache_cached.feature` before calling it.
 
     Nothing of the original is changed or copied but the containers. Build the view after adapters have been loaded.
 
@@ -55,7 +55,7 @@ def shallow_view(unet: nn.Module, cut: Cut | LayersCut) -> nn.Module:
     """
     cached = CachedFeature()
     view = _without(unet, cut, cached) if isinstance(cut, LayersCut) else _diffusers_view(unet, cut, cached)
-    vars(view)["cached"] = cached  # beside its children, which are the U-Net's
+    vars(view)["deepcache_cached"] = cached  # beside its children, which are the U-Net's
     # Hooks on the U-Net run around the call of which the view's is a part; those on its blocks are theirs.
     for name, value in vars(view).items():
         if name.endswith("_hooks") or "_hooks_" in name:
@@ -122,7 +122,7 @@ def _check_not_moved(block: nn.Module) -> None:
         )
 
 
-def _view(module: nn.Module, **children: nn.Module | None) -> nn.Module:
+def _view(module: nn.Module, /, **children: nn.Module | None) -> nn.Module:
     check_unpatched(module)
     view = copy.copy(module)
     # What is bound to the original goes; a child that is None stands among the attributes.

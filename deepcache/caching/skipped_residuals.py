@@ -6,6 +6,9 @@ import torch
 from torch import nn
 
 from deepcache.caching.branches import Cut
+from deepcache.errors import DeepCacheError
+
+RESIDUALS = ("down_block_additional_residuals", "mid_block_additional_residual", "down_intrablock_additional_residuals")
 
 
 class SkippedResiduals:
@@ -67,3 +70,10 @@ def _adapter_arguments(kwargs: dict) -> list[str]:
     elif kwargs.get("mid_block_additional_residual") is None and kwargs.get("down_block_additional_residuals"):
         names.append("down_block_additional_residuals")  # the older way to pass an adapter's residuals
     return names
+
+
+def check_no_residuals(kwargs: dict) -> None:
+    """Refuse a ControlNet's residuals, where nobody knows to which layers of a U-Net they belong."""
+    for name in (*RESIDUALS, "control"):
+        if kwargs.get(name) is not None:
+            raise DeepCacheError(f"{name}: a ControlNet cannot be cached with a U-Net of another shape than diffusers'")

@@ -7,7 +7,7 @@ from torch import nn
 
 from deepcache.caching.known_unets import layers_of
 
-POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class UNetCall:
@@ -19,8 +19,8 @@ class UNetCall:
 
     def __init__(self, unet: nn.Module):
         taken = list(inspect.signature(type(unet).forward).parameters.values())[1:3]
-        named = len(taken) == 2 and all(one.kind == POSITIONAL for one in taken)
-        self._sample, self._timestep = [one.name for one in taken] if named else ("sample", "timestep")
+        names = [one.name if one.kind in NAMED else None for one in taken] + [None, None]
+        self._sample, self._timestep = names[0] or "sample", names[1] or "timestep"
         self._is_diffusers = layers_of(unet) is None
 
     def sample(self, args: tuple, kwargs: dict) -> torch.Tensor:

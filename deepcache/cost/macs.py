@@ -17,6 +17,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from deepcache.caching.evaluation import evaluating
 from deepcache.caching.replaced_forward import owners
 from deepcache.cost.passes import full_and_shallow
 from deepcache.errors import DeepCacheError
@@ -276,15 +277,12 @@ def _per_dim(value: int | Sequence[int], dims: Sequence) -> list[int]:
 def left_as_it_was(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; mode and hooks as before outside (after an error fvcore leaves its hooks behind)."""
     before = [
-        (module, module.training, dict(module._forward_hooks), dict(module._forward_pre_hooks))
-        for module in model.modules()
+        (current, dict(current)) for one in model.modules() for current in (one._forward_hooks, one._forward_pre_hooks)
     ]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training, hooks, pre_hooks in before:
-            module.training = training
-            for current, previous in ((module._forward_hooks, hooks), (module._forward_pre_hooks, pre_hooks)):
+    with evaluating(model):
+        try:
+            yield
+        finally:
+            for current, previous in before:
                 current.clear()
                 current.update(previous)

@@ -26,7 +26,7 @@ def full_and_shallow(
     shallow = {}
     for branch, cut in cuts.items():
         view = shallow_view(unet, cut)
-        view.cached.feature = features[cut.feeder]
+        view.deepcache_cached.feature = features[cut.feeder]
         shallow[branch] = count(view)
     return full, shallow
 

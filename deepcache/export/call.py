@@ -8,32 +8,38 @@ import torch
 from deepcache.errors import DeepCacheError
 
 ADDED = "added_cond_kwargs"  # SDXL's: a dictionary of tensors
-PLAIN = (bool, int, float, str, type(None))
 SAMPLE, TIMESTEP = "sample", "timestep"
 
 
-def named_tensors(forward, args: tuple, kwargs: dict) -> dict[str, torch.Tensor]:
-    """The tensors of a call of a diffusers U-Net's `forward`; the timestep is float32, shape ().
+def named_tensors(forward, args: tuple, kwargs: dict) -> tuple[dict[str, torch.Tensor], bool]:
+    """(the tensors of a call of a diffusers U-Net's `forward`, whether it asks for diffusers' kind of output).
+
+    They are on the CPU and in single precision, but for integers; the timestep has the shape ().
 
     Raises:
-        DeepCacheError: if the call has something that is no tensor and changes what is computed.
+        DeepCacheError: if the sample or the timestep is missing, or the call has something that is no tensor.
     """
     names = list(inspect.signature(forward).parameters)[1:]
     given = {**dict(zip(names, args, strict=False)), **kwargs}
-    given.pop("return_dict", None)
-    found = {SAMPLE: given.pop(SAMPLE)}
-    timestep = torch.as_tensor(given.pop(TIMESTEP)).to(found[SAMPLE].device, torch.float32)
-    if timestep.numel() > 1 and not bool((timestep == timestep.flatten()[0]).all()):
-        raise DeepCacheError("an exported U-Net takes one timestep for the whole batch")
-    found[TIMESTEP] = timestep.flatten()[0]
-    for name, value in given.items():
-        if name == ADDED and isinstance(value, Mapping):
-            found |= value
-        elif isinstance(value, torch.Tensor):
+    returns = given.pop("return_dict", True)
+    for name in (SAMPLE, TIMESTEP):
+        if given.get(name) is None:
+            raise DeepCacheError(f"{name}: an exported U-Net needs it")
+    found = {SAMPLE: given.pop(SAMPLE), TIMESTEP: _one_timestep(given.pop(TIMESTEP))}
+    added = given.pop(ADDED, None) or {}
+    for name, value in {**given, **added}.items():
+        if isinstance(value, torch.Tensor):
             found[name] = value
-        elif value is not None and not (isinstance(value, Mapping) and not value):
+        elif value is not None and value != {}:
             raise DeepCacheError(f"{name}: an exported U-Net takes tensors alone")
-    return found
+    return {name: one.float().cpu() if one.is_floating_point() else one.cpu() for name, one in found.items()}, returns
+
+
+def _one_timestep(timestep: torch.Tensor | float) -> torch.Tensor:
+    timesteps = torch.as_tensor(timestep).float().flatten()
+    if (timesteps != timesteps[0]).any():
+        raise DeepCacheError("an exported U-Net takes one timestep for the whole batch")
+    return timesteps[0]
 
 
 def as_call(forward, tensors: Mapping[str, torch.Tensor]) -> dict:

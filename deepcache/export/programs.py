@@ -49,8 +49,8 @@ class ShallowPass(nn.Module):
 
     def forward(self, feature: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
         """One pass."""
-        cached = self.unet.cached
-        cached.feature = feature
+        cached = self.unet.deepcache_cached
+        cached.feature = feature.clone()  # FreeU writes into it
         try:
             return self.unet(**as_call(type(self.unet).forward, dict(zip(self._names, tensors, strict=True))))[0]
         finally:
@@ -62,7 +62,7 @@ def passes(unet: nn.Module, branch: int, tensors: Mapping[str, torch.Tensor]) ->
     """The passes of a U-Net as modules, `full` and `shallow`, each with arguments that it takes.
 
     Args:
-        unet: a diffusers U-Net.
+        unet: a diffusers U-Net in evaluation mode.
         branch: where it is cut, 0-based.
         tensors: of a call, by name.
 
@@ -70,9 +70,9 @@ def passes(unet: nn.Module, branch: int, tensors: Mapping[str, torch.Tensor]) ->
         DeepCacheError: if it has no such branch.
     """
     cut, names = find_cut(unet, branch), list(tensors)
-    full = FullPass(unet, cut.feeder, names).eval()
+    full = FullPass(unet, cut.feeder, names)
     _, feature = full(*tensors.values())
-    shallow = ShallowPass(shallow_view(unet, cut), names).eval()
+    shallow = ShallowPass(shallow_view(unet, cut), names)
     return {"full": (full, tuple(tensors.values())), "shallow": (shallow, (feature, *tensors.values()))}
 
 

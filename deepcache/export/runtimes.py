@@ -1,5 +1,6 @@
 """What runs an exported pass: torch itself, or onnxruntime."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,8 +17,12 @@ def save_torch(program: torch.export.ExportedProgram, names: Sequence[str], path
 
 
 def load_torch(path: Path, names: Sequence[str]) -> Run:
-    """What runs such a file."""
-    run = torch.export.load(path).module()
+    """What runs such a file; DeepCacheError where it cannot be loaded."""
+    logging.getLogger("torch._export").setLevel(logging.CRITICAL)  # it shows its own traceback beside the error
+    try:
+        run = torch.export.load(path).module()
+    except Exception as error:  # of many kinds where it is missing or damaged
+        raise DeepCacheError(f"{path}: torch cannot load it ({reason(error)}): export it anew") from error
 
     def called(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         with torch.no_grad():

@@ -54,6 +54,8 @@ class Source:
         if self.exported is None:
             return pipeline, {"checkpoint": checksums}
         unet = ExportedUNet(self.exported)
+        if precision == "bfloat16":  # it keeps too few digits to tell weights from others
+            raise DeepCacheError("--precision bfloat16: an exported U-Net goes with float32 and float16")
         if unet.fingerprint != fingerprint(pipeline.unet):
             raise DeepCacheError(
                 f"--exported {self.exported}: it is of other weights than the checkpoint's: export them"
@@ -92,6 +94,8 @@ def generate(
     """
     pipeline, origin = source.load(request.task, device, precision)
     generation = Generation(pipeline, request)
+    if isinstance(pipeline.unet, ExportedUNet):
+        _check_fits(pipeline, generation, request, batch_size)
     caching = _Caching.of(plan, method, pipeline, generation, execution)
     settings = {**origin, **generation.settings(), "method": caching.name}
     settings |= {"batch_size": batch_size, "precision": precision, "compiled": execution.compile}
@@ -112,6 +116,22 @@ def generate(
                 f"{full} of {calls} steps full ({full / calls:.0%})",
                 file=sys.stderr,
             )
+
+
+def _check_fits(pipeline, generation: Generation, request: Request, batch_size: int) -> None:
+    """DeepCacheError unless an exported U-Net is for these batches, all of them, and this size."""
+    batch, _, height, width = pipeline.unet.inputs["sample"]
+    if len(request) % batch_size:
+        raise DeepCacheError(
+            f"--batch-size {batch_size}: an exported U-Net takes whole batches, and {len(request)} images leave a rest"
+        )
+    factor, halves = pipeline.vae_scale_factor, 2 if request.guidance_scale > 1 else 1
+    asked = halves * batch_size, generation.height // factor, generation.width // factor
+    if asked != (batch, height, width):
+        raise DeepCacheError(
+            f"--exported: the U-Net is called with {asked[0]} latents of {asked[1]}x{asked[2]}, and was exported for "
+            f"{batch} of {height}x{width}: export it for that batch, guidance and size"
+        )
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,6 @@ class Family:
                 f"sampler {sampler.slug}: its first timestep would lie beyond the training's: choose another number"
             )
 
-    def takes(self, sampler: Sampler) -> bool:
-        """Whether it can be sampled so, see `check`."""
-        try:
-            self.check(sampler)
-        except DeepCacheError:
-            return False
-        return True
-
     def _has(self) -> str:
         """The samplers in words."""
         slugs = [f"{name}-<steps>{end}" for name in self.samplers for end in self._spacings(name)]

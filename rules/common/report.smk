@@ -32,5 +32,10 @@ def report_options(wildcards, input):
 
 def made_apart(wildcards):
     """Targets outside `all` that the report shows where they were made, which it does not do."""
-    files = {"budget": rules.write_budget.output}
-    return [target for target, paths in files.items() if all(map(os.path.exists, paths))]
+    files = {"budget": rules.write_budget.output} if BUDGET["models"] else {}
+    return {target: list(paths) for target, paths in files.items() if all(map(os.path.exists, paths))}
+
+
+def state_of_made_apart(wildcards):
+    """What tells that one of them has changed."""
+    return [sha256(path) for paths in made_apart(wildcards).values() for path in paths]

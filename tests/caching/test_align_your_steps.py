@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from diffusers import PNDMScheduler
 
+from deepcache import DeepCacheError
 from deepcache.caching.schedulers import make_scheduler
 
 # Sabour et al. 2024, for ten steps.
@@ -38,3 +39,9 @@ def test_no_two_timesteps_coincide(pipe):
 
 def test_spacings_of_the_own_scheduler_do_not_count():
     assert timesteps(10, config={**CONFIG, "use_karras_sigmas": True}) == STABLE_DIFFUSION
+
+
+@pytest.mark.parametrize("trained", [500, 2000])
+def test_other_trainings_are_refused(trained):
+    with pytest.raises(DeepCacheError, match=f"found for 1000 timesteps of the training, not {trained}: take dpmpp"):
+        make_scheduler("dpmpp_ays", PNDMScheduler(num_train_timesteps=trained).config)

@@ -148,12 +148,12 @@ def test_skipped_layers_do_not_run(case):
     for name, module in unet.named_modules():
         module.register_forward_hook(lambda module, args, output, name=name: ran.append(name))
     skipped = {*find_cut(unet, 0).down, *find_cut(unet, 0).rest}
-    skipped = {one for group in skipped for one in group.modules() if list(one.parameters())}
+    skipped = {one for group in skipped for one in group.modules() if one._parameters}
     skipped = {name for name, module in unet.named_modules() if module in skipped}
     with DeepCache(unet, 10):
         sample(unet, case)
     for name in skipped:
-        assert ran.count(name) <= 1, name
+        assert ran.count(name) == 1, name
 
 
 def test_the_whole_output_of_a_tensor_is_cached():
@@ -178,11 +178,31 @@ class Leaking(GuidedUNet):
         self.output_blocks[3][0].embedded.register_forward_pre_hook(lambda module, args: (args[0] + seen[-1],))
 
 
+class Silent(Leaking):
+    """Before its training: the last layer is zero, and the leak does not reach the output."""
+
+    def __init__(self):
+        super().__init__()
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+
 class Mistaken(GuidedUNet):
     """It is registered without its middle."""
 
 
-register_unet(Mistaken, lambda unet: UNetLayers(unet.input_blocks, [], unet.output_blocks))
+class Elsewhere(GuidedUNet):
+    """Its layers are another one's."""
+
+
+class Nothing(GuidedUNet):
+    """What is registered forgets to return."""
+
+
+ANOTHER = GuidedUNet()
+register_unet(Mistaken, lambda unet: UNetLayers(unet.input_blocks, None, unet.output_blocks))
+register_unet(Elsewhere, lambda unet: UNetLayers(ANOTHER.input_blocks, ANOTHER.middle_block, ANOTHER.output_blocks))
+register_unet(Nothing, lambda unet: None)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +212,9 @@ register_unet(Mistaken, lambda unet: UNetLayers(unet.input_blocks, [], unet.outp
             Leaking,
             r"^branch 0 of this Leaking is not exact: .* first at output_blocks\.3\.0\.embedded, which takes more",
         ),
+        (Silent, r"^branch 0 of this Silent is not exact: .* first at output_blocks\.3\.0\.embedded, which takes more"),
+        (Elsewhere, "^a Steps among the layers of this Elsewhere is none of its modules$"),
+        (Nothing, "^the layers of a Nothing are told by a NoneType: return UNetLayers$"),
         (Mistaken, r"^branch 0 of this Mistaken cannot run alone \(RuntimeError: .*\): correct what its layers"),
     ],
 )
@@ -204,8 +227,13 @@ def test_a_cut_that_is_not_exact_is_refused_with_where(kind, message):
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (lambda: UNetLayers([], [], []), "as many groups up as down, at least one: down has 0, up 0"),
+        (
+            lambda: UNetLayers([], [], []),
+            "as many groups up as down, at least one, none of them empty: down has 0, up 0",
+        ),
+        (lambda: UNetLayers(None, None, None), "down has 0, up 0"),
         (lambda: UNetLayers([nn.Identity()], [], []), "down has 1, up 0"),
+        (lambda: UNetLayers([nn.Identity(), nn.Identity()], [], [[], nn.Identity()]), "none of them empty"),
         (lambda: UNetLayers([one := nn.Identity()], one, [nn.Identity()]), "a Identity stands in two groups"),
         (lambda: UNetLayers(["conv_in"], [], [nn.Identity()]), "a group holds modules, not 'c'"),
         (lambda: register_unet(GuidedUNet(), policy), "takes a class of torch.nn.Module, not GuidedUNet"),
@@ -214,3 +242,84 @@ def test_a_cut_that_is_not_exact_is_refused_with_where(kind, message):
 def test_layers_that_cannot_be_are_refused(layers, message):
     with pytest.raises(DeepCacheError, match=message):
         layers()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (noise(1, 3, 16, 16), "inputs must be a tuple of arguments or a dict of them by name, not a Tensor"),
+        ({"sample": noise(1, 3, 16, 16)}, r"this GuidedUNet cannot be called with these inputs \(.*\): correct them"),
+        ((), r"this GuidedUNet cannot be called with these inputs"),
+        ((noise(1, 2, 16, 16), 5), r"this GuidedUNet cannot be called with these inputs \(.* channels"),
+    ],
+)
+def test_inputs_that_it_cannot_be_called_with_are_a_line(inputs, message):
+    with pytest.raises(DeepCacheError, match=message):
+        check(made("guided"), inputs)
+
+
+def test_what_is_checked_is_left_as_it_was():
+    unet, called = made("guided").train(), []
+    unet.middle_block.eval()
+    unet.register_forward_pre_hook(lambda module, args: called.append(1) or (2 * args[0], *args[1:]))
+    before = {name: module.training for name, module in unet.named_modules()}
+    assert check(unet, (noise(1, 3, 16, 16), 5)) == 4 and called, "what runs around its calls runs around all of them"
+    assert {name: module.training for name, module in unet.named_modules()} == before
+    assert not unet.output_blocks[0]._forward_hooks and "forward" not in vars(unet)
+
+
+class Around(nn.Module):
+    """What holds a module by that name."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args):
+        return self.module(*args)
+
+
+class Held(GuidedUNet):
+    """A child's name is that of an argument here, and an attribute is called cached."""
+
+    def __init__(self):
+        super().__init__()
+        self.cached, self.middle_block = None, Around(self.middle_block)
+
+
+register_unet(Held, lambda unet: UNetLayers(unet.input_blocks, unet.middle_block.module, unet.output_blocks))
+
+
+def test_names_of_children_and_attributes_are_free():
+    torch.manual_seed(0)
+    assert check(Held().eval(), (noise(1, 3, 16, 16), 5)) == 4
+
+
+class Named(nn.Module):
+    """Its timestep is given by name alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.unet = GuidedUNet()
+
+    def forward(self, x, *, sigma):
+        return self.unet(x, sigma)
+
+
+register_unet(Named, lambda unet: UNetLayers(unet.unet.input_blocks, unet.unet.middle_block, unet.unet.output_blocks))
+
+
+@torch.no_grad()
+def test_a_timestep_by_name_alone_is_read():
+    torch.manual_seed(0)
+    unet, x = Named().eval(), noise(1, 3, 16, 16)
+    with DeepCache(unet, 2) as cache:
+        for t in STEPS:
+            unet(x=x, sigma=t)
+        assert cache.full_steps == (0, 2, 4)
+
+
+def test_residuals_of_a_control_net_are_refused():
+    unet = made("monai_2d")
+    with DeepCache(unet, 2), pytest.raises(DeepCacheError, match=r"mid_block_additional_residual: .* of another shape"):
+        unet(noise(2, 1, 16, 16), torch.tensor([5]), mid_block_additional_residual=torch.zeros(2, 16, 8, 8))

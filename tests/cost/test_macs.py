@@ -112,14 +112,22 @@ def test_a_convolution_behind_a_convolution(device):
 
 
 @pytest.mark.parametrize(
-    ("side", "share", "speed_up"), [(32, 0.18, 2.9), (64, 0.22, 2.6), (96, 0.27, 2.4), (128, 0.32, 2.2)]
+    ("side", "attention", "outermost", "share", "speed_up"),
+    [
+        (32, False, 0.06, 0.17, 3.0),
+        (128, False, 0.06, 0.17, 3.0),
+        (32, True, 0.07, 0.18, 2.9),
+        (64, True, 0.08, 0.22, 2.6),
+        (96, True, 0.09, 0.27, 2.4),
+        (128, True, 0.11, 0.32, 2.2),
+    ],
 )
-def test_the_larger_the_latent_the_more_of_stable_diffusion_is_attention_that_no_step_skips(side, share, speed_up):
-    """The figures of docs/when-it-pays.md."""
+def test_the_larger_the_latent_the_more_is_attention_that_no_step_skips(side, attention, outermost, share, speed_up):
+    """The figures of docs/when-it-pays.md, of Stable Diffusion v1.5."""
     unet = sd_v1_5()
-    full, shallow = branch_macs(unet, 1, dummy_inputs(unet, 1, side, "meta"), attention=True)
-    assert round(shallow / full, 2) == share
-    assert round(5 / (1 + 4 * shallow / full), 1) == speed_up
+    full, shallow = branches_macs(unet, (0, 1), dummy_inputs(unet, 1, side, "meta"), attention)
+    assert [round(shallow[branch] / full, 2) for branch in (0, 1)] == [outermost, share]
+    assert round(5 / (1 + 4 * shallow[1] / full), 1) == speed_up
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

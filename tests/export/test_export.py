@@ -9,9 +9,9 @@ import torch
 
 from deepcache import DeepCache, DeepCacheError, Forecast, Plan
 from deepcache.caching.fingerprint import fingerprint
-from deepcache.export import pipelines
+from deepcache.export import export
 from deepcache.export.exported_unet import ABOUT, ExportedUNet
-from deepcache.export.pipelines import export_pipeline
+from deepcache.export.pipelines import call_of, export_pipeline
 from tests.caching.pipelines import extra_large, generate, text_to_image
 
 MAKE = {"sd": text_to_image, "sdxl": extra_large}
@@ -103,13 +103,26 @@ def test_what_it_was_not_exported_for_is_refused(exported):
         (lambda about: about.pop("branch"), r"export.json: cannot be read as an exported U-Net \('branch'\)"),
         (lambda about: about.update(runtime="tea"), r"cannot be read as an exported U-Net \('tea'\)"),
         (lambda about: about.update({"class": "Nobody"}), "cannot be read as an exported U-Net"),
+        (lambda about: about.update({"class": "utils"}), "cannot be read as an exported U-Net"),
+        (lambda about: about.update(inputs=[1]), "cannot be read as an exported U-Net"),
+        (
+            lambda about: (
+                about["config"].update(addition_embed_type="text_time", projection_class_embeddings_input_dim=0)
+                or about["config"].pop("projection_class_embeddings_input_dim")
+            ),
+            "cannot be read as an exported U-Net",
+        ),
         (lambda about: about.update(runtime="onnx"), "full.onnx: onnxruntime cannot load it"),
+        (None, r"shallow\.pt2: torch cannot load it \(.*\): export it anew"),
     ],
 )
 def test_a_damaged_export_is_a_line(exported, tmp_path, change, message):
     shutil.copytree(exported("sd", "torch")[1], tmp_path / "unet")
     about = json.loads((tmp_path / "unet" / ABOUT).read_text(encoding="utf-8"))
-    change(about)
+    if change is None:
+        (tmp_path / "unet/shallow.pt2").write_bytes(b"nothing")
+    else:
+        change(about)
     (tmp_path / "unet" / ABOUT).write_text(json.dumps(about), encoding="utf-8")
     with pytest.raises(DeepCacheError, match=message):
         ExportedUNet(tmp_path / "unet")
@@ -117,7 +130,48 @@ def test_a_damaged_export_is_a_line(exported, tmp_path, change, message):
 
 def test_passes_that_compute_something_else_are_not_kept(exported, tmp_path, monkeypatch):
     pipe, _ = exported("sd", "torch")
-    monkeypatch.setattr(pipelines, "AGREES", -1.0)
+    monkeypatch.setattr(export, "AGREES", -1.0)
     with pytest.raises(DeepCacheError, match=r"the exported U-Net computes something else: full differs by 0\.0e"):
         export_pipeline(pipe, 0, tmp_path / "unet", "torch", 1)
     assert not (tmp_path / "unet" / ABOUT).exists()
+
+
+def test_what_cannot_be_exported_is_a_line(exported, tmp_path):
+    pipe, _ = exported("sd", "torch")
+    with pytest.raises(DeepCacheError, match=r"StableDiffusionPipeline cannot be called so: .*divisible by 8"):
+        export_pipeline(pipe, 0, tmp_path / "unet", "torch", 1, height=100, width=16)
+    args, kwargs = call_of(pipe, 1)
+    with DeepCache(pipe, 2), pytest.raises(DeepCacheError, match="DeepCache is enabled on this U-Net: disable it"):
+        export.export_unet(pipe.unet, 0, args, kwargs, tmp_path / "unet", "torch")
+    with pytest.raises(DeepCacheError, match="U-Nets of diffusers can be exported, and Linear is none"):
+        export.export_unet(torch.nn.Linear(1, 1), 0, args, kwargs, tmp_path / "unet", "torch")
+    with pytest.raises(DeepCacheError, match="timestep: an exported U-Net needs it"):
+        export.export_unet(pipe.unet, 0, args[:1], {}, tmp_path / "unet", "torch")
+    assert not (tmp_path / "unet").exists()
+
+
+def test_precision_and_mode_are_the_callers(exported):
+    pipe, folder = exported("sd", "torch")
+    unet = ExportedUNet(folder)
+    x, context = torch.ones(2, 4, 16, 16), torch.ones(2, 8, 16)
+    found = unet(x.bfloat16(), 5, context.bfloat16(), return_dict=False)
+    assert isinstance(found, tuple) and found[0].dtype == torch.bfloat16
+    assert torch.allclose(found[0].float(), unet(x, 5.0, context).sample, rtol=0.02, atol=0.05)
+    assert not pipe.unet.training
+    pipe.unet.conv_in.train()
+    args, kwargs = call_of(pipe, 1)
+    export.export_unet(pipe.unet, 0, args, kwargs, folder.parent / "again", "torch")
+    assert pipe.unet.conv_in.training
+    pipe.unet.eval()
+
+
+@torch.no_grad()
+def test_a_feature_that_the_u_net_writes_into_is_left_as_it_is(tmp_path):
+    pipe = text_to_image(tmp_path)
+    pipe.enable_freeu(s1=0.9, s2=0.2, b1=1.5, b2=1.6)
+    args, kwargs = call_of(pipe, 1)
+    exported, _ = export.export_unet(pipe.unet, 2, args, kwargs, tmp_path / "unet", "torch")
+    _, feature = exported.full(args, kwargs)
+    kept = feature.clone()
+    first = exported.shallow(feature, args, kwargs)[0]
+    assert torch.equal(exported.shallow(feature, args, kwargs)[0], first) and torch.equal(feature, kept)

@@ -16,8 +16,20 @@ def test_images_are_those_of_the_u_net_itself(sd, generate, call, refused, tmp_p
     found, record = generate(sd, *caching, "--exported", tmp_path / "unet", output="exported")
     assert np.abs(found - wanted).max() <= 1 and wanted.std() > 1
     assert record["settings"]["exported"] == "onnx" and record["full_steps"] == [0, 3]
-    line = refused(sd, *caching[:2], "--exported", tmp_path / "unet", output="other")
+    line = refused(sd, *caching[:2], *caching[4:], "--exported", tmp_path / "unet", output="other")
     assert line == "this U-Net was exported for branch 1, not 0: give branch=1, or export it anew"
+    for options, words in (
+        (("--batch-size", 2), "--batch-size 2: an exported U-Net takes whole batches, and 3 images leave a rest"),
+        (("--batch-size", 1), "is called with 2 latents of 8x8, and was exported for 6 of 8x8: export it"),
+        (("--batch-size", 3, "--height", 24), "is called with 6 latents of 12x8"),
+        (("--batch-size", 3, "--guidance-scale", 1), "is called with 3 latents of 8x8"),
+    ):
+        line = refused(sd, *caching[:4], *options, "--exported", tmp_path / "unet", output="other")
+        assert words in line
+    half, _ = generate(sd, *caching, "--exported", tmp_path / "unet", "--precision", "float16", output="half")
+    assert np.abs(half - wanted).mean() < 2, "the rest of the pipeline in half precision"
+    line = refused(sd, *caching, "--exported", tmp_path / "unet", "--precision", "bfloat16", output="other")
+    assert line == "--precision bfloat16: an exported U-Net goes with float32 and float16"
     about["unet"] = "0" * 64
     (tmp_path / "unet/export.json").write_text(json.dumps(about), encoding="utf-8")
     line = refused(sd, *caching, "--exported", tmp_path / "unet", output="other")

@@ -33,7 +33,7 @@ ROWS = {
     "ControlNet": Row(pipelines.controlled, images.control, "what it adds to the skipped depth is left out"),
     "InstructPix2Pix": Row(images.instructed, images.instruct, "three conditions in one batch"),
     "IP-Adapter": Row(images.with_picture_prompts, images.with_a_picture),
-    "LCM": Row(images.consistency, images.few_steps, "few steps: see when it pays"),
+    "LCM": Row(images.consistency, images.few_steps, "its few steps leave little to cache"),
     "SDXL": Row(pipelines.extra_large, generate),
     "SDXL, base and refiner": Row(
         pipelines.extra_large,

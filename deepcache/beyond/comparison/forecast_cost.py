@@ -62,7 +62,7 @@ def measure_forecast_cost(
     for parameter in view.parameters():
         nn.init.normal_(parameter, std=0.02)  # what stands in empty memory may be slow to compute with
     inputs = make_inputs(device)
-    view.cached.feature = torch.randn(shape, device=device)
+    view.deepcache_cached.feature = torch.randn(shape, device=device)
     reuses = {order: Forecast(order) for order in (0, *orders)}
     for order, reuse in reuses.items():
         for step in range(order + 1):

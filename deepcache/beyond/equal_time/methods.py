@@ -15,6 +15,7 @@ from deepcache.beyond.tuning.candidate import Candidate, polynomial, spread
 from deepcache.beyond.tuning.tuner import LINE, SAMPLERS
 from deepcache.caching.branches import OUTPUT
 from deepcache.caching.engine import DeepCache
+from deepcache.errors import DeepCacheError
 from deepcache.sampler import Sampler
 
 HOLD = 0
@@ -57,7 +58,10 @@ def samplers_of(known: Known) -> list[str]:
 def all_full(known: Known, name: str, steps: int) -> Setting | None:
     """So many steps of a sampler without caching; None where it cannot take so many."""
     sampler = replace(known.usual, name=name, steps=steps, spacing="uniform")
-    return uncached(sampler, known.model.num_steps(sampler)) if known.model.family.takes(sampler) else None
+    try:
+        return uncached(sampler, known.model.num_steps(sampler))
+    except DeepCacheError:  # by CompVis's stride a few begin beyond the last timestep of the training
+        return None
 
 
 def _uniform(known: Known, limit: float, order: int, places: list[int | str]) -> Iterator[Setting]:

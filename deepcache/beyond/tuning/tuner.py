@@ -16,6 +16,7 @@ from deepcache.beyond.tuning.candidate import FEWEST_FULL, Candidate, affordable
 from deepcache.beyond.tuning.costs import Costs
 from deepcache.beyond.tuning.judged import Judge, Judgement
 from deepcache.beyond.tuning.kept import Kept
+from deepcache.errors import DeepCacheError
 from deepcache.sampler import Sampler
 from deepcache.sampling.model import ImageModel
 
@@ -139,8 +140,10 @@ class Tuner:
 
         def calls_of(steps: int) -> float:
             """Of the U-Net; by CompVis's stride some numbers begin beyond the training's timesteps and are no way."""
-            sampler = sampler_of(steps)
-            return self._model.num_steps(sampler) if self._model.family.takes(sampler) else math.inf
+            try:
+                return self._model.num_steps(sampler_of(steps))
+            except DeepCacheError:
+                return math.inf
 
         for steps in lengths(self._costs, budget, most, calls_of):
             sampler, calls = sampler_of(steps), calls_of(steps)
