@@ -1,8 +1,9 @@
-"""Small U-Nets of other shapes than diffusers', written after what is published of them."""
+"""Small U-Nets of other shapes than diffusers' usual one; those that are nobody's class are written after papers."""
 
 import math
 
 import torch
+from diffusers import UNet1DModel
 from torch import nn
 
 
@@ -128,3 +129,17 @@ class GuidedUNet(nn.Module):
         for block in self.output_blocks:
             x = block(torch.cat([x, kept.pop()], dim=1), emb)
         return self.out(x)
+
+
+def unet_1d() -> UNet1DModel:
+    """As Dance Diffusion's."""
+    return UNet1DModel(
+        sample_size=64,
+        sample_rate=100,
+        in_channels=2,
+        out_channels=2,
+        extra_in_channels=64,
+        block_out_channels=(32, 32, 64),
+        down_block_types=("DownBlock1DNoSkip", "DownBlock1D", "AttnDownBlock1D"),
+        up_block_types=("AttnUpBlock1D", "UpBlock1D", "UpBlock1DNoSkip"),
+    )

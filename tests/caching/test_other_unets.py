@@ -10,7 +10,7 @@ from torch import nn
 
 from deepcache import DeepCache, DeepCacheError, Forecast, UNetLayers, check, num_branches, register_unet
 from deepcache.caching.branches import find_cut
-from tests.caching.other_unets import GuidedUNet, PolicyUNet
+from tests.caching.other_unets import GuidedUNet, PolicyUNet, unet_1d
 from tests.conftest import make_unet2d_condition
 
 STEPS = (900, 700, 500, 300, 100)
@@ -28,19 +28,6 @@ def policy(unet: PolicyUNet) -> UNetLayers:
 
 def noise(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def unet_1d(**settings) -> UNet1DModel:
-    return UNet1DModel(
-        sample_size=32,
-        in_channels=2,
-        out_channels=2,
-        extra_in_channels=64,
-        block_out_channels=(32, 32, 64),
-        down_block_types=("DownBlock1DNoSkip", "DownBlock1D", "AttnDownBlock1D"),
-        up_block_types=("AttnUpBlock1D", "UpBlock1D", "UpBlock1DNoSkip"),
-        **settings,
-    )
 
 
 def policy_1d() -> UNet1DModel:

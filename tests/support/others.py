@@ -15,7 +15,6 @@ from diffusers import (
     MotionAdapter,
     StableVideoDiffusionPipeline,
     TextToVideoSDPipeline,
-    UNet1DModel,
     UNet3DConditionModel,
     UNetSpatioTemporalConditionModel,
 )
@@ -23,6 +22,7 @@ from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from tests.caching import pipelines
+from tests.caching.other_unets import unet_1d
 from tests.support.images import noise
 
 PICTURE = Image.linear_gradient("L").resize((16, 16)).convert("RGB")
@@ -119,17 +119,7 @@ def frames_told(pipe):
 
 def sound(folder: Path) -> DanceDiffusionPipeline:
     torch.manual_seed(0)
-    unet = UNet1DModel(
-        sample_size=64,
-        sample_rate=100,
-        in_channels=2,
-        out_channels=2,
-        extra_in_channels=64,
-        block_out_channels=(32, 32, 64),
-        down_block_types=("DownBlock1DNoSkip", "DownBlock1D", "AttnDownBlock1D"),
-        up_block_types=("AttnUpBlock1D", "UpBlock1D", "UpBlock1DNoSkip"),
-    )
-    return pipelines.quiet(DanceDiffusionPipeline(unet.eval(), IPNDMScheduler()))
+    return pipelines.quiet(DanceDiffusionPipeline(unet_1d().eval(), IPNDMScheduler()))
 
 
 def heard(pipe):
