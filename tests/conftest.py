@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel, UNet2DModel
+from diffusers import UNet2DConditionModel, UNet2DModel, UNetSpatioTemporalConditionModel
 
 from deepcache.caching import execution
 from deepcache.cost import variants
@@ -56,6 +56,24 @@ def make_unet2d_condition(**changes) -> UNet2DConditionModel:
         "cross_attention_dim": 16,
     }
     return _seeded(lambda: UNet2DConditionModel(**{**settings, **changes}))
+
+
+def make_unet_spatio_temporal(**changes) -> UNetSpatioTemporalConditionModel:
+    """A U-Net for three frames of 4x8x8 latents, shaped as Stable Video Diffusion's."""
+    settings = {
+        "sample_size": 8,
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": (32, 32),
+        "down_block_types": ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+        "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 24,
+        "cross_attention_dim": 16,
+        "num_attention_heads": 2,
+        "num_frames": 3,
+    }
+    return _seeded(lambda: UNetSpatioTemporalConditionModel(**{**settings, **changes}))
 
 
 # The devices of a test that runs on both.

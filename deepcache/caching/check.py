@@ -10,8 +10,8 @@ from torch import nn
 from deepcache.caching.branches import find_cut, num_branches
 from deepcache.caching.evaluation import evaluating
 from deepcache.caching.find_unet import find_unet
-from deepcache.caching.layer_outputs import first_output
-from deepcache.caching.replaced_forward import ReplacedForward, owners
+from deepcache.caching.layer_outputs import output_watched, outputs_watched
+from deepcache.caching.replaced_forward import ReplacedForward, check_not_caching
 from deepcache.caching.shallow import shallow_view
 from deepcache.caching.unet_call import UNetCall
 from deepcache.errors import DeepCacheError, reason
@@ -38,8 +38,7 @@ def check(unet, inputs: tuple | dict) -> int:
             first layer whose output differs.
     """
     _, unet = find_unet(unet)
-    if next(owners(unet), None) is not None:
-        raise DeepCacheError("DeepCache is enabled on this U-Net: disable it before checking")
+    check_not_caching(unet, "checking", "this U-Net")
     branches = num_branches(unet)
     with evaluating(unet), torch.no_grad():
         calls = _calls(unet, inputs)
@@ -72,12 +71,13 @@ def _check_branch(unet: nn.Module, branch: int, call: Callable[[], Any], call_ot
     view = shallow_view(unet, cut)
     both = set(view.modules())
     kept = {one: name for name, one in unet.named_modules() if one in both and not list(one.children())}
-    with _shown({cut.feeder: ""}) as fed:
+    fed: list[torch.Tensor] = []
+    with output_watched(cut.feeder, fed.append):
         call()
     if not fed:
         feeder = type(cut.feeder).__name__
         raise DeepCacheError(f"the {feeder} that should feed branch {branch} of this {kind} does not run")
-    feature = _noise(fed[-1][1])  # which no network has computed
+    feature = _noise(fed[-1])  # which no network has computed
     replaced = cut.feeder.register_forward_hook(lambda module, args, output: _replaced(output, feature.clone()))
     try:
         with _shown(kept) as wanted:
@@ -131,16 +131,12 @@ def _shown(modules: dict[nn.Module, str]) -> Iterator[list[tuple[str, torch.Tens
     """Collect (name, output) of modules in the order in which they run, on the host."""
     found: list[tuple[str, torch.Tensor]] = []
 
-    def keep(module: nn.Module, args: tuple, output: Any) -> None:
-        if isinstance(first_output(output), torch.Tensor):
-            found.append((modules[module], first_output(output).clone().cpu()))
+    def keep(layer: nn.Module, output: Any) -> None:
+        if isinstance(output, torch.Tensor):
+            found.append((modules[layer], output.clone().cpu()))
 
-    handles = [module.register_forward_hook(keep) for module in modules]
-    try:
+    with outputs_watched(modules, keep):
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _tensor(output: Any) -> torch.Tensor:

@@ -10,7 +10,7 @@ from deepcache.caching.branches import Cut, find_cut
 from deepcache.caching.execution import Execution
 from deepcache.caching.passes import Tap, full_pass, shallow_pass
 from deepcache.caching.shallow import shallow_view
-from deepcache.caching.skipped_residuals import SkippedResiduals, check_no_residuals
+from deepcache.caching.skipped_residuals import NoResiduals, SkippedResiduals
 from deepcache.caching.structure import is_same, structure
 from deepcache.caching.writes import Writes
 
@@ -55,7 +55,7 @@ class CutUNet:
             shallow_pass(view, writes),
             device=next(unet.parameters()).device,
         )
-        self._residuals = SkippedResiduals(unet, cut) if isinstance(cut, Cut) else None  # others take none
+        self._residuals = SkippedResiduals(unet, cut) if isinstance(cut, Cut) else NoResiduals()
         self._receiver: tuple | None = None  # while a full pass runs: what belongs to the feature, who gets it
         self._structure = self._structure_now()
         self._hook = cut.feeder.register_forward_hook(tap)
@@ -88,10 +88,7 @@ class CutUNet:
             DeepCacheError: if a ControlNet's residuals are given to a U-Net of another shape than diffusers'.
         """
         outer = self._receiver  # a hook may call the U-Net within its call
-        if self._residuals is None:
-            check_no_residuals(kwargs)
-        behind = self._residuals.behind_middle(args, kwargs) if self._residuals else []
-        self._receiver = behind, observe
+        self._receiver = self._residuals.behind_middle(args, kwargs), observe
         try:
             output, feature = self.passes[0](*args, **kwargs)
             if feature is not None:
@@ -102,8 +99,7 @@ class CutUNet:
 
     def shallow(self, feature: torch.Tensor, args: tuple, kwargs: dict):
         """Run the outermost layers with a feature in the place of the others; arguments as of a full pass."""
-        if self._residuals:
-            args, kwargs = self._residuals.left_out(args, kwargs)
+        args, kwargs = self._residuals.left_out(args, kwargs)
         return self.passes[1](feature, *args, **kwargs)
 
     def _deliver(self, feature: torch.Tensor) -> None:

@@ -1,7 +1,7 @@
 """Watching what a layer of a U-Net returns, and what the U-Net is called with."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
@@ -14,19 +14,28 @@ def first_output(output: torch.Tensor | tuple) -> torch.Tensor:
     return output[0] if isinstance(output, tuple) else output
 
 
+def output_watched(layer: nn.Module, observe: Callable[[torch.Tensor], None]) -> AbstractContextManager[None]:
+    """Show every output of a layer to `observe`, see `outputs_watched`."""
+    return outputs_watched([layer], lambda layer, output: observe(output))
+
+
 @contextmanager
-def output_watched(layer: nn.Module, observe: Callable[[torch.Tensor], None]) -> Iterator[None]:
-    """Show every output of a layer to `observe`, inside the block.
+def outputs_watched(layers: Iterable[nn.Module], observe: Callable[[nn.Module, torch.Tensor], None]) -> Iterator[None]:
+    """Show every output of layers to `observe`, inside the block.
 
     Args:
-        layer: left as it was afterwards.
-        observe: gets the hidden states themselves, which later layers may write into.
+        layers: left as they were afterwards.
+        observe: gets the layer and the hidden states themselves, which later layers may write into.
     """
-    handle = layer.register_forward_hook(lambda module, args, output: observe(first_output(output)))
+    handles = [
+        layer.register_forward_hook(lambda module, args, output: observe(module, first_output(output)))
+        for layer in layers
+    ]
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

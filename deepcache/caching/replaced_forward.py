@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from torch import nn
 
 from deepcache.caching.instance_method import InstanceMethod
+from deepcache.errors import DeepCacheError
 
 # Where the forward of a module instance stands; accelerate keeps it under the second name while its hooks are in place.
 SLOTS = ("forward", "_old_forward")
@@ -58,3 +59,9 @@ def owners(module: nn.Module) -> Iterator[object]:
         forward = vars(module).get(slot)
         if isinstance(forward, InstanceMethod):
             yield forward.owner
+
+
+def check_not_caching(model: nn.Module, doing: str, called: str = "this model") -> None:
+    """DeepCacheError if DeepCache is enabled on a model or a part of it: its forward would be one of its steps."""
+    if any(next(owners(module), None) is not None for module in model.modules()):
+        raise DeepCacheError(f"DeepCache is enabled on {called}: disable it before {doing}")

@@ -63,6 +63,23 @@ class SkippedResiduals:
         return {**dict(zip(self._names, args, strict=False)), **kwargs} if len(args) > 3 else kwargs
 
 
+class NoResiduals:
+    """In its place for U-Nets of another shape: nobody knows to which of their layers residuals belong."""
+
+    def left_out(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        """Return the arguments as they are."""
+        return args, kwargs
+
+    def behind_middle(self, args: tuple, kwargs: dict) -> list[torch.Tensor]:
+        """Nothing; DeepCacheError if there are residuals."""
+        for name in (*RESIDUALS, "control"):
+            if kwargs.get(name) is not None:
+                raise DeepCacheError(
+                    f"{name}: a ControlNet cannot be cached with a U-Net of another shape than diffusers'"
+                )
+        return []
+
+
 def _adapter_arguments(kwargs: dict) -> list[str]:
     names = []
     if kwargs.get("down_intrablock_additional_residuals") is not None:
@@ -70,10 +87,3 @@ def _adapter_arguments(kwargs: dict) -> list[str]:
     elif kwargs.get("mid_block_additional_residual") is None and kwargs.get("down_block_additional_residuals"):
         names.append("down_block_additional_residuals")  # the older way to pass an adapter's residuals
     return names
-
-
-def check_no_residuals(kwargs: dict) -> None:
-    """Refuse a ControlNet's residuals, where nobody knows to which layers of a U-Net they belong."""
-    for name in (*RESIDUALS, "control"):
-        if kwargs.get(name) is not None:
-            raise DeepCacheError(f"{name}: a ControlNet cannot be cached with a U-Net of another shape than diffusers'")

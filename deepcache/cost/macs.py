@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from deepcache.caching.evaluation import evaluating
-from deepcache.caching.replaced_forward import owners
+from deepcache.caching.replaced_forward import check_not_caching
 from deepcache.cost.passes import full_and_shallow
 from deepcache.errors import DeepCacheError
 from deepcache.models.dummy_inputs import dummy_inputs
@@ -79,7 +79,7 @@ def count_ops_and_params(
         DeepCacheError: if DeepCache is enabled on the model: a forward would be one of its steps.
     """
     model = getattr(model, "_orig_mod", model)
-    check_not_caching(model)
+    check_not_caching(model, "counting")
     leaves, structure = pytree.tree_flatten(as_call(inputs))
     tensors = tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
     traceable = _TraceableOnMeta() if any(tensor.is_meta for tensor in tensors) else nullcontext()
@@ -137,12 +137,6 @@ def _check_device(unet: nn.Module, device: torch.device) -> None:
             raise DeepCacheError(
                 f"{type(unet).__name__}.{name} is on {actual}, not on {device}: move the model or say so"
             )
-
-
-def check_not_caching(model: nn.Module) -> None:
-    """DeepCacheError if DeepCache is enabled on the model or a part of it."""
-    if any(next(owners(module), None) is not None for module in model.modules()):
-        raise DeepCacheError("DeepCache is enabled on this model: disable it before counting")
 
 
 def _latent_size(pipe, resolution: int | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -26,7 +26,8 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import nn
 
-from deepcache.cost.macs import GIGA, as_call, check_not_caching, left_as_it_was
+from deepcache.caching.replaced_forward import check_not_caching
+from deepcache.cost.macs import GIGA, as_call, left_as_it_was
 from deepcache.cost.passes import full_and_shallow
 from deepcache.errors import DeepCacheError
 
@@ -77,7 +78,7 @@ def authors_branches_macs(
 def _count(model: nn.Module, inputs: tuple | dict | torch.Tensor, code: str) -> int:
     if code not in CODES:
         raise DeepCacheError(f"code must be one of {', '.join(CODES)}, not {code!r}")
-    check_not_caching(model)
+    check_not_caching(model, "counting")
     args, kwargs = as_call(inputs)
     unseen = _unseen_norms(model) if code == LATENT_DIFFUSION else set()
     pointwise = _attentions_linear_layers(model) if code == DDIM else set()

@@ -1,13 +1,12 @@
 """Counting the passes of a cached U-Net: all of it, and what each branch keeps."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
 
 from deepcache.caching.branches import find_cut
-from deepcache.caching.layer_outputs import first_output
+from deepcache.caching.layer_outputs import outputs_watched
 from deepcache.caching.shallow import shallow_view
 
 
@@ -21,7 +20,9 @@ def full_and_shallow(
     """
     unet = getattr(unet, "_orig_mod", unet)
     cuts = {branch: find_cut(unet, branch) for branch in branches}
-    with _outputs_kept([cut.feeder for cut in cuts.values()]) as features:
+    features: dict[nn.Module, torch.Tensor] = {}  # zeros like them
+    feeders = [cut.feeder for cut in cuts.values()]
+    with outputs_watched(feeders, lambda layer, output: features.update({layer: torch.zeros_like(output)})):
         full = count(unet)
     shallow = {}
     for branch, cut in cuts.items():
@@ -29,19 +30,3 @@ def full_and_shallow(
         view.deepcache_cached.feature = features[cut.feeder]
         shallow[branch] = count(view)
     return full, shallow
-
-
-@contextmanager
-def _outputs_kept(layers: list[nn.Module]) -> Iterator[dict[nn.Module, torch.Tensor]]:
-    """Collect zeros like each layer's output (like the first, where a layer has several) when it runs."""
-    outputs = {}
-
-    def keep(layer: nn.Module, _, output) -> None:
-        outputs[layer] = torch.zeros_like(first_output(output))
-
-    handles = [layer.register_forward_hook(keep) for layer in layers]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -1,7 +1,8 @@
 """A call of a U-Net as tensors by name, in one order: what an exported program takes."""
 
+import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -19,8 +20,7 @@ def named_tensors(forward, args: tuple, kwargs: dict) -> tuple[dict[str, torch.T
     Raises:
         DeepCacheError: if the sample or the timestep is missing, or the call has something that is no tensor.
     """
-    names = list(inspect.signature(forward).parameters)[1:]
-    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    given = {**dict(zip(_argument_names(forward), args, strict=False)), **kwargs}
     returns = given.pop("return_dict", True)
     for name in (SAMPLE, TIMESTEP):
         if given.get(name) is None:
@@ -35,6 +35,12 @@ def named_tensors(forward, args: tuple, kwargs: dict) -> tuple[dict[str, torch.T
     return {name: one.float().cpu() if one.is_floating_point() else one.cpu() for name, one in found.items()}, returns
 
 
+@functools.cache
+def _argument_names(forward: Callable) -> tuple[str, ...]:
+    """Asked once for a U-Net's class, not at each step."""
+    return tuple(inspect.signature(forward).parameters)[1:]
+
+
 def _one_timestep(timestep: torch.Tensor | float) -> torch.Tensor:
     timesteps = torch.as_tensor(timestep).float().flatten()
     if (timesteps != timesteps[0]).any():
@@ -44,7 +50,7 @@ def _one_timestep(timestep: torch.Tensor | float) -> torch.Tensor:
 
 def as_call(forward, tensors: Mapping[str, torch.Tensor]) -> dict:
     """Keyword arguments of `forward`, of its tensors by name."""
-    names = inspect.signature(forward).parameters
+    names = _argument_names(forward)
     own = {name: value for name, value in tensors.items() if name in names}
     added = {name: value for name, value in tensors.items() if name not in names}
     return {**own, **({ADDED: added} if added else {}), "return_dict": False}

@@ -11,7 +11,7 @@ from deepcache.caching.cut_unet import CutUNet
 from deepcache.caching.evaluation import evaluating
 from deepcache.caching.execution import Execution
 from deepcache.caching.fingerprint import fingerprint
-from deepcache.caching.replaced_forward import owners
+from deepcache.caching.replaced_forward import check_not_caching
 from deepcache.errors import DeepCacheError
 from deepcache.export.call import named_tensors
 from deepcache.export.exported_unet import ABOUT, ExportedUNet
@@ -49,8 +49,7 @@ def export_unet(
     """
     if not isinstance(unet, ModelMixin):
         raise DeepCacheError(f"U-Nets of diffusers can be exported, and {type(unet).__name__} is none")
-    if next(owners(unet), None) is not None:
-        raise DeepCacheError("DeepCache is enabled on this U-Net: disable it before exporting")
+    check_not_caching(unet, "exporting", "this U-Net")
     folder = Path(folder)
     tensors, _ = named_tensors(type(unet).forward, args, kwargs)
     ending, save, _ = RUNTIMES[runtime]

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from diffusers import AudioLDM2UNet2DConditionModel, MotionAdapter, UNetMotionModel, UNetSpatioTemporalConditionModel
+from diffusers import AudioLDM2UNet2DConditionModel, MotionAdapter, UNetMotionModel
 from diffusers.pipelines.free_noise_utils import AnimateDiffFreeNoiseMixin
 
 from deepcache import DeepCache, num_branches
 from tests.caching import reference
 from tests.caching.reference import overridden
-from tests.conftest import make_unet2d_condition
+from tests.conftest import make_unet2d_condition, make_unet_spatio_temporal
 
 STEPS = (900, 700, 500, 300, 100)
 
@@ -124,19 +124,6 @@ spatio_temporal.shape = (1, 3, 4, 8, 8)
     [(0, "up_blocks.1.attentions.1"), (2, "up_blocks.0"), (4, "up_blocks.0.resnets.0"), (5, "mid_block")],
 )
 def test_spatio_temporal(monkeypatch, branch, feeder):
-    torch.manual_seed(0)
-    unet = UNetSpatioTemporalConditionModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(32, 32),
-        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=24,
-        cross_attention_dim=16,
-        num_attention_heads=2,
-        num_frames=3,
-    ).eval()
+    unet = make_unet_spatio_temporal()
     assert num_branches(unet) == 6
     assert_exact(unet, branch, feeder, spatio_temporal, monkeypatch, interval=2)

@@ -16,13 +16,13 @@ from diffusers import (
     StableVideoDiffusionPipeline,
     TextToVideoSDPipeline,
     UNet3DConditionModel,
-    UNetSpatioTemporalConditionModel,
 )
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from tests.caching import pipelines
 from tests.caching.other_unets import unet_1d
+from tests.conftest import make_unet_spatio_temporal
 from tests.support.images import noise
 
 PICTURE = Image.linear_gradient("L").resize((16, 16)).convert("RGB")
@@ -41,25 +41,12 @@ def processor() -> CLIPImageProcessor:
 
 def from_a_picture(folder: Path) -> StableVideoDiffusionPipeline:
     """Stable Video Diffusion."""
-    torch.manual_seed(0)
-    unet = UNetSpatioTemporalConditionModel(
-        sample_size=16,
-        in_channels=8,
-        out_channels=4,
-        block_out_channels=(32, 32),
-        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=24,
-        cross_attention_dim=16,
-        num_attention_heads=2,
-        num_frames=3,
-    )
+    unet = make_unet_spatio_temporal(sample_size=16, in_channels=8)
     scheduler = EulerDiscreteScheduler(
         prediction_type="v_prediction", timestep_type="continuous", use_karras_sigmas=True
     )
     vae = AutoencoderKLTemporalDecoder(block_out_channels=(32,), down_block_types=("DownEncoderBlock2D",))
-    parts = {"vae": vae.eval(), "image_encoder": picture_encoder(16), "unet": unet.eval(), "scheduler": scheduler}
+    parts = {"vae": vae.eval(), "image_encoder": picture_encoder(16), "unet": unet, "scheduler": scheduler}
     return pipelines.quiet(StableVideoDiffusionPipeline(**parts, feature_extractor=processor()))
 
 
