@@ -1,8 +1,9 @@
 """Architectures of `digits-sd` and `digits-bk-sdm`: Stable Diffusion and BK-SDM in miniature."""
 
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 
 from deepcache.models.clip_vocabulary import clip_tokenizer
+from deepcache.models.paper_pipelines import assemble_stable_diffusion
 
 IMAGE_SIZE = 32
 CONTEXT = 16  # tokens of a prompt
@@ -67,3 +68,8 @@ def digits_sd_unet(layers_per_block: int = 2) -> UNet2DConditionModel:
         cross_attention_dim=CONTEXT_CHANNELS,
         attention_head_dim=2,  # of this class's settings, the one that means the number of heads
     )
+
+
+def digits_sd_pipeline() -> StableDiffusionPipeline:
+    """`digits-sd` with random weights."""
+    return assemble_stable_diffusion(digits_sd_vae(), digits_sd_text_encoder(), digits_tokenizer(), digits_sd_unet())

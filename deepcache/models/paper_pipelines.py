@@ -83,14 +83,16 @@ def stable_diffusion(architecture: str, sample_size: int | None) -> StableDiffus
     return assemble_stable_diffusion(first_stage, text_encoder, clip_tokenizer(), unet)
 
 
-def assemble_stable_diffusion(first_stage: AutoencoderKL, text_encoder, tokenizer, unet) -> StableDiffusionPipeline:
+def assemble_stable_diffusion(
+    first_stage: AutoencoderKL, text_encoder, tokenizer, unet, prediction_type: str = "epsilon"
+) -> StableDiffusionPipeline:
     """The parts as a pipeline with PLMS, Stable Diffusion's sampler, and without a safety checker."""
     return StableDiffusionPipeline(
         vae=first_stage,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=PNDMScheduler(**SD_SCHEDULER),
+        scheduler=PNDMScheduler(**SD_SCHEDULER, prediction_type=prediction_type),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -78,4 +78,5 @@ RECIPES = {
     "digits-bk-sdm": TEXT_TO_IMAGE,
     "digits-classifier": None,
     "digits-clip": None,
+    "emoji-sd": TEXT_TO_IMAGE,
 }

@@ -10,28 +10,29 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from deepcache.training.first_stage import BATCH, reconstruction_psnr
-from deepcache.training.held_out import HELD_OUT, split
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
 
 KL_WEIGHT = 1e-4  # per element of the latent, beside the mean squared error
 
 
-def train_autoencoder(vae: AutoencoderKL, data: torch.Tensor, settings: TrainingSettings, name: str) -> TrainingResult:
+def train_autoencoder(
+    vae: AutoencoderKL, data: torch.Tensor, held_out: torch.Tensor, settings: TrainingSettings, name: str
+) -> TrainingResult:
     """Train a first stage in place and set its `scaling_factor` so that its latents have a standard deviation of 1.
 
     Args:
         vae: with random weights.
         data: images, float32, shape (N, C, H, W), scaled to [-1, 1].
+        held_out: images that measure the reconstruction, scaled alike, shape (M, C, H, W).
         settings: see TrainingSettings.
         name: shown in the progress bar.
 
     Returns:
         The result, with the reconstruction of held-out images (dB).
     """
-    held_out, used = split(len(data), settings.seed)
 
     def batch_loss(generator: torch.Generator) -> torch.Tensor:
-        images = data[used[torch.randint(0, len(used), (settings.batch_size,), generator=generator)]]
+        images = data[torch.randint(0, len(data), (settings.batch_size,), generator=generator)]
         posterior = vae.encode(images).latent_dist
         reconstructed = vae.decode(posterior.sample(generator)).sample
         kl = posterior.kl().mean() / posterior.mean[0].numel()
@@ -41,8 +42,11 @@ def train_autoencoder(vae: AutoencoderKL, data: torch.Tensor, settings: Training
     mean, std = encode_all(vae, data)  # the scale is still 1
     vae.register_to_config(scaling_factor=1 / (mean.var() + std.square().mean()).sqrt().item())
     with torch.no_grad():
-        psnr = reconstruction_psnr(vae.decode(mean[held_out]).sample, data[held_out])
-    figures = {"held_out_images": HELD_OUT, "held_out_psnr_db": psnr}
+        reconstructed = [vae.decode(vae.encode(images).latent_dist.mean).sample for images in held_out.split(BATCH)]
+    figures = {
+        "held_out_images": len(held_out),
+        "held_out_psnr_db": reconstruction_psnr(torch.cat(reconstructed), held_out),
+    }
     return dataclasses.replace(result, figures=figures)
 
 

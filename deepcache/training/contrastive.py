@@ -8,9 +8,10 @@ import torch.nn.functional as F
 
 from deepcache.models.digits_clip import digits_clip, save_clip
 from deepcache.models.digits_sd import digits_tokenizer
+from deepcache.training.described import described_digits
 from deepcache.training.held_out import HELD_OUT, split
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
-from deepcache.training.text_to_image import caption_tokens, rgb_digits
+from deepcache.training.text_to_image import text_tokens
 
 SHIFT = 3  # pixels by which training images are moved at most, so that those held out are read as well
 
@@ -33,9 +34,10 @@ def contrastive_loss(image: torch.Tensor, text: torch.Tensor, labels: torch.Tens
 def train_clip(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, TrainingResult]:
     """Train image and text encoder together and save the model in open_clip's format."""
     settings = phases["clip"]
-    data, labels = rgb_digits()
+    described = described_digits()
+    data, labels = described.images, described.labels
     held_out, used = split(len(data), settings.seed)
-    tokens = caption_tokens(digits_tokenizer())
+    tokens = text_tokens(described.texts, digits_tokenizer())
     model = digits_clip()
 
     def batch_loss(generator: torch.Generator) -> torch.Tensor:

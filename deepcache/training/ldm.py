@@ -13,7 +13,7 @@ from deepcache.models.digits import (
     ldm_scheduler,
 )
 from deepcache.models.ldm_pipeline import LDMClassPipeline
-from deepcache.training.diffusion import noise_prediction_loss
+from deepcache.training.diffusion import denoising_loss
 from deepcache.training.first_stage import train_first_stage
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
 
@@ -32,7 +32,7 @@ def train_ldm(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, Tr
         chosen = torch.randint(0, len(latents), (settings.batch_size,), generator=generator)
         dropped = torch.rand(len(chosen), generator=generator) < UNCONDITIONAL
         context = classes(labels[chosen].masked_fill(dropped, no_class))
-        return noise_prediction_loss(
+        return denoising_loss(
             lambda x, t: unet(x, t, encoder_hidden_states=context).sample, latents[chosen], scheduler, generator
         )
 

@@ -1,4 +1,4 @@
-"""One optimisation loop for every digits model."""
+"""One optimisation loop for every model that is trained here."""
 
 import time
 from collections.abc import Callable
@@ -20,6 +20,7 @@ class TrainingSettings:
     warmup_steps: int = 100
     weight_decay: float = 0.0
     ema_decay: float = 0.995
+    precision: str = "float32"  # bfloat16: of the passes, faster on a CPU with matrix units for it
     seed: int = 0
 
 
@@ -45,7 +46,9 @@ def fit(
         name: shown in the progress bar.
     """
     generator = torch.Generator().manual_seed(settings.seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
     warmup = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / max(1, settings.warmup_steps), 1.0, settings.warmup_steps)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, settings.steps - settings.warmup_steps))
     schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [warmup, cosine], [settings.warmup_steps])
@@ -54,7 +57,8 @@ def fit(
     losses, start = [], time.perf_counter()
     bar = progress(range(settings.steps), f"train {name}", unit="step")
     for _ in bar:
-        loss = batch_loss(generator)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            loss = batch_loss(generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,10 +1,11 @@
-"""How each digits model is trained: data, loss, settings, and what is saved.
+"""How each shipped model is trained: data, loss, settings, and what is saved.
 
-A new digits model is one function, in a file of its own where it is long, and one entry in RECIPES.
+A new one is one function, in a file of its own where it is long, and one entry in RECIPES.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +15,8 @@ from deepcache.data.digits import load_digits
 from deepcache.models.classifier import INPUT_SIZE, DigitsClassifier
 from deepcache.models.digits import IMAGE_SIZE, ddpm_scheduler, digits_ddpm_unet
 from deepcache.training.contrastive import train_clip
-from deepcache.training.diffusion import noise_prediction_loss
+from deepcache.training.described import DIGITS, EMOJI
+from deepcache.training.diffusion import denoising_loss
 from deepcache.training.held_out import split
 from deepcache.training.ldm import train_ldm
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
@@ -24,10 +26,17 @@ from deepcache.training.text_to_image import train_text_to_image
 
 @dataclass(frozen=True)
 class Recipe:
-    """`train(phases, folder)` trains, saves the model to the folder and returns the result of each phase."""
+    """How a model is trained.
+
+    Attributes:
+        phases: settings of each phase, by its name.
+        train: of (phases, folder); trains, saves the model to the folder and returns the result of each phase.
+        dataset: on what, in words.
+    """
 
     phases: dict[str, TrainingSettings]
     train: Callable[[dict[str, TrainingSettings], Path], dict[str, TrainingResult]]
+    dataset: str = "scikit-learn digits, 1797 images"
 
 
 def _train_ddpm(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, TrainingResult]:
@@ -40,7 +49,7 @@ def _train_ddpm(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, 
 
     def batch_loss(generator: torch.Generator) -> torch.Tensor:
         chosen = torch.randint(0, len(data), (settings.batch_size,), generator=generator)
-        return noise_prediction_loss(lambda x, t: unet(x, t).sample, data[chosen], scheduler, generator)
+        return denoising_loss(lambda x, t: unet(x, t).sample, data[chosen], scheduler, generator)
 
     result = fit(unet, batch_loss, settings, "digits-ddpm")
     DDPMPipeline(unet.half(), scheduler).save_pretrained(folder)
@@ -67,6 +76,7 @@ def _train_classifier(phases: dict[str, TrainingSettings], folder: Path) -> dict
     return {"classifier": replace(result, figures={"held_out_images": len(held_out), "held_out_accuracy": accuracy})}
 
 
+EMOJI_PICTURES = "resources/emoji, Noto, without the names held out"
 RECIPES = {
     "digits-ddpm": Recipe(
         {"unet": TrainingSettings(steps=5000, batch_size=64, learning_rate=2e-3, ema_decay=0.998)}, _train_ddpm
@@ -91,13 +101,24 @@ RECIPES = {
             "first_stage": TrainingSettings(steps=800, batch_size=32, learning_rate=2e-3, ema_decay=0.99),
             "unet": TrainingSettings(steps=4000, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
         },
-        train_text_to_image,
+        partial(train_text_to_image, DIGITS),
     ),
     "digits-bk-sdm": Recipe(
-        {"unet": TrainingSettings(steps=2000, batch_size=32, learning_rate=1e-3, ema_decay=0.995)}, train_student
+        {"unet": TrainingSettings(steps=2000, batch_size=32, learning_rate=1e-3, ema_decay=0.995)},
+        partial(train_student, DIGITS, "digits-bk-sdm"),
     ),
     "digits-clip": Recipe(
         {"clip": TrainingSettings(steps=1500, batch_size=128, learning_rate=1e-3, weight_decay=1e-2, ema_decay=0.99)},
         train_clip,
+    ),
+    "emoji-sd": Recipe(
+        {
+            "first_stage": TrainingSettings(
+                steps=4000, batch_size=32, learning_rate=2e-3, ema_decay=0.995, precision="bfloat16"
+            ),
+            "unet": TrainingSettings(steps=10000, batch_size=64, learning_rate=1.5e-3, ema_decay=0.999),
+        },
+        partial(train_text_to_image, EMOJI),
+        EMOJI_PICTURES,
     ),
 }

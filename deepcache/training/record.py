@@ -13,12 +13,13 @@ from deepcache.training.loop import TrainingResult
 SMOOTHING = 50  # steps in the running mean that is drawn and recorded
 
 
-def write_record(folder: Path, name: str, phases: Mapping[str, TrainingResult], device: str) -> None:
+def write_record(folder: Path, name: str, dataset: str, phases: Mapping[str, TrainingResult], device: str) -> None:
     """Write `training.json` and `loss.png` beside the weights in the folder.
 
     Args:
         folder: where the model was saved.
         name: of the model.
+        dataset: on what it was trained, in words.
         phases: results by the phase's name; where there is one, it has no name in the record.
         device: on which it was trained.
     """
@@ -28,7 +29,7 @@ def write_record(folder: Path, name: str, phases: Mapping[str, TrainingResult], 
         folder / "training.json",
         {
             "model": name,
-            "dataset": "scikit-learn digits, 1797 images",
+            "dataset": dataset,
             **({"phases": entries} if len(entries) > 1 else next(iter(entries.values()))),
             "sha256": {str(path.relative_to(folder)): sha256(path) for path in weights},
             **provenance(device),

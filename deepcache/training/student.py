@@ -1,4 +1,4 @@
-"""Training of `digits-bk-sdm`: of the blocks of `digits-sd` some are removed, the rest learns from it (BK-SDM)."""
+"""Training of a student: of the blocks of a text-to-image model some are removed, the rest learns from it (BK-SDM)."""
 
 from pathlib import Path
 
@@ -8,14 +8,13 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
 from deepcache.caching.layer_outputs import first_output
 from deepcache.errors import DeepCacheError
-from deepcache.models.digits_sd import digits_sd_unet
-from deepcache.models.paper_pipelines import assemble_stable_diffusion
 from deepcache.training.autoencoder import encode_all
-from deepcache.training.diffusion import noise_prediction_loss
+from deepcache.training.described import TextToImage
+from deepcache.training.diffusion import denoising_loss
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
-from deepcache.training.text_to_image import Captioned, rgb_digits
+from deepcache.training.text_to_image import Captioned
 
-TEACHER = Path(__file__).resolve().parents[2] / "resources/checkpoints/digits-sd"
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "resources/checkpoints"
 OUTPUT_WEIGHT = FEATURE_WEIGHT = 1.0  # beside the loss of the task (their Eq. 4)
 
 
@@ -66,14 +65,17 @@ def distillation_loss(student, teacher, student_features: Features, teacher_feat
     return OUTPUT_WEIGHT * F.mse_loss(noise, wanted) + FEATURE_WEIGHT * features, noise
 
 
-def train_student(phases: dict[str, TrainingSettings], folder: Path) -> dict[str, TrainingResult]:
-    """Distil the shipped `digits-sd`, whose first stage and text encoder stay as they are, and save the pipeline."""
+def train_student(
+    model: TextToImage, name: str, phases: dict[str, TrainingSettings], folder: Path
+) -> dict[str, TrainingResult]:
+    """Distil a shipped model, whose first stage and text encoder stay as they are, and save the pipeline."""
     settings = phases["unet"]
-    pipeline = StableDiffusionPipeline.from_pretrained(TEACHER, dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(CHECKPOINTS / model.name, dtype=torch.float32)
     vae, text_encoder, teacher = pipeline.vae, pipeline.text_encoder, pipeline.unet.eval()
-    data, labels = rgb_digits()
-    captioned = Captioned(*encode_all(vae, data), labels, pipeline.tokenizer)
-    student = digits_sd_unet(layers_per_block=1)
+    described = model.described()
+    latents = encode_all(vae, described.images)
+    captioned = Captioned(*latents, described.labels, described.texts, pipeline.tokenizer)
+    student = UNet2DConditionModel.from_config({**teacher.config, "layers_per_block": 1})
     initialise_from(student, teacher)
     learning, known = Features(student), Features(teacher)
     for part in (vae, text_encoder, teacher):
@@ -88,9 +90,11 @@ def train_student(phases: dict[str, TrainingSettings], folder: Path) -> dict[str
             distilled.append(loss)
             return noise
 
-        return noise_prediction_loss(predict, latents, pipeline.scheduler, generator) + distilled[0]
+        return denoising_loss(predict, latents, pipeline.scheduler, generator) + distilled[0]
 
-    result = fit(student, batch_loss, settings, "digits-bk-sdm")
-    saved = assemble_stable_diffusion(vae.half(), text_encoder.half(), pipeline.tokenizer, student.half())
-    saved.save_pretrained(folder)
+    result = fit(student, batch_loss, settings, name)
+    pipeline.unet = student
+    for part in (vae, text_encoder, student):
+        part.half()
+    pipeline.save_pretrained(folder)
     return {"unet": result}

@@ -15,8 +15,8 @@ from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.digits_sd import CONTEXT, VOCABULARY_SIZE, digits_sd_unet, digits_tokenizer
 from deepcache.quality.clip_score import load_clip
 from deepcache.training.autoencoder import encode_all
+from deepcache.training.described import described_digits
 from deepcache.training.held_out import HELD_OUT, split
-from deepcache.training.text_to_image import rgb_digits
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "resources/checkpoints"
 
@@ -44,7 +44,7 @@ def test_tokenizer_is_clips_with_fewer_merges():
 
 
 def test_shipped_first_stage_reconstructs_digits():
-    data, vae = rgb_digits()[0][::5], load("digits-sd").vae
+    data, vae = described_digits().images[::5], load("digits-sd").vae
     with torch.inference_mode():
         mean, std = encode_all(vae, data)
         error = (vae.decode(mean / vae.config.scaling_factor).sample.clamp(-1, 1) - data).square().mean()
@@ -64,7 +64,7 @@ def test_shipped_model_makes_the_digits_that_are_asked_for(name):
 
 
 def test_shipped_clip_scores_a_wrong_prompt_lower_on_images_it_has_not_seen():
-    data, labels = rgb_digits()
+    data, labels = described_digits().images, described_digits().labels
     held_out, _ = split(len(data), seed=0)
     images = ((data[held_out] + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     clip = load_clip(CHECKPOINTS / "digits-clip", "cpu")

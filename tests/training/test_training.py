@@ -11,19 +11,22 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from deepcache import DeepCacheError
-from deepcache.data.digit_prompts import DIGITS
+from deepcache.data.digit_prompts import DIGITS, captions
 from deepcache.data.digits import load_digits
+from deepcache.data.emoji import Emoji, held_out_names, load_emoji
 from deepcache.models.digits import LDM_IMAGE_SIZE, digits_ldm_vqvae
 from deepcache.models.digits_sd import digits_sd_unet, digits_tokenizer
+from deepcache.models.emoji_sd import emoji_sd_pipeline
 from deepcache.models.ldm_pipeline import LDMClassPipeline
-from deepcache.training import contrastive, first_stage, ldm, student, text_to_image
+from deepcache.training import described, first_stage, ldm, student
 from deepcache.training.autoencoder import encode_all
 from deepcache.training.contrastive import contrastive_loss
-from deepcache.training.diffusion import noise_prediction_loss
+from deepcache.training.described import PROMPT_DROPOUT, described_digits, described_emoji
+from deepcache.training.diffusion import denoising_loss
 from deepcache.training.first_stage import CodebookLoss
 from deepcache.training.loop import TrainingSettings, fit
 from deepcache.training.student import Features, distillation_loss, initialise_from
-from deepcache.training.text_to_image import PROMPT_DROPOUT, Captioned
+from deepcache.training.text_to_image import Captioned
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,23 +66,22 @@ def test_digits_ldm_trains_in_two_phases_and_samples(tmp_path, monkeypatch):
 
 @pytest.fixture
 def some_rgb(monkeypatch):
-    images, labels = (values[:400] for values in text_to_image.rgb_digits())
-    for module in (text_to_image, student, contrastive):
-        monkeypatch.setattr(module, "rgb_digits", lambda: (images, labels))
-    return images
+    some = [values[:400] for values in load_digits(32)]
+    monkeypatch.setattr(described, "load_digits", lambda image_size: some)
+    return described_digits().images
 
 
 def test_digits_sd_and_its_student_train(some_rgb, tmp_path, monkeypatch):
-    records = [train("digits-sd", tmp_path / name, 2) for name in ("first", "second")]
+    records = [train("digits-sd", tmp_path / name, 2) for name in ("digits-sd", "second")]
     assert records[0]["sha256"] == records[1]["sha256"], "the same seed gives the same weights"
     assert records[0]["phases"]["unet"]["settings"]["steps"] == 2
     assert 0 < records[0]["phases"]["first_stage"]["held_out_psnr_db"] < 15, "after two steps"
-    monkeypatch.setattr(student, "TEACHER", tmp_path / "first")
+    monkeypatch.setattr(student, "CHECKPOINTS", tmp_path)
     record = train("digits-bk-sdm", tmp_path / "student", 2)
     for part in ("vae", "text_encoder"):
         (weights,) = (name for name in record["sha256"] if name.startswith(part))
         assert record["sha256"][weights] == records[0]["sha256"][weights], "these stay as they are"
-    for name, blocks in (("first", 2), ("student", 1)):
+    for name, blocks in (("digits-sd", 2), ("student", 1)):
         pipe = StableDiffusionPipeline.from_pretrained(tmp_path / name, dtype=torch.float32)
         pipe.set_progress_bar_config(disable=True)
         assert pipe.vae.config.scaling_factor != 1
@@ -98,7 +100,7 @@ def test_captions_are_those_of_the_digit_and_some_are_empty():
     tokenizer = digits_tokenizer()
     labels = torch.arange(10)
     mean = labels.float().view(10, 1, 1, 1).expand(10, 4, 2, 2)
-    captioned = Captioned(mean, torch.zeros_like(mean), labels, tokenizer)
+    captioned = Captioned(mean, torch.zeros_like(mean), labels, captions(), tokenizer)
     latents, ids = captioned.draw(2000, torch.Generator().manual_seed(0))
     texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
     empty = 0
@@ -185,7 +187,7 @@ def test_fit_learns_and_keeps_the_average():
     assert not model.training
 
 
-def test_noise_prediction_loss_is_zero_for_a_perfect_model_and_one_for_none():
+def test_loss_is_zero_for_a_perfect_model_and_one_for_none():
     from deepcache.models.digits import ddpm_scheduler
 
     clean, scheduler = torch.zeros(64, 1, 8, 8), ddpm_scheduler()
@@ -193,6 +195,43 @@ def test_noise_prediction_loss_is_zero_for_a_perfect_model_and_one_for_none():
     def perfect(noisy, timesteps):
         return noisy / (1 - scheduler.alphas_cumprod[timesteps]).sqrt().view(-1, 1, 1, 1)
 
-    assert noise_prediction_loss(perfect, clean, scheduler, torch.Generator().manual_seed(0)) < 1e-10
-    nothing = noise_prediction_loss(lambda x, t: 0 * x, clean, scheduler, torch.Generator().manual_seed(0))
+    assert denoising_loss(perfect, clean, scheduler, torch.Generator().manual_seed(0)) < 1e-10
+    nothing = denoising_loss(lambda x, t: 0 * x, clean, scheduler, torch.Generator().manual_seed(0))
     assert nothing.item() == pytest.approx(1, abs=0.1)
+
+
+def test_velocity_is_what_takes_noisy_data_to_clean_data():
+    scheduler = emoji_sd_pipeline().scheduler
+    clean = torch.randn(64, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    def perfect(noisy, timesteps):
+        signal = scheduler.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        return (signal.sqrt() * noisy - clean) / (1 - signal).sqrt()  # of their definition v = a * noise - s * clean
+
+    assert denoising_loss(perfect, clean, scheduler, torch.Generator().manual_seed(0)) < 1e-8
+
+
+def test_emoji_are_described_by_their_prompts_and_held_out_names_are_not_seen():
+    emoji, held_out = load_emoji(), set(held_out_names())
+    found = described_emoji()
+    texts = [phrasings[0] for phrasings in found.texts]
+    assert len(found.images) == len(texts) and len(found.unseen) > 200
+    assert all(text.startswith("a noto emoji of ") for text in texts)
+    assert not any(text.partition(" of ")[2] in held_out for text in texts)
+    number = emoji.prompts.index(texts[5])
+    pixels = torch.from_numpy(emoji.images[number]).permute(2, 0, 1)
+    assert torch.equal(((found.images[5] + 1) * 127.5).round().byte(), pixels)
+
+
+def test_emoji_sd_trains(tmp_path, monkeypatch):
+    emoji = load_emoji()
+    some = Emoji(emoji.images[::40], emoji.names[::40], emoji.styles[::40])
+    monkeypatch.setattr(described, "load_emoji", lambda: some)
+    record = train("emoji-sd", tmp_path / "emoji-sd", 2)
+    assert record["dataset"].startswith("resources/emoji")
+    assert 0 < record["phases"]["first_stage"]["held_out_psnr_db"] < 15, "after two steps"
+    pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "emoji-sd", dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    assert pipe.scheduler.config.prediction_type == "v_prediction"
+    images = pipe(["a noto emoji of owl", ""], num_inference_steps=2, output_type="np").images
+    assert images.shape == (2, 32, 32, 3)

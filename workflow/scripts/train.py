@@ -1,4 +1,4 @@
-"""Train one of the digits models and record how.
+"""Train one of the shipped models and record how.
 
 Writes the model in fp16 (diffusers' format where it is a pipeline), training.json and loss.png to the output folder.
 """
@@ -25,7 +25,7 @@ def main(arguments) -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     with atomic(output) as folder:
-        write_record(folder, arguments.model, recipe.train(phases, folder), "cpu")
+        write_record(folder, arguments.model, recipe.dataset, recipe.train(phases, folder), "cpu")
 
 
 if __name__ == "__main__":
