@@ -6,8 +6,8 @@
 # make test-lowest  the tests with the lowest versions that pyproject.toml promises, in .venv-lowest
 # make test-other   the tests with the locked versions in another Python, OTHER_PYTHON=python3.12, in .venv-other
 # make test-slurm   the Slurm profile on a real Slurm of two nodes (Debian: slurmctld slurmd slurm-client munge)
-# make gpu          on a machine with a GPU, in six minutes: tests, speed, two tables, into results/gpu; DRY=--dry: on a
-#                   CPU, in one. Where PYTHON has all that is needed (e.g. in a container), no .venv is set up
+# make gpu          on a machine with a GPU, in six minutes: tests, speed, two tables, emoji, into results/gpu; DRY=--dry:
+#                   on a CPU, in one. Where PYTHON has all that is needed (e.g. in a container), no .venv is set up
 # make lint         style of Python, Snakemake and the rules
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)

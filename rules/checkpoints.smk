@@ -39,7 +39,7 @@ rule checkpoint_in_place:
     output:
         f"{RESULTS}/checkpoints/{{checkpoint}}.json",
     wildcard_constraints:
-        checkpoint=from_sources("shipped", "train", "random", "local"),
+        checkpoint=from_sources("shipped", "train", "random", "local", "package"),
     resources:
         mem_mb=1000,
         runtime=30,

@@ -1,5 +1,7 @@
 # Figures.
-FIGURES = [f"{RESULTS}/figures/{name}.png" for name in ("fig2", "fig4", *config["sample_grids"], *config["curves"])]
+REAL = [f"real_{model}" for model in config.get("real_pictures", {}).get("models", [])]
+NAMES = ("fig2", "fig4", *config["sample_grids"], *config["curves"], *REAL)
+FIGURES = [f"{RESULTS}/figures/{name}.png" for name in NAMES]
 
 
 rule sample_grid:
@@ -16,6 +18,30 @@ rule sample_grid:
         options=grid_options,
     shell:
         program("sample_grid", "--shards {input.shards} {params.options} --output {output}")
+
+
+rule real_pictures:
+    input:
+        shard=lambda w: f"{uncached_run(w.model)}/first.npz",
+        clip_score=lambda w: f"{uncached_run(w.model)}/clip_score.json",
+        prompts=prompts_manifest,
+        dataset=lambda w: dataset_manifest(config["real_pictures"]["dataset"]),
+        weights=lambda w: manifest(config["models"][w.model]["clip"]),
+    output:
+        f"{RESULTS}/figures/real_{{model}}.png",
+        f"{RESULTS}/figures/real_{{model}}.json",
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code("real_pictures"),
+        options=real_options,
+    shell:
+        program(
+            "real_pictures",
+            "--shard {input.shard} --clip-score {input.clip_score} --prompts {input.prompts} --dataset {input.dataset}"
+            " --weights {input.weights} {params.options} --threads {threads} --output {output[0]}",
+        )
 
 
 rule curves:

@@ -9,6 +9,7 @@ import numpy as np
 from deepcache.data.crop import prepare
 from deepcache.data.formats import Images
 from deepcache.data.formats.cifar10 import Cifar10
+from deepcache.data.formats.emoji import EmojiPictures
 from deepcache.data.formats.folder import Folder
 from deepcache.data.formats.lmdb import Lmdb
 from deepcache.data.formats.npz import Npz
@@ -26,6 +27,7 @@ def _digits(path: Path | None, image_size: int | None) -> Images:
 # matters only to the digits, which are made at any size.
 IMAGE_FORMATS: dict[str, Callable[[Path | None, int | None], Images]] = {
     "digits": _digits,
+    "emoji": lambda path, image_size: EmojiPictures(path),
     "folder": lambda path, image_size: Folder(path),
     "cifar10": lambda path, image_size: Cifar10(path),
     "lmdb": lambda path, image_size: Lmdb(path),

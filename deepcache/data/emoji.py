@@ -10,8 +10,10 @@ from deepcache.files import UNREADABLE
 
 FOLDER = Path(__file__).resolve().parents[2] / "resources/emoji"
 PICTURES, HELD_OUT = "pictures.npz", "held_out.txt"
+PROMPTS = 200  # in each file of the suite's
 STYLES = ("fluent", "noto", "twemoji")
 SIDE = 32
+MODEL_STYLE = "noto"  # of emoji-sd; three would take thrice the time to train
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class Emoji:
     def prompts(self) -> list[str]:
         """What a model is asked for, such as `a noto emoji of red apple`."""
         return [f"a {style} emoji of {name}" for style, name in zip(self.styles, self.names, strict=True)]
+
+    def where(self, wanted: np.ndarray) -> "Emoji":
+        """Those of which `wanted`, bool, shape (N,), is true."""
+        return Emoji(self.images[wanted], self.names[wanted], self.styles[wanted])
 
 
 def load_emoji(folder: Path = FOLDER) -> Emoji:
@@ -62,3 +68,45 @@ def held_out_names(folder: Path = FOLDER) -> list[str]:
         return path.read_text(encoding="utf-8").split("\n")[:-1]
     except UNREADABLE as error:
         raise DeepCacheError(f"{path}: cannot be read ({error}): get it again") from error
+
+
+def seen_and_unseen(folder: Path = FOLDER) -> tuple[Emoji, Emoji]:
+    """The emoji of one style that emoji-sd is trained on, and those of that style whose names are held out.
+
+    Raises:
+        DeepCacheError: as from `load_emoji` and `held_out_names`.
+    """
+    emoji = load_emoji(folder)
+    ours, unseen = emoji.styles == MODEL_STYLE, np.isin(emoji.names, held_out_names(folder))
+    return emoji.where(ours & ~unseen), emoji.where(ours & unseen)
+
+
+def prompt_files() -> dict[str, list[str]]:
+    """The suite's prompts by file below resources/prompts.
+
+    Those of `emoji.txt` emoji-sd is trained on, those of `emoji-held-out.txt` it is not; plans are made on those of
+    `emoji-calibration.txt`, so that nothing is judged by what chose it.
+
+    Raises:
+        DeepCacheError: as from `seen_and_unseen`.
+    """
+    seen, unseen = (np.random.default_rng(0).permutation(emoji.prompts).tolist() for emoji in seen_and_unseen())
+    return {
+        "emoji.txt": seen[:PROMPTS],
+        "emoji-held-out.txt": unseen[:PROMPTS],
+        "emoji-calibration.txt": seen[PROMPTS : 2 * PROMPTS],
+    }
+
+
+def pictures_of(prompts: list[str], folder: Path = FOLDER) -> np.ndarray:
+    """The picture that each prompt asks for, uint8, shape (len(prompts), 32, 32, 3).
+
+    Raises:
+        DeepCacheError: if a prompt names none, or as from `load_emoji`.
+    """
+    emoji = load_emoji(folder)
+    row = {prompt: number for number, prompt in enumerate(emoji.prompts)}
+    for prompt in prompts:
+        if prompt not in row:
+            raise DeepCacheError(f"{folder}: has no picture of {prompt!r}: write it as `a noto emoji of owl`")
+    return emoji.images[[row[prompt] for prompt in prompts]]

@@ -10,8 +10,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
+from deepcache.models import digits_sd, emoji_sd
 from deepcache.models.digits import digits_ddpm_unet, digits_ldm_unet
-from deepcache.models.digits_sd import CONTEXT, digits_sd_unet
 from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.models.paper import ARCHITECTURES
 
@@ -56,7 +56,7 @@ def _of_paper(name: str, guided: bool = False) -> Benchmarked:
     return Benchmarked(one.build, one.branch, guided, one.tokens)
 
 
-def _of_digits(
+def _of_suite(
     build: Callable[[], nn.Module], branch: int, guided: bool = False, tokens: int | None = None
 ) -> Benchmarked:
     def on_meta() -> nn.Module:
@@ -73,9 +73,10 @@ BENCHMARKED = {
     "sd-v1-5": _of_paper("sd-v1-5", guided=True),
     "sdxl": Benchmarked(sdxl, branch=0, guided=True, tokens=77),  # the plug-in's own choice
     # So small that launching operations takes longer than computing them, as on a GPU at batch 1.
-    "digits-ddpm": _of_digits(digits_ddpm_unet, branch=2),
-    "digits-ldm": _of_digits(digits_ldm_unet, branch=0, guided=True, tokens=1),
-    "digits-sd": _of_digits(digits_sd_unet, branch=1, guided=True, tokens=CONTEXT),
+    "digits-ddpm": _of_suite(digits_ddpm_unet, branch=2),
+    "digits-ldm": _of_suite(digits_ldm_unet, branch=0, guided=True, tokens=1),
+    "digits-sd": _of_suite(digits_sd.digits_sd_unet, branch=1, guided=True, tokens=digits_sd.CONTEXT),
+    "emoji-sd": _of_suite(emoji_sd.emoji_sd_unet, branch=1, guided=True, tokens=emoji_sd.CONTEXT),
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepcache.errors import DeepCacheError
+from deepcache.package_weights import package_folder
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ def in_place(folder: Path) -> Fetched:
     if not folder.is_dir():
         raise DeepCacheError(f"{folder}: no such folder: correct the checkpoint's folder in the config")
     return Fetched(folder, {"folder": str(folder)})
+
+
+def from_package(place: str) -> Fetched:
+    """Weights that an installed Python package brings, see `package_folder`; DeepCacheError where there is none."""
+    return Fetched(package_folder(place), {"package": place})
 
 
 def from_hub(folder: Path, repository: str, revision: str, include: list[str] | None) -> Fetched:

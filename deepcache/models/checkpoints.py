@@ -24,7 +24,7 @@ def write_manifest(
         path: the manifest to write, JSON.
         name: the checkpoint's name in the config.
         folder: where the checkpoint lies.
-        source: `shipped`, `train`, `random`, `local`, `hub` or `url`.
+        source: `shipped`, `train`, `random`, `local`, `hub`, `url` or `package`.
         expected: SHA-256 by file name relative to the folder; empty where nothing is known beforehand.
         origin: where it comes from: address, repository and revision.
         licence: under which it may be used.

@@ -5,6 +5,7 @@ of a run is the mean over its images. The paper's network is open_clip's ViT-g-1
 """
 
 import pickle
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import nn
 from deepcache.data.datasets import batches
 from deepcache.errors import DeepCacheError, reason
 from deepcache.fitting import Fitting
+from deepcache.models.emoji_clip import EmojiClip, holds_emoji_clip
 from deepcache.precision import exact
 from deepcache.progress import progress
 from deepcache.quality.image_sets import ImageSet
@@ -29,7 +31,43 @@ PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}  # as op
 FAULTS = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, SafetensorError)
 
 
-class Clip:
+class Scorer(ABC):
+    """A model that sees images and reads texts."""
+
+    @abstractmethod
+    def see(self, images: np.ndarray) -> torch.Tensor:
+        """Embeddings, shape (B, D), of uint8 images, shape (B, H, W, 1 or 3)."""
+
+    @abstractmethod
+    def read(self, texts: list[str]) -> torch.Tensor:
+        """Embeddings of texts, shape (len(texts), D)."""
+
+    def scores(self, images: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
+        """CLIP scores of a batch, each image against its prompt; a prompt that comes twice is embedded once.
+
+        Args:
+            images: uint8, shape (B, H, W, 1 or 3).
+            prompts: B texts.
+
+        Returns:
+            max(0, 100 cos), 0 to 100, float64, shape (B,).
+
+        Raises:
+            DeepCacheError: if the numbers of images and prompts differ, or an embedding is not finite.
+        """
+        if len(images) != len(prompts):
+            raise DeepCacheError(f"{len(images)} images, but {len(prompts)} prompts: there must be one for each image")
+        distinct = list(dict.fromkeys(prompts))
+        row = {prompt: number for number, prompt in enumerate(distinct)}
+        with torch.inference_mode(), exact():  # so the same in every run
+            seen, read = self.see(images).cpu().double(), self.read(distinct).cpu().double()
+        cosines = F.cosine_similarity(seen, read[[row[prompt] for prompt in prompts]])
+        if not cosines.isfinite().all():
+            raise DeepCacheError("CLIP's embeddings hold NaN or infinity: use precision float32")
+        return (100 * cosines).clamp(min=0).numpy()
+
+
+class Clip(Scorer):
     """A CLIP model with its own way of preparing images and texts.
 
     Args:
@@ -54,46 +92,48 @@ class Clip:
         self._device = device
         self._dtype = dtype
 
-    def scores(self, images: np.ndarray, prompts: Sequence[str]) -> np.ndarray:
-        """CLIP scores of a batch, each image against its prompt; a prompt that comes twice is embedded once.
+    def see(self, images: np.ndarray) -> torch.Tensor:  # noqa: D102
+        pixels = torch.stack([self._preprocess(_picture(image)) for image in images])
+        return self._model.encode_image(pixels.to(self._device, self._dtype))
 
-        Args:
-            images: uint8, shape (B, H, W, 1 or 3).
-            prompts: B texts.
-
-        Returns:
-            max(0, 100 cos), 0 to 100, float64, shape (B,).
-
-        Raises:
-            DeepCacheError: if the numbers of images and prompts differ, or an embedding is not finite.
-        """
-        if len(images) != len(prompts):
-            raise DeepCacheError(f"{len(images)} images, but {len(prompts)} prompts: there must be one for each image")
-        distinct = list(dict.fromkeys(prompts))
-        row = {prompt: number for number, prompt in enumerate(distinct)}
-        pixels = torch.stack([self._preprocess(_picture(image)) for image in images]).to(self._device, self._dtype)
-        ids = self._tokenizer(distinct).to(self._device)
-        with torch.inference_mode(), exact():  # so the same in every run
-            seen = self._model.encode_image(pixels).cpu().double()
-            read = self._model.encode_text(ids).cpu().double()
-        cosines = F.cosine_similarity(seen, read[[row[prompt] for prompt in prompts]])
-        if not cosines.isfinite().all():
-            raise DeepCacheError("CLIP's embeddings hold NaN or infinity: use precision float32")
-        return (100 * cosines).clamp(min=0).numpy()
+    def read(self, texts: list[str]) -> torch.Tensor:  # noqa: D102
+        return self._model.encode_text(self._tokenizer(texts).to(self._device))
 
 
-def load_clip(folder: str | Path, device: torch.device, precision: str = "float32") -> Clip:
-    """Load a CLIP model, in evaluation mode, without a download and without running code that a pickle may hold.
+class EmojiScorer(Scorer):
+    """`emoji-clip`, see deepcache.models.emoji_clip.
+
+    Args:
+        folder: where it lies.
+        device: where to compute.
+    """
+
+    def __init__(self, folder: Path, device: torch.device):
+        maps, network = EmojiClip.from_pretrained(folder)
+        self._maps, self._network, self._device = maps.to(device), network.to(device), device
+
+    def see(self, images: np.ndarray) -> torch.Tensor:  # noqa: D102
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(self._device)
+        return self._maps.embed_features(self._network.features(pixels))
+
+    def read(self, texts: list[str]) -> torch.Tensor:  # noqa: D102
+        return self._maps.encode_text(texts)
+
+
+def load_clip(folder: str | Path, device: torch.device, precision: str = "float32") -> Scorer:
+    """Load a CLIP model, or emoji-clip, in evaluation mode; nothing is downloaded and no pickled code is run.
 
     Args:
         folder: what open_clip reads as `local-dir:`: open_clip_config.json, one file of weights, and, where the config
-            names a tokenizer of transformers, that one's files.
+            names a tokenizer of transformers, that one's files. Or what EmojiClip saved.
         device: where to compute.
-        precision: of weights and activations, a name in PRECISIONS.
+        precision: of weights and activations, a name in PRECISIONS; emoji-clip's are float32 always.
 
     Raises:
         DeepCacheError: if the folder is no such model.
     """
+    if holds_emoji_clip(Path(folder)):
+        return EmojiScorer(Path(folder), device)
     name = f"local-dir:{folder}"
     try:
         model, preprocess = create_model_from_pretrained(name, precision=PRECISIONS[precision])
@@ -107,7 +147,7 @@ def load_clip(folder: str | Path, device: torch.device, precision: str = "float3
     return Clip(model, preprocess, tokenizer, device, get_input_dtype(PRECISIONS[precision]))
 
 
-def score_images(clip: Clip, images: ImageSet, prompts: Sequence[str], batch_size: int = 32) -> np.ndarray:
+def score_images(clip: Scorer, images: ImageSet, prompts: Sequence[str], batch_size: int = 32) -> np.ndarray:
     """CLIP scores of all images: image j against prompt j, counted round the list where there are fewer.
 
     Args:

@@ -19,6 +19,7 @@ from torch import nn
 from deepcache.errors import DeepCacheError, reason
 from deepcache.files import UNREADABLE
 from deepcache.fitting import Fitting
+from deepcache.models import efficientnet
 from deepcache.models.classifier import DigitsClassifier
 from deepcache.precision import exact
 
@@ -117,19 +118,45 @@ class DigitsDistance(Perceptual):
         return self._maps.copy()
 
 
+class EfficientNetDistance(Perceptual):
+    """LPIPS' formula on the five stages of EfficientNet-Lite0, every channel with weight 1, as DigitsDistance.
+
+    Args:
+        network: with weights of ImageNet.
+    """
+
+    kind = efficientnet.KIND
+
+    def __init__(self, network: efficientnet.EfficientNetLite0):
+        super().__init__()
+        self.network = network
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        pairs = zip(self.network.stages(a), self.network.stages(b), strict=True)
+        return sum(
+            spatial_average(((normalize_tensor(x) - normalize_tensor(y)) ** 2).sum(dim=1, keepdim=True))
+            for x, y in pairs
+        )
+
+
 def load_perceptual(folder: str | Path, device: torch.device) -> Perceptual:
     """Load the network that a folder holds, in evaluation mode; nothing is downloaded and no pickled code is run.
 
     Args:
-        folder: either one file of torchvision's AlexNet, such as alexnet-owt-7be5be79.pth, or the digits classifier
-            (config.json, model.safetensors).
+        folder: one file of torchvision's AlexNet, such as alexnet-owt-7be5be79.pth, or of EfficientNet-Lite0, which has
+            that name; or the digits classifier (config.json, model.safetensors).
         device: where to compute.
 
     Raises:
-        DeepCacheError: if it holds neither.
+        DeepCacheError: if it holds none of them.
     """
     folder = Path(folder)
-    model = _digits(folder) if (folder / "config.json").is_file() else _alexnet(folder)
+    if (folder / "config.json").is_file():
+        model = _digits(folder)
+    elif any(folder.glob(f"{efficientnet.KIND}*.pth")):
+        model = EfficientNetDistance(efficientnet.EfficientNetLite0(folder))
+    else:
+        model = _alexnet(folder)
     return model.requires_grad_(False).eval().to(device)
 
 

@@ -1,4 +1,4 @@
-"""The parts of `make gpu`: tests, the table of speed, two tables through Snakemake."""
+"""The parts of `make gpu`: tests, the table of speed, two tables and a picture through Snakemake."""
 
 import os
 import re
@@ -17,9 +17,13 @@ from deepcache.results.parts import Part
 LIMITS = (60, 150, 150)  # seconds: tests, speed, workflow
 DRY_LIMITS = (60, 60, 120)  # of what takes a minute in all on two idle cores
 DRAWING = 60  # seconds for the table's picture
-# Two suites, each with one of its tables: digits models, and the paper's architectures with random weights. Table 5 has
-# both of the paper's families of weights that are quick to make up: pixels, and latents by class.
-TARGETS = {"digits": ("config/config.yaml", 2), "smoke": ("config/smoke.yaml", 5)}
+# Of each suite one file below its results, what it is called, and what else is copied beside it. Table 5 of the paper's
+# architectures with random weights has both families that are quick to make up: pixels, and latents by class.
+TARGETS = {
+    "digits": ("config/config.yaml", "tables/table02.csv", "digits Table 2", ".md"),
+    "smoke": ("config/smoke.yaml", "tables/table05.csv", "smoke Table 5", ".md"),
+    "emoji": ("config/emoji.yaml", "figures/real_emoji-sd.png", "emoji beside real ones", ".json"),
+}
 _DRY_NOTE = "A dry run: a few images, ten steps, on the CPU."
 # In their place where nothing but the way is tried: the same tables with two rows each.
 DRY_SUITES = {
@@ -52,6 +56,11 @@ DRY_SUITES = {
                 ],
             }
         },
+    },
+    "emoji": {
+        "beyond": None,
+        "models": {"emoji-sd": {"samples": 8, "shard_size": 8, "batch_size": 8, "sampler": "plms-20-cfg7.5"}},
+        "real_pictures": {"models": ["emoji-sd"], "images": 8},
     },
 }
 
@@ -115,24 +124,24 @@ def _speed(root: Path, folder: Path, limit: float, environment: dict, dry: bool)
 def _workflow(root: Path, folder: Path, limit: float, environment: dict, cores: int, dry: bool) -> Part:
     work = folder / "work"
     work.mkdir(parents=True)
-    targets = {suite: (root / config, number) for suite, (config, number) in TARGETS.items()}
+    configs = {suite: root / config for suite, (config, *_) in TARGETS.items()}
     if dry:
-        targets = {suite: (_dry_suite(work, suite, config), number) for suite, (config, number) in targets.items()}
+        configs = {suite: _dry_suite(work, suite, config) for suite, config in configs.items()}
     # Ended at the limit, Snakemake leaves its lock behind.
     every = ["--cores", cores, "--nolock", "--resources", "gpu=1", "--config", f"device={'cpu' if dry else 'cuda'}"]
     start = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", "--directory", work]
     # The files alone: target table2 would draw samples, too.
-    files = {name: f"results/{name}/tables/table{number:02}.csv" for name, (_, number) in targets.items()}
-    commands = [[*start, files[name], *every, "--configfile", config] for name, (config, _) in targets.items()]
-    tables = {f"{name} Table {number}": work / files[name] for name, (_, number) in targets.items()}
+    files = {suite: f"results/{suite}/{file}" for suite, (_, file, *_) in TARGETS.items()}
+    commands = [[*start, files[suite], *every, "--configfile", config] for suite, config in configs.items()]
 
     def copy() -> None:
-        for suite, table in zip(targets, tables.values(), strict=True):
-            for path in (table, table.with_suffix(".md")):
+        for suite, (*_, beside) in TARGETS.items():
+            file = work / files[suite]
+            for path in (file, file.with_suffix(beside)):
                 if path.exists():
                     shutil.copy(path, folder / f"{suite}-{path.name}")
 
-    pieces = {name: path.exists for name, path in tables.items()}
+    pieces = {name: (work / files[suite]).exists for suite, (_, _, name, _) in TARGETS.items()}
     return Part("workflow", commands, limit, folder / "workflow.txt", pieces, copy, environment)
 
 

@@ -79,4 +79,6 @@ RECIPES = {
     "digits-classifier": None,
     "digits-clip": None,
     "emoji-sd": TEXT_TO_IMAGE,
+    "emoji-bk-sdm": TEXT_TO_IMAGE,
+    "emoji-clip": None,
 }

@@ -14,7 +14,7 @@ from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PA
 from deepcache.suite.schema import Validator, read_schema
 from deepcache.suite.search import candidates
 
-IMAGES = ("digits", "folder", "cifar10", "lmdb", "npz")
+IMAGES = ("digits", "emoji", "folder", "cifar10", "lmdb", "npz")
 ADM, FROM_ADM = "inception-adm", ("precision_adm", "recall_adm")
 PROMPTS = ("partiprompts", "coco", "text")
 MESSAGE = 600  # characters of a message, which quotes what is wrong
@@ -81,6 +81,7 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
     for name in config["similarity"]["layers"]:
         yield from _reference("similarity.layers", name, config["models"])
     yield from _diversity_problems(config, config["diversity"])
+    yield from _real_problems(config, config.get("real_pictures"))
     yield from _beyond_problems(config, config.get("beyond", {"models": {}}))
     for name in config.get("budget", {"models": {}})["models"]:
         yield from _reference("budget.models", name, config["models"])
@@ -113,9 +114,10 @@ def _model_problems(config: dict, key: str, model: dict) -> Iterator[tuple[str, 
     for weights in ("clip", "perceptual"):
         if weights in model:
             yield from _reference(f"{key}.{weights}", model[weights], config["checkpoints"])
-    if "prompts" in model:
-        yield from _dataset(f"{key}.prompts", model["prompts"], config, PROMPTS)
-    elif "clip" in model:
+    for prompts in ("prompts", "calibration_prompts"):
+        if prompts in model:
+            yield from _dataset(f"{key}.{prompts}", model[prompts], config, PROMPTS)
+    if "prompts" not in model and "clip" in model:
         yield f"{key}.clip", "a CLIP score needs the model's prompts"
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(model["sampler"]))
     for seed in (config["calibration"]["seed"], config["calibration"]["seed"] + 1):
@@ -123,6 +125,19 @@ def _model_problems(config: dict, key: str, model: dict) -> Iterator[tuple[str, 
             yield f"{key}.seeds", f"{seed} is a seed of the calibration: what is measured needs others"
     if model.get("screened", 0) > model["samples"]:
         yield f"{key}.screened", f"{model['screened']} is more than the {model['samples']} samples of a run"
+
+
+def _real_problems(config: dict, real: dict | None) -> Iterator[tuple[str, str]]:
+    if real is None:
+        return
+    yield from _dataset("real_pictures.dataset", real["dataset"], config, ("emoji",))
+    for name in real["models"]:
+        yield from _reference("real_pictures.models", name, config["models"])
+        model = config["models"].get(name, {"clip": None})
+        if "clip" not in model:
+            yield "real_pictures.models", f"{name} has no clip, which scores pictures"
+        elif real["images"] > model.get("samples", real["images"]):
+            yield "real_pictures.images", f"{real['images']} is more than the {model['samples']} samples of {name}"
 
 
 def _grid_problems(key: str, grid: dict, table: dict) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,9 @@ def shown_images(config: dict, model: str) -> int:
     At least 16 where there are as many: so that a picture may grow without sampling anew where samples are not kept.
     """
     pictures = [*(grid["images"] for grid in config["sample_grids"].values()), config["diversity"]["prompts"]]
+    real = config.get("real_pictures", {"models": []})
+    if model in real["models"]:
+        pictures.append(real["images"])
     return min(max(LEAST_SHOWN, *pictures), config["models"][model]["samples"])
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
+from deepcache.package_weights import package_folder
 from deepcache.runs.families import ARCHITECTURES, CONVERTED, MEASURING, PIPELINES, RECIPES, TEXT_TO_IMAGE, Family
 from deepcache.sampler import Sampler
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
@@ -39,6 +40,11 @@ def _problems(config: dict, root: str | Path) -> Iterator[tuple[str, str]]:
             yield f"checkpoints.{name}.source", f"nothing trains {name}; there are recipes for {', '.join(RECIPES)}"
         if set("{}") & set(entry.get("folder", "")):
             yield f"checkpoints.{name}.folder", "holds braces, which Snakemake takes for wildcards: rename it"
+        if entry["source"] == "package":
+            try:
+                package_folder(entry["package"])
+            except DeepCacheError as error:
+                yield f"checkpoints.{name}.package", str(error)
         known = (*ARCHITECTURES, *MEASURING)
         if entry["source"] == "random" and entry["architecture"] not in known:
             yield (

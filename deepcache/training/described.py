@@ -8,12 +8,11 @@ from diffusers import StableDiffusionPipeline
 
 from deepcache.data.digit_prompts import captions
 from deepcache.data.digits import load_digits
-from deepcache.data.emoji import held_out_names, load_emoji
+from deepcache.data.emoji import seen_and_unseen
 from deepcache.models import digits_sd, emoji_sd
 from deepcache.training.held_out import split
 
 PROMPT_DROPOUT = 0.1  # share of images that are trained without their prompt, for guidance
-EMOJI_STYLE = "noto"  # three would take thrice the time
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,9 @@ def described_digits() -> Described:
 
 def described_emoji() -> Described:
     """The emoji of one style, each with its prompt, those with held-out names apart."""
-    emoji, held_out = load_emoji(), set(held_out_names())
-    images, prompts = _scaled(torch.from_numpy(emoji.images).permute(0, 3, 1, 2)), emoji.prompts
-    ours = [index for index, style in enumerate(emoji.styles) if style == EMOJI_STYLE]
-    used = [index for index in ours if emoji.names[index] not in held_out]
-    unseen = [index for index in ours if emoji.names[index] in held_out]
-    return Described(images[used], torch.arange(len(used)), [[prompts[index]] for index in used], images[unseen])
+    seen, unseen = seen_and_unseen()
+    images, held_out = (_scaled(torch.from_numpy(emoji.images).permute(0, 3, 1, 2)) for emoji in (seen, unseen))
+    return Described(images, torch.arange(len(seen)), [[prompt] for prompt in seen.prompts], held_out)
 
 
 def _scaled(images: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ from deepcache.models.digits import IMAGE_SIZE, ddpm_scheduler, digits_ddpm_unet
 from deepcache.training.contrastive import train_clip
 from deepcache.training.described import DIGITS, EMOJI
 from deepcache.training.diffusion import denoising_loss
+from deepcache.training.emoji_clip import train_emoji_clip
 from deepcache.training.held_out import split
 from deepcache.training.ldm import train_ldm
 from deepcache.training.loop import TrainingResult, TrainingSettings, fit
@@ -120,5 +121,15 @@ RECIPES = {
         },
         partial(train_text_to_image, EMOJI),
         EMOJI_PICTURES,
+    ),
+    "emoji-bk-sdm": Recipe(
+        {"unet": TrainingSettings(steps=1500, batch_size=32, learning_rate=1e-3, ema_decay=0.995)},
+        partial(train_student, EMOJI, "emoji-bk-sdm"),
+        EMOJI_PICTURES,
+    ),
+    "emoji-clip": Recipe(
+        {"clip": TrainingSettings(steps=800, batch_size=512, learning_rate=1e-3, weight_decay=1e-2, ema_decay=0.99)},
+        train_emoji_clip,
+        "resources/emoji, all pictures",
     ),
 }

@@ -4,7 +4,7 @@
 rule record_features:
     input:
         checkpoint=model_manifest,
-        prompts=prompts_manifest,
+        prompts=calibration_prompts,
     output:
         f"{RESULTS}/plans/{{model}}/{{sampler}}/recorded-b{{branch}}.npz",
     resources:
@@ -22,7 +22,7 @@ rule record_features:
 rule calibrate:
     input:
         checkpoint=model_manifest,
-        prompts=prompts_manifest,
+        prompts=calibration_prompts,
         recorded=rules.record_features.output,
     output:
         f"{RESULTS}/plans/{{model}}/{{sampler}}/chosen-n{{interval}}-b{{branch}}.json",

@@ -11,6 +11,12 @@ def swept():
     ]
 
 
+def calibration_prompts(wildcards):
+    """The prompts that a model's plans are made on, if it takes some: its own, unless it has others for that."""
+    prompts = config["models"][wildcards.model].get("calibration_prompts")
+    return prompts_manifest(wildcards) if prompts is None else dataset_manifest(prompts)
+
+
 def beyond_variants(model):
     """What is timed of a model: without caching, holding, a forecast, and what the rule chose."""
     sampler = config["models"][model]["sampler"]

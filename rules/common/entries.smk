@@ -22,8 +22,8 @@ def checkpoint_folder(name):
 
 
 def checkpoint_files(wildcards):
-    """The files of a checkpoint that lies in its folder already; none of one that is downloaded."""
-    if config["checkpoints"][wildcards.checkpoint]["source"] in ("hub", "url"):
+    """The files of a checkpoint that lies in its folder already; none of one that is downloaded or that a package brings."""
+    if config["checkpoints"][wildcards.checkpoint]["source"] in ("hub", "url", "package"):
         return []
     if wildcards.checkpoint not in MADE:
         require_folder("checkpoints", wildcards.checkpoint, manifest(wildcards.checkpoint))
@@ -53,8 +53,9 @@ def checksum_options(entry):
 def checkpoint_options(name):
     """A checkpoint's entry in the config as options of checkpoint.py."""
     entry = config["checkpoints"][name]
-    own = {"hub": ["repository", "revision"], "url": ["url", "convert"]}.get(entry["source"], [])
-    options = ["--name", name, "--folder", checkpoint_folder(name), *options_of(entry, "source", "licence", *own)]
+    own = {"hub": ["repository", "revision"], "url": ["url", "convert"], "package": ["package"]}.get(entry["source"], [])
+    folder = [] if entry["source"] == "package" else ["--folder", checkpoint_folder(name)]
+    options = ["--name", name, *folder, *options_of(entry, "source", "licence", *own)]
     if entry["source"] == "hub" and "include" in entry:
         options += ["--include", *entry["include"]]
     return shlex.join(options if name in MADE else [*options, *checksum_options(entry)])

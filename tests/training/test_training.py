@@ -13,7 +13,7 @@ from diffusers import StableDiffusionPipeline
 from deepcache import DeepCacheError
 from deepcache.data.digit_prompts import DIGITS, captions
 from deepcache.data.digits import load_digits
-from deepcache.data.emoji import Emoji, held_out_names, load_emoji
+from deepcache.data.emoji import Emoji, held_out_names, load_emoji, seen_and_unseen
 from deepcache.models.digits import LDM_IMAGE_SIZE, digits_ldm_vqvae
 from deepcache.models.digits_sd import digits_sd_unet, digits_tokenizer
 from deepcache.models.emoji_sd import emoji_sd_pipeline
@@ -224,9 +224,8 @@ def test_emoji_are_described_by_their_prompts_and_held_out_names_are_not_seen():
 
 
 def test_emoji_sd_trains(tmp_path, monkeypatch):
-    emoji = load_emoji()
-    some = Emoji(emoji.images[::40], emoji.names[::40], emoji.styles[::40])
-    monkeypatch.setattr(described, "load_emoji", lambda: some)
+    some = [Emoji(one.images[::20], one.names[::20], one.styles[::20]) for one in seen_and_unseen()]
+    monkeypatch.setattr(described, "seen_and_unseen", lambda: some)
     record = train("emoji-sd", tmp_path / "emoji-sd", 2)
     assert record["dataset"].startswith("resources/emoji")
     assert 0 < record["phases"]["first_stage"]["held_out_psnr_db"] < 15, "after two steps"

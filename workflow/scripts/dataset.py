@@ -58,8 +58,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--format",
         required=True,
-        choices=["digits", "folder", "cifar10", "lmdb", "npz", "partiprompts", "coco", "text"],
-        help="images: digits (bundled), folder (of image files), cifar10, lmdb (LSUN), npz (ADM); prompts: the others",
+        choices=["digits", "emoji", "folder", "cifar10", "lmdb", "npz", "partiprompts", "coco", "text"],
+        help="images: digits (bundled), emoji (as resources/emoji), folder (of image files), cifar10, lmdb (LSUN), npz "
+        "(ADM); prompts: the others",
     )
     parser.add_argument("--source", required=True, choices=["bundled", "local", "url", "random"])
     parser.add_argument("--folder", type=Path, metavar="PATH", help="bundled, local: the folder or file")
