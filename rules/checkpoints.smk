@@ -2,6 +2,8 @@
 
 
 rule train_checkpoint:
+    input:
+        lambda w: teacher_files(w.checkpoint),
     output:
         directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
     wildcard_constraints:

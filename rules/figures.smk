@@ -28,20 +28,12 @@ rule real_pictures:
         dataset=lambda w: dataset_manifest(config["real_pictures"]["dataset"]),
         weights=lambda w: manifest(config["models"][w.model]["clip"]),
     output:
-        f"{RESULTS}/figures/real_{{model}}.png",
-        f"{RESULTS}/figures/real_{{model}}.json",
-    resources:
-        mem_mb=4000,
-        runtime=30,
+        multiext(f"{RESULTS}/figures/real_{{model}}", ".png", ".json"),
     params:
         code=code("real_pictures"),
         options=real_options,
     shell:
-        program(
-            "real_pictures",
-            "--shard {input.shard} --clip-score {input.clip_score} --prompts {input.prompts} --dataset {input.dataset}"
-            " --weights {input.weights} {params.options} --threads {threads} --output {output[0]}",
-        )
+        program("real_pictures", "{params.options} --output {output[0]}")
 
 
 rule curves:
@@ -59,7 +51,7 @@ rule curves:
 
 
 # Each figure by its name: snakemake fig5 --cores 2
-for name in config["sample_grids"]:
+for name in (*config["sample_grids"], *REAL):
 
     rule:
         name:

@@ -85,7 +85,7 @@ def prompt_files() -> dict[str, list[str]]:
     """The suite's prompts by file below resources/prompts.
 
     Those of `emoji.txt` emoji-sd is trained on, those of `emoji-held-out.txt` it is not; plans are made on those of
-    `emoji-calibration.txt`, so that nothing is judged by what chose it.
+    `emoji-calibration.txt`, so that no plan is judged on the prompts that it was made on.
 
     Raises:
         DeepCacheError: as from `seen_and_unseen`.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE, sha256, write_json
+from deepcache.package_weights import package_folder
 
 WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 
@@ -60,13 +61,17 @@ def open_checkpoint(manifest: str | Path) -> tuple[Path, dict]:
     """Return the folder and the manifest of a checkpoint, after checking that the weights are still the same.
 
     Raises:
-        DeepCacheError: if a weight file is missing or has changed since the manifest was written.
+        DeepCacheError: if a weight file is missing or has changed since the manifest was written, or the package that
+            brought it is not installed.
     """
     try:
         content = json.loads(Path(manifest).read_text(encoding="utf-8"))
         folder, checksums = Path(content["folder"]), dict(content["sha256"])
+        package = content["origin"]["package"] if content["source"] == "package" else None
     except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{manifest}: not a checkpoint manifest ({error})") from error
+    if package is not None:  # it need not lie where it lay, in another environment
+        folder = package_folder(package)
     for file, digest in checksums.items():
         if not (folder / file).is_file() or sha256(folder / file) != digest:
             raise DeepCacheError(

@@ -28,9 +28,11 @@ class EmojiClip(nn.Module):
 
     Args:
         prompts: those texts; their embeddings are the buffer `read`, shape (len(prompts), 128).
+        towers: SHA-256 of the weights that the frozen networks must have, by package; default: they are taken as they
+            are, to be trained with.
     """
 
-    def __init__(self, prompts: list[str]):
+    def __init__(self, prompts: list[str], towers: dict[str, str] | None = None):
         super().__init__()
         self.image_head = nn.Linear(efficientnet.POOLED, WIDTH)
         self.text_head = nn.Linear(minilm.WIDTH, WIDTH)
@@ -39,6 +41,7 @@ class EmojiClip(nn.Module):
         self.register_buffer("spread", torch.ones(efficientnet.POOLED))
         self.register_buffer("read", torch.zeros(len(prompts), WIDTH))
         self.row = {prompt: number for number, prompt in enumerate(prompts)}
+        self._towers = towers
         self._readers: list[MiniLM] = []  # loaded when a text is new
 
     def embed_features(self, features: torch.Tensor) -> torch.Tensor:
@@ -53,15 +56,21 @@ class EmojiClip(nn.Module):
         """Embeddings of unit length, shape (len(texts), 128); a text that is new needs MiniLM's package.
 
         Raises:
-            DeepCacheError: if that is not installed.
+            DeepCacheError: if that is not installed, or has other weights.
         """
         new = [text for text in texts if text not in self.row]
         found = {}
         if new:
             if not self._readers:
+                self.check_tower(minilm.PACKAGE)
                 self._readers.append(MiniLM())
             found = dict(zip(new, self.embed_sentences(self._readers[0].embed(new).to(self.read.device)), strict=True))
         return torch.stack([found[text] if text in found else self.read[self.row[text]] for text in texts])
+
+    def check_tower(self, place: str) -> None:
+        """Raise a DeepCacheError unless a package has the weights that this was trained with."""
+        if self._towers is not None and _weights_hash(place) != self._towers[place]:
+            raise DeepCacheError(f"{place}: other weights than emoji-clip's: install what the lock names")
 
     def save_pretrained(self, folder: Path) -> None:
         """Write parameters (`model.safetensors`), prompts, and whose weights the towers have (`config.json`)."""
@@ -82,13 +91,11 @@ class EmojiClip(nn.Module):
         folder = Path(folder)
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            model = cls(config["prompts"])
+            model = cls(config["prompts"], {place: config["towers"][place] for place in TOWERS})
             model.load_state_dict(load_file(folder / "model.safetensors"))
-            expected = config["towers"][efficientnet.PACKAGE]
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DeepCacheError(f"{folder}: not emoji-clip ({reason(error)}): get it again") from error
-        if _weights_hash(efficientnet.PACKAGE) != expected:
-            raise DeepCacheError(f"{efficientnet.PACKAGE}: other weights than {folder} was trained with")
+        model.check_tower(efficientnet.PACKAGE)
         return model.float().requires_grad_(False).eval(), EfficientNetLite0(package_folder(efficientnet.PACKAGE))
 
 
@@ -102,6 +109,8 @@ def holds_emoji_clip(folder: Path) -> bool:
 
 
 def _weights_hash(place: str) -> str:
-    """SHA-256 of the one file of weights in a package's folder."""
-    (file,) = (path for path in package_folder(place).iterdir() if path.suffix in (".pth", ".safetensors"))
-    return sha256(file)
+    """SHA-256 of the first file of weights in a package's folder."""
+    files = sorted(path for path in package_folder(place).iterdir() if path.suffix in (".pth", ".safetensors"))
+    if not files:
+        raise DeepCacheError(f"{place}: holds no weights: install what the lock names")
+    return sha256(files[0])

@@ -71,7 +71,10 @@ def emoji_sd_unet(layers_per_block: int = 2) -> UNet2DConditionModel:
     )
 
 
-def emoji_sd_pipeline() -> StableDiffusionPipeline:
-    """`emoji-sd` with random weights; it predicts the velocity, as Stable Diffusion 2.1 does at its largest size."""
-    parts = emoji_sd_vae(), emoji_sd_text_encoder(), emoji_tokenizer(), emoji_sd_unet()
+def emoji_sd_pipeline(layers_per_block: int = 2) -> StableDiffusionPipeline:
+    """`emoji-sd` with random weights; it predicts the velocity, as Stable Diffusion 2.1 does at its largest size.
+
+    With one layer in each block it is `emoji-bk-sdm`.
+    """
+    parts = emoji_sd_vae(), emoji_sd_text_encoder(), emoji_tokenizer(), emoji_sd_unet(layers_per_block)
     return assemble_stable_diffusion(*parts, prediction_type="v_prediction")

@@ -6,6 +6,7 @@ on the device "meta", and one line in RANDOM.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 
 from deepcache.errors import DeepCacheError
 from deepcache.files import atomic, check_replaceable, write_json
+from deepcache.models.emoji_sd import emoji_sd_pipeline
 from deepcache.models.paper_pipelines import ddpm, ldm_class, stable_diffusion
 from deepcache.models.random_alexnet import AlexNetWeights
 from deepcache.models.random_clip import ClipWeights
@@ -33,6 +35,18 @@ def any_size(build: Callable) -> Callable:
     return builder
 
 
+def of_one_size(build: Callable) -> Callable:
+    """A builder of a model of the emoji suite; DeepCacheError if it gets a `sample_size`, of which it has but one."""
+
+    def builder(architecture: str, sample_size: int | None):
+        if sample_size is not None:
+            raise DeepCacheError(f"{architecture} has one size: leave sample_size out")
+        with torch.device("meta"):
+            return build()
+
+    return builder
+
+
 RANDOM = {
     "ddpm-cifar10": ddpm,
     "ddpm-lsun-bedroom": ddpm,
@@ -42,6 +56,8 @@ RANDOM = {
     "bk-sdm-base": stable_diffusion,
     "bk-sdm-small": stable_diffusion,
     "bk-sdm-tiny": stable_diffusion,
+    "emoji-sd": of_one_size(emoji_sd_pipeline),
+    "emoji-bk-sdm": of_one_size(partial(emoji_sd_pipeline, layers_per_block=1)),
     "inception": any_size(InceptionWeights),
     "clip-vit-b-32": any_size(ClipWeights),
     "lpips-alexnet": any_size(AlexNetWeights),

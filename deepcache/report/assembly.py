@@ -4,7 +4,7 @@ from pathlib import Path
 
 from deepcache.files import atomic
 from deepcache.report import captions, records
-from deepcache.report.contents import FIGURES, PROVENANCE, SUMMARY, contents
+from deepcache.report.contents import FIGURES, PROVENANCE, SUMMARY, contents, real_models
 from deepcache.report.pages import page
 from deepcache.report.results import SuiteResults
 from deepcache.report.timing import timing_page
@@ -60,6 +60,7 @@ def _of_figures(results: SuiteResults) -> dict[str, str]:
     about = {"fig2": captions.similarity_caption(results.features), "fig4": captions.macs_caption(results.macs)}
     for name, grid in suite["sample_grids"].items():
         about[name] = captions.samples_caption(grid, tables[grid["table"]], layouts[grid["table"]], suite)
+    about |= {f"real_{model}": captions.real_caption(suite, model) for model in real_models(suite)}
     for name, curves in suite["curves"].items():
         shown = [panel["table"] for panel in curves["panels"]]
         about[name] = captions.curves_caption([(tables[table], layouts[table]) for table in shown], suite)

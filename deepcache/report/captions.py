@@ -38,6 +38,14 @@ def samples_caption(grid: dict, table: pd.DataFrame, layout: dict, suite: dict) 
     return caption([start, *sentences], items)
 
 
+def real_caption(suite: dict, model: str) -> str:
+    """Of the picture of a model's samples beside real ones."""
+    shown = suite["real_pictures"]["images"]
+    sentence = f"The first {shown} samples of {model} without caching, each beside the real picture of its prompt."
+    data = f"Data: {', '.join(_data(suite, model))}."
+    return caption([sentence, "The number below each pair is the sample's score.", data])
+
+
 def curves_caption(tables: list[tuple[pd.DataFrame, dict]], suite: dict) -> str:
     """Of columns of tables drawn against each other: what each table says.
 

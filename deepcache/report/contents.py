@@ -60,6 +60,7 @@ def contents(suite: dict, layouts: dict[str, dict]) -> list[Item]:
         "fig4": "MACs of a full pass and of the shallow pass of each branch",
     }
     titles |= {name: one["title"] for name, one in (*suite["sample_grids"].items(), *suite["curves"].items())}
+    titles |= {f"real_{model}": f"{model} beside real pictures" for model in real_models(suite)}
     titles["diversity"] = suite["diversity"]["title"]
     figures = [
         Item(name, FIGURES, {"figure": _readable(name), "title": title}, _part(name, "fig", BEYOND))
@@ -75,6 +76,11 @@ def contents(suite: dict, layouts: dict[str, dict]) -> list[Item]:
     ]
     records = [Item(name, PROVENANCE, {"record": name, "title": shows}) for name, shows in RECORDS.items()]
     return [*summary, *tables, Item("paper_models", TABLES, macs, "MACs"), *figures, *timing, *records]
+
+
+def real_models(suite: dict) -> list[str]:
+    """Models whose samples are drawn beside real pictures."""
+    return suite.get("real_pictures", {"models": []})["models"]
 
 
 def _part(name: str, printed: str, other: str) -> str:

@@ -65,7 +65,9 @@ PIPELINES = {
 ARCHITECTURES = {
     **dict.fromkeys(("ddpm-cifar10", "ddpm-lsun-bedroom", "ddpm-lsun-churches"), PIXEL),
     "ldm4g-imagenet": LATENT_CLASS,
-    **dict.fromkeys(("sd-v1-5", "bk-sdm-base", "bk-sdm-small", "bk-sdm-tiny"), TEXT_TO_IMAGE),
+    **dict.fromkeys(
+        ("sd-v1-5", "bk-sdm-base", "bk-sdm-small", "bk-sdm-tiny", "emoji-sd", "emoji-bk-sdm"), TEXT_TO_IMAGE
+    ),
 }
 MEASURING = ("inception", "clip-vit-b-32", "lpips-alexnet")  # they make no images
 # By what a checkpoint is converted from.
@@ -82,3 +84,5 @@ RECIPES = {
     "emoji-bk-sdm": TEXT_TO_IMAGE,
     "emoji-clip": None,
 }
+# Of these, the students, and the shipped model that each learns from.
+TEACHERS = {"digits-bk-sdm": "digits-sd", "emoji-bk-sdm": "emoji-sd"}

@@ -13,6 +13,7 @@ from deepcache.sampler import Sampler
 from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, resolve_method
 from deepcache.suite.schema import Validator, read_schema
 from deepcache.suite.search import candidates
+from deepcache.suite.timing import timed_as
 
 IMAGES = ("digits", "emoji", "folder", "cifar10", "lmdb", "npz")
 ADM, FROM_ADM = "inception-adm", ("precision_adm", "recall_adm")
@@ -57,7 +58,7 @@ def _schema_message(error: jsonschema.ValidationError) -> str:
 def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
     """What is wrong, as (key, sentence)."""
     for name, model in config["models"].items():
-        yield from _model_problems(config, f"models.{name}", model)
+        yield from _model_problems(config, name, model)
     for name, reference in config["references"].items():
         yield from _dataset(f"references.{name}.dataset", reference["dataset"], config, IMAGES)
         yield from _reference(f"references.{name}.weights", reference["weights"], config["checkpoints"])
@@ -107,7 +108,8 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
                     yield key, f"{panel['table']} has no column {wanted}; it has {', '.join(sorted(known))}"
 
 
-def _model_problems(config: dict, key: str, model: dict) -> Iterator[tuple[str, str]]:
+def _model_problems(config: dict, name: str, model: dict) -> Iterator[tuple[str, str]]:
+    key = f"models.{name}"
     yield from _reference(f"{key}.checkpoint", model["checkpoint"], config["checkpoints"])
     if "reference" in model:
         yield from _reference(f"{key}.reference", model["reference"], config["references"])
@@ -117,8 +119,12 @@ def _model_problems(config: dict, key: str, model: dict) -> Iterator[tuple[str, 
     for prompts in ("prompts", "calibration_prompts"):
         if prompts in model:
             yield from _dataset(f"{key}.{prompts}", model[prompts], config, PROMPTS)
-    if "prompts" not in model and "clip" in model:
-        yield f"{key}.clip", "a CLIP score needs the model's prompts"
+    for needs, what in (("clip", "a CLIP score needs"), ("calibration_prompts", "they take the place of")):
+        if needs in model and "prompts" not in model:
+            yield f"{key}.{needs}", f"{what} the model's prompts"
+    if model.get("calibration_prompts") != config["models"][timed_as(config)[name]].get("calibration_prompts"):
+        first = timed_as(config)[name]
+        yield f"{key}.calibration_prompts", f"plans are made once for a checkpoint: give it those of {first}"
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(model["sampler"]))
     for seed in (config["calibration"]["seed"], config["calibration"]["seed"] + 1):
         if seed in model["seeds"]:

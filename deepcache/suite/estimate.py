@@ -162,7 +162,8 @@ def _transfers(config: dict, shape_of: Callable[[str], Shape], models: Iterable[
     references = [config["references"][one["reference"]] for one in used if "reference" in one]
     checkpoints = {one[key] for one in used for key in ("checkpoint", "clip", "perceptual") if key in one}
     checkpoints |= {one["weights"] for one in references}
-    datasets = {one["dataset"] for one in references} | {one["prompts"] for one in used if "prompts" in one}
+    datasets = {one["dataset"] for one in references}
+    datasets |= {one[key] for one in used for key in ("prompts", "calibration_prompts") if key in one}
     downloads = kept = 0.0
     for name in checkpoints:
         entry = config["checkpoints"][name]

@@ -29,7 +29,7 @@ def train_emoji_clip(phases: dict[str, TrainingSettings], folder: Path) -> dict[
         features = torch.cat([network.features(batch) for batch in batches])
     sentences, model = MiniLM().embed(emoji.prompts), EmojiClip(emoji.prompts)
     model.mean.copy_(features.mean(0))
-    model.spread.copy_(features.std(0))
+    model.spread.copy_(features.std(0).clamp(min=1e-6))  # some are 0 on few pictures
 
     def batch_loss(generator: torch.Generator) -> torch.Tensor:
         chosen = torch.randperm(len(images), generator=generator)[: settings.batch_size]
@@ -48,7 +48,7 @@ def train_emoji_clip(phases: dict[str, TrainingSettings], folder: Path) -> dict[
         "real_pictures": len(cosines),
         "right_prompt_first": right.float().mean().item(),
         "score_right_prompt": 100 * cosines.diag().mean().item(),
-        "score_other_prompts": 100 * (cosines.sum() - cosines.diag().sum()).item() / cosines.numel(),
+        "score_other_prompts": 100 * cosines[~torch.eye(len(cosines), dtype=bool)].clamp(min=0).mean().item(),
     }
     model.half().save_pretrained(folder)
     return {"clip": dataclasses.replace(result, figures=figures)}

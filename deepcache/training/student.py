@@ -56,13 +56,13 @@ class Features:
 
 
 def distillation_loss(student, teacher, student_features: Features, teacher_features: Features, x, t, context):
-    """Output and feature distillation, and the student's noise: (loss, noise); their Eq. 2 and 3."""
-    noise = student(x, t, encoder_hidden_states=context).sample
+    """Output and feature distillation, and the student's output: (loss, output); their Eq. 2 and 3."""
+    output = student(x, t, encoder_hidden_states=context).sample
     with torch.no_grad():
         wanted = teacher(x, t, encoder_hidden_states=context).sample
     pairs = zip(student_features.take(), teacher_features.take(), strict=True)
     features = sum(F.mse_loss(ours, theirs) for ours, theirs in pairs)
-    return OUTPUT_WEIGHT * F.mse_loss(noise, wanted) + FEATURE_WEIGHT * features, noise
+    return OUTPUT_WEIGHT * F.mse_loss(output, wanted) + FEATURE_WEIGHT * features, output
 
 
 def train_student(
@@ -86,9 +86,9 @@ def train_student(
         context, distilled = text_encoder(ids).last_hidden_state, []
 
         def predict(x, t):
-            loss, noise = distillation_loss(student, teacher, learning, known, x, t, context)
+            loss, output = distillation_loss(student, teacher, learning, known, x, t, context)
             distilled.append(loss)
-            return noise
+            return output
 
         return denoising_loss(predict, latents, pipeline.scheduler, generator) + distilled[0]
 

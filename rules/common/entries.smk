@@ -1,4 +1,5 @@
 # Entries of checkpoints, datasets and references in the config: their files, and themselves as options of programs.
+from deepcache.runs.families import TEACHERS
 
 
 def from_sources(*sources):
@@ -32,6 +33,14 @@ def checkpoint_files(wildcards):
     return [folder] if wildcards.checkpoint in MADE or not files else [f"{folder}/{file}" for file in files]
 
 
+def teacher_files(name):
+    """The weights that a student learns from; none of a model that is no student."""
+    if name not in TEACHERS:
+        return []
+    folder = Path(in_project(f"resources/checkpoints/{TEACHERS[name]}"))
+    return sorted(map(str, folder.rglob("*.safetensors")))
+
+
 def train_options(name):
     """What the config says of a training, as options of train.py."""
     entry = config["checkpoints"][name]
@@ -53,7 +62,8 @@ def checksum_options(entry):
 def checkpoint_options(name):
     """A checkpoint's entry in the config as options of checkpoint.py."""
     entry = config["checkpoints"][name]
-    own = {"hub": ["repository", "revision"], "url": ["url", "convert"], "package": ["package"]}.get(entry["source"], [])
+    keys = {"hub": ["repository", "revision"], "url": ["url", "convert"], "package": ["package"]}
+    own = keys.get(entry["source"], [])
     folder = [] if entry["source"] == "package" else ["--folder", checkpoint_folder(name)]
     options = ["--name", name, *folder, *options_of(entry, "source", "licence", *own)]
     if entry["source"] == "hub" and "include" in entry:

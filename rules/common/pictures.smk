@@ -58,6 +58,7 @@ def uncached_run(model):
     return f"{RESULTS}/{model}/{settings['sampler']}/full/seed-{settings['seeds'][0]}"
 
 
-def real_options(wildcards):
+def real_options(wildcards, input):
     """What stands beside the real pictures, as options of real_pictures.py."""
-    return shlex.join(as_options({"images": config["real_pictures"]["images"], "title": wildcards.model}))
+    shown = {"images": config["real_pictures"]["images"], "title": wildcards.model}
+    return shlex.join(as_options({**dict(input.items()), **shown}))

@@ -12,7 +12,10 @@ from deepcache.models.checkpoints import open_checkpoint, write_manifest
 from deepcache.models.classifier import DigitsClassifier
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["checkpoints"]
+SUITES = [yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")) for name in ("config", "emoji")]
+SHIPPED = {
+    name: entry for suite in SUITES for name, entry in suite["checkpoints"].items() if entry["source"] == "shipped"
+}
 
 
 @pytest.fixture

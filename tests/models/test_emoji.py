@@ -112,8 +112,14 @@ def test_other_towers_are_refused(tmp_path):
     assert set(config["towers"]) == {efficientnet.PACKAGE, minilm.PACKAGE} == set(emoji_clip.TOWERS)
     config["towers"][efficientnet.PACKAGE] = "0" * 64
     (tmp_path / "clip/config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(DeepCacheError, match="other weights than"):
+    with pytest.raises(DeepCacheError, match="other weights than emoji-clip"):
         EmojiClip.from_pretrained(tmp_path / "clip")
+    config["towers"] = {place: emoji_clip._weights_hash(place) for place in emoji_clip.TOWERS} | {minilm.PACKAGE: "0"}
+    (tmp_path / "clip/config.json").write_text(json.dumps(config), encoding="utf-8")
+    maps, _ = EmojiClip.from_pretrained(tmp_path / "clip")
+    assert maps.encode_text(["a noto emoji of owl"]).shape == (1, emoji_clip.WIDTH)
+    with pytest.raises(DeepCacheError, match=r"minilm.*other weights than emoji-clip"):
+        maps.encode_text(["an owl"])
     (tmp_path / "clip/config.json").write_text('{"_class_name": "EmojiClip"}', encoding="utf-8")
     with pytest.raises(DeepCacheError, match="not emoji-clip"):
         load_clip(tmp_path / "clip", torch.device("cpu"))

@@ -55,6 +55,7 @@ SMALLEST = {
     "bk-sdm-small": 8,
     "bk-sdm-tiny": 4,
 }
+EMOJI = {"emoji-sd", "emoji-bk-sdm"}
 
 
 def small(**changes) -> Architecture:
@@ -269,7 +270,10 @@ def test_alexnet_is_torchvisions(tmp_path):
 
 
 def test_smallest_sides():
-    assert set(SMALLEST) == set(ARCHITECTURES) == set(RANDOM) - {"inception", "clip-vit-b-32", "lpips-alexnet"}
+    assert set(SMALLEST) == set(ARCHITECTURES) == set(RANDOM) - {"inception", "clip-vit-b-32", "lpips-alexnet"} - EMOJI
+    for architecture in EMOJI:
+        with pytest.raises(DeepCacheError, match="has one size: leave sample_size out"):
+            RANDOM[architecture](architecture, 8)
     for architecture, side in SMALLEST.items():
         known = ARCHITECTURES[architecture]
         unet = known.build()

@@ -19,6 +19,7 @@ from deepcache.quality.extractors import EXTRACTORS, extract, load_extractor
 
 CPU = torch.device("cpu")
 CLASSIFIER = Path(__file__).resolve().parents[2] / "resources/checkpoints/digits-classifier"
+FOLDERS = {"digits-classifier": CLASSIFIER, efficientnet.KIND: package_folder(efficientnet.PACKAGE)}
 NAMES = ("pool", "spatial", "logits", "clean")
 
 
@@ -63,8 +64,7 @@ def through_layers(library, x: torch.Tensor) -> torch.Tensor:
     ],
 )
 def test_features_have_their_sizes_and_only_those_asked_for_come(inception, kind, sizes):
-    folders = {"digits-classifier": CLASSIFIER, efficientnet.KIND: package_folder(efficientnet.PACKAGE)}
-    folder = folders.get(kind, inception)
+    folder = FOLDERS.get(kind, inception)
     [found] = extract([images()], kind, folder, CPU, NAMES)
     assert list(found) == list(NAMES)
     for name, size in zip(NAMES, sizes, strict=True):
@@ -167,7 +167,7 @@ def test_spatial_features_of_digits_are_pixels_with_two_channels_each():
 @pytest.mark.parametrize("kind", EXTRACTORS)
 def test_grey_images_are_as_coloured_ones(inception, kind):
     grey = images(channels=1)
-    features = load_extractor(kind, CLASSIFIER if kind == "digits-classifier" else inception, CPU, ["pool", "clean"])
+    features = load_extractor(kind, FOLDERS.get(kind, inception), CPU, ["pool", "clean"])
     found, coloured = features(grey), features(np.repeat(grey, 3, axis=3))
     for name in found:
         assert np.allclose(found[name], coloured[name], atol=1e-5)

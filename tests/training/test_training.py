@@ -6,6 +6,7 @@ import json
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -18,7 +19,8 @@ from deepcache.models.digits import LDM_IMAGE_SIZE, digits_ldm_vqvae
 from deepcache.models.digits_sd import digits_sd_unet, digits_tokenizer
 from deepcache.models.emoji_sd import emoji_sd_pipeline
 from deepcache.models.ldm_pipeline import LDMClassPipeline
-from deepcache.training import described, first_stage, ldm, student
+from deepcache.quality.clip_score import load_clip
+from deepcache.training import described, emoji_clip, first_stage, ldm, student
 from deepcache.training.autoencoder import encode_all
 from deepcache.training.contrastive import contrastive_loss
 from deepcache.training.described import PROMPT_DROPOUT, described_digits, described_emoji
@@ -29,6 +31,7 @@ from deepcache.training.student import Features, distillation_loss, initialise_f
 from deepcache.training.text_to_image import Captioned
 
 ROOT = Path(__file__).resolve().parents[2]
+UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
 def train(model: str, output: Path, steps: int) -> dict:
@@ -234,3 +237,18 @@ def test_emoji_sd_trains(tmp_path, monkeypatch):
     assert pipe.scheduler.config.prediction_type == "v_prediction"
     images = pipe(["a noto emoji of owl", ""], num_inference_steps=2, output_type="np").images
     assert images.shape == (2, 32, 32, 3)
+    monkeypatch.setattr(student, "CHECKPOINTS", tmp_path)
+    learnt = train("emoji-bk-sdm", tmp_path / "student", 2)["sha256"]
+    assert {name for name in learnt if learnt[name] != record["sha256"][name]} == {UNET}, "the others stay as they are"
+    learned = StableDiffusionPipeline.from_pretrained(tmp_path / "student", dtype=torch.float32)
+    assert learned.unet.config.layers_per_block == 1 and learned.vae.config.scaling_factor != 1
+    assert learned.scheduler.config.prediction_type == "v_prediction"
+
+
+def test_emoji_clip_trains(tmp_path, monkeypatch):
+    emoji = load_emoji()
+    monkeypatch.setattr(emoji_clip, "load_emoji", lambda: emoji.where(np.arange(len(emoji)) % 60 == 0))
+    records = [train("emoji-clip", tmp_path / name, 2) for name in ("first", "second")]
+    assert records[0]["sha256"] == records[1]["sha256"], "the same seed gives the same weights"
+    assert records[0]["score_right_prompt"] > records[0]["score_other_prompts"] > 0
+    assert load_clip(tmp_path / "first", torch.device("cpu")).read(["a noto emoji of owl"]).shape == (1, 128)

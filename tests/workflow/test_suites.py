@@ -49,6 +49,24 @@ def test_the_papers_suite_is_planned_from_download_to_tables(finished):
     assert {name for name in planned if name.startswith("write_")} == {f"write_{name}" for name in tables}
 
 
+def test_the_emoji_suite_is_planned(finished):
+    done = finished.run("all", "-n", suite="emoji")
+    assert done.returncode == 0, done.stdout
+    planned = jobs(done.stdout)
+    assert planned["real_pictures"] == 2 and planned["train_checkpoint"] == 1
+    assert planned["checkpoint_in_place"] == 4, "of which one comes from a package"
+    tables = {"table3", "table10", "table13", "table14", "ablation_schedulers", "ablation_branches", "diversity"}
+    assert {name for name in planned if name.startswith("write_")} == {f"write_{name}" for name in tables}
+
+
+def test_plans_of_emoji_are_made_on_prompts_of_their_own(finished):
+    recorded = "results/emoji/plans/emoji-sd/plms-50-cfg7.5/recorded-b1.npz"
+    done = finished.run(recorded, "-n", "-p", suite="emoji")
+    assert done.returncode == 0, done.stdout
+    assert "--prompts results/emoji/datasets/emoji-calibration.json" in done.stdout
+    assert "emoji-prompts.json" not in done.stdout
+
+
 @pytest.mark.slow
 def test_the_smoke_suite_says_that_weights_are_random(fresh):
     project = fresh()

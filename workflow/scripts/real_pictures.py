@@ -9,7 +9,9 @@ from deepcache import cli
 
 
 def main(arguments) -> None:
-    """Score the real picture of every prompt, compare with the run's scores, draw the first ones side by side."""
+    """Score the real picture of each sample's prompt, compare with the samples' scores, draw the first ones."""
+    from itertools import cycle, islice
+
     import torch
 
     from deepcache.data.emoji import pictures_of
@@ -27,6 +29,7 @@ def main(arguments) -> None:
     torch.set_num_threads(arguments.threads)
     prompts, about = open_prompts(arguments.prompts)
     sampled = read_object(arguments.clip_score, ("scores", "prompts"))
+    prompts = list(islice(cycle(prompts), len(sampled["scores"])))
     real = pictures_of(prompts, Path(open_manifest(arguments.dataset)["path"]))
     folder, weights = open_weights(arguments.weights)
     scores = Scores(real=load_clip(folder, torch.device("cpu")).scores(real, prompts), sampled=sampled["scores"])

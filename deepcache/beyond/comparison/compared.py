@@ -9,7 +9,7 @@ import numpy as np
 
 from deepcache.errors import DeepCacheError
 from deepcache.models.checkpoints import open_checkpoint
-from deepcache.quality.clip_score import Clip, load_clip
+from deepcache.quality.clip_score import Scorer, load_clip
 from deepcache.quality.extractors import load_extractor
 from deepcache.quality.fidelity import fid
 from deepcache.quality.intervals import draws
@@ -35,7 +35,7 @@ class Comparison:
 
     reference: Statistics | None = None
     features: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
-    clip: Clip | None = None
+    clip: Scorer | None = None
     prompts: Sequence[str] | None = None
 
     @classmethod
