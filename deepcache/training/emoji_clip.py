@@ -47,7 +47,7 @@ def train_emoji_clip(phases: dict[str, TrainingSettings], folder: Path) -> dict[
     figures = {
         "real_pictures": len(cosines),
         "right_prompt_first": right.float().mean().item(),
-        "score_right_prompt": 100 * cosines.diag().mean().item(),
+        "score_right_prompt": 100 * cosines.diag().clamp(min=0).mean().item(),
         "score_other_prompts": 100 * cosines[~torch.eye(len(cosines), dtype=bool)].clamp(min=0).mean().item(),
     }
     model.half().save_pretrained(folder)

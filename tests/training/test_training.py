@@ -248,7 +248,7 @@ def test_emoji_sd_trains(tmp_path, monkeypatch):
 def test_emoji_clip_trains(tmp_path, monkeypatch):
     emoji = load_emoji()
     monkeypatch.setattr(emoji_clip, "load_emoji", lambda: emoji.where(np.arange(len(emoji)) % 60 == 0))
-    records = [train("emoji-clip", tmp_path / name, 2) for name in ("first", "second")]
+    records = [train("emoji-clip", tmp_path / name, 100) for name in ("first", "second")]
     assert records[0]["sha256"] == records[1]["sha256"], "the same seed gives the same weights"
-    assert records[0]["score_right_prompt"] > records[0]["score_other_prompts"] > 0
+    assert records[0]["score_right_prompt"] > 20 > records[0]["score_other_prompts"] > 0
     assert load_clip(tmp_path / "first", torch.device("cpu")).read(["a noto emoji of owl"]).shape == (1, 128)
