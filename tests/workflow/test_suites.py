@@ -60,7 +60,7 @@ def test_the_emoji_suite_is_planned(finished):
 
 
 def test_plans_of_emoji_are_made_on_prompts_of_their_own(finished):
-    recorded = "results/emoji/plans/emoji-sd/plms-50-cfg7.5/recorded-b1.npz"
+    recorded = "results/emoji/plans/emoji-sd/plms-50-cfg2/recorded-b1.npz"
     done = finished.run(recorded, "-n", "-p", suite="emoji")
     assert done.returncode == 0, done.stdout
     assert "--prompts results/emoji/datasets/emoji-calibration.json" in done.stdout
