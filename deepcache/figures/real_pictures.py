@@ -58,7 +58,8 @@ def draw_beside(title: str, samples: np.ndarray, real: np.ndarray, prompts: Sequ
     for place, one, other, prompt, score in zip(axes.flat, real, samples, prompts, scores.sampled, strict=False):
         place.imshow(np.concatenate([one, gap, other], axis=1), interpolation="nearest")
         words = textwrap.wrap(prompt.partition(" of ")[2] or prompt, WORDS, max_lines=2, placeholder=" ...")
-        place.set_title("\n".join([*words, f"{score:.0f}"]), fontsize=7, y=-0.02, va="top")
+        below = {"transform": place.transAxes, "ha": "center", "va": "top", "fontsize": 7}
+        place.text(0.5, -0.06, "\n".join([*words, f"{score:.0f}"]), **below)
     found = scores.summary()
     line = f"score {found['score_sampled']:.1f} of samples, {found['score_real']:.1f} of real pictures"
     set_title(figure, f"{title}: left real, right sampled; {line}, over {found['pictures']} prompts")

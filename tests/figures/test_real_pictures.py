@@ -24,7 +24,7 @@ def test_pairs_with_their_prompts_and_scores():
     assert len(drawn) == 10
     pixels = drawn[3].get_images()[0].get_array()
     assert np.array_equal(pixels[:, :8], real[3]) and np.array_equal(pixels[:, 10:], samples[3])
-    assert drawn[3].get_title() == "thing 3\n53"
+    assert drawn[3].texts[0].get_text() == "thing 3\n53"
     title = " ".join(figure.get_suptitle().split())
     assert "score 55.5 of samples, 60.0 of real pictures, over 12 prompts" in title
 
