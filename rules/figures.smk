@@ -28,12 +28,13 @@ rule real_pictures:
         dataset=lambda w: dataset_manifest(config["real_pictures"]["dataset"]),
         weights=lambda w: manifest(config["models"][w.model]["clip"]),
     output:
-        multiext(f"{RESULTS}/figures/real_{{model}}", ".png", ".json"),
+        picture=f"{RESULTS}/figures/real_{{model}}.png",
+        numbers=f"{RESULTS}/figures/real_{{model}}.json",
     params:
         code=code("real_pictures"),
         options=real_options,
     shell:
-        program("real_pictures", "{params.options} --output {output[0]}")
+        program("real_pictures", "{params.options} --output {output.picture}")
 
 
 rule curves:
