@@ -3,18 +3,13 @@
 import sys
 from pathlib import Path
 
-TABLES = [*(f"table{number:02d}" for number in range(1, 15)), "ablation_schedulers", "ablation_branches"]
-TABLES += ["diversity", "emoji"]
+TABLES = [
+    *(f"table{number:02d}" for number in range(1, 15)),
+    *("ablation_schedulers", "ablation_branches", "diversity", "emoji"),
+]
 PICTURES = [
-    "table1_samples",
-    "table2_samples",
-    "table5_samples",
-    "emoji_samples",
-    "fig2",
-    "fig4",
-    "fig5",
-    "fig6",
-    "fig7",
+    *("table1_samples", "table2_samples", "table5_samples", "emoji_samples"),
+    *("fig2", "fig4", "fig5", "fig6", "fig7"),
 ]
 FILES = [
     *(f"tables/{name}.{end}" for name in TABLES for end in ("csv", "md")),
