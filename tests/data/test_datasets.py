@@ -54,7 +54,7 @@ def test_digits_are_grey_and_of_the_size_asked_for():
 
 
 def test_unknown_formats_are_refused(tmp_path):
-    assert "format 'coco' is not one of images: use digits, folder" in failure(open_images, "coco", tmp_path)
+    assert "format 'coco' is not one of images: use digits, emoji, folder" in failure(open_images, "coco", tmp_path)
     assert "format 'npz' is not one of prompts: use partiprompts, coco, text" in failure(open_prompts, "npz", tmp_path)
     assert "'text' has no random images" in failure(write_random, "text", tmp_path / "x", 1, 8, 0)
     assert "CIFAR-10's images have 32 pixels" in failure(write_random, "cifar10", tmp_path / "x", 1, 8, 0)

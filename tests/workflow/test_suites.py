@@ -61,10 +61,11 @@ def test_the_emoji_suite_is_planned(finished):
 
 def test_plans_of_emoji_are_made_on_prompts_of_their_own(finished):
     recorded = "results/emoji/plans/emoji-sd/plms-50-cfg2/recorded-b1.npz"
-    done = finished.run(recorded, "-n", "-p", suite="emoji")
-    assert done.returncode == 0, done.stdout
-    assert "--prompts results/emoji/datasets/emoji-calibration.json" in done.stdout
-    assert "emoji-prompts.json" not in done.stdout
+    for prompts, needed in (("emoji-prompts", False), ("emoji-calibration", True)):
+        overlay = {"datasets": {prompts: {"folder": "nowhere.txt"}}}
+        done = finished.run(recorded, "-n", suite="emoji", overlay=overlay)
+        assert (f"datasets.{prompts}.folder: nowhere.txt: no such file" in done.stdout) == needed, done.stdout
+        assert (done.returncode == 0) == (not needed)
 
 
 @pytest.mark.slow
