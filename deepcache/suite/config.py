@@ -122,8 +122,8 @@ def _model_problems(config: dict, name: str, model: dict) -> Iterator[tuple[str,
     for needs, what in (("clip", "a CLIP score needs"), ("calibration_prompts", "they take the place of")):
         if needs in model and "prompts" not in model:
             yield f"{key}.{needs}", f"{what} the model's prompts"
-    if model.get("calibration_prompts") != config["models"][timed_as(config)[name]].get("calibration_prompts"):
-        first = timed_as(config)[name]
+    first = timed_as(config)[name]
+    if model.get("calibration_prompts") != config["models"][first].get("calibration_prompts"):
         yield f"{key}.calibration_prompts", f"plans are made once for a checkpoint: give it those of {first}"
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(model["sampler"]))
     for seed in (config["calibration"]["seed"], config["calibration"]["seed"] + 1):
@@ -139,10 +139,10 @@ def _real_problems(config: dict, real: dict | None) -> Iterator[tuple[str, str]]
     yield from _dataset("real_pictures.dataset", real["dataset"], config, ("emoji",))
     for name in real["models"]:
         yield from _reference("real_pictures.models", name, config["models"])
-        model = config["models"].get(name, {"clip": None})
+        model = config["models"][name]
         if "clip" not in model:
             yield "real_pictures.models", f"{name} has no clip, which scores pictures"
-        elif real["images"] > model.get("samples", real["images"]):
+        elif real["images"] > model["samples"]:
             yield "real_pictures.images", f"{real['images']} is more than the {model['samples']} samples of {name}"
 
 

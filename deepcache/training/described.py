@@ -10,6 +10,7 @@ from deepcache.data.digit_prompts import captions
 from deepcache.data.digits import load_digits
 from deepcache.data.emoji import seen_and_unseen
 from deepcache.models import digits_sd, emoji_sd
+from deepcache.models.small_stable_diffusion import IMAGE_SIZE
 from deepcache.training.held_out import split
 
 PROMPT_DROPOUT = 0.1  # share of images that are trained without their prompt, for guidance
@@ -57,7 +58,7 @@ class TextToImage:
 
 def described_digits() -> Described:
     """All digits in colour, 32x32."""
-    images, labels = load_digits(digits_sd.IMAGE_SIZE)
+    images, labels = load_digits(IMAGE_SIZE)
     return Described(_scaled(images).repeat(1, 3, 1, 1), labels, captions())
 
 
