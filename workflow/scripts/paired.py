@@ -12,7 +12,7 @@ def main(arguments) -> None:
     """Read the features of both runs and redraw the images of both together."""
     from deepcache.errors import DeepCacheError
     from deepcache.files import write_json
-    from deepcache.quality.fidelity import fid
+    from deepcache.quality.fidelity import fid_to
     from deepcache.quality.intervals import paired_bootstrap
     from deepcache.quality.run_features import RunFeatures, whose
     from deepcache.quality.statistics import Statistics
@@ -22,9 +22,7 @@ def main(arguments) -> None:
     for path, run in zip((arguments.run, arguments.baseline), runs, strict=True):
         if not whose(reference).items() <= run.about.items():
             raise DeepCacheError(f"{path}: features of another extractor than those of {arguments.reference}")
-    change = paired_bootstrap(
-        lambda redrawn: fid(Statistics.of(redrawn, {}), reference), *(run.pool for run in runs), arguments.resamples
-    )
+    change = paired_bootstrap(fid_to(reference), *(run.pool for run in runs), arguments.resamples)
     found = {"fid_change": change.value, "fid_change_low": change.low, "fid_change_high": change.high}
     baseline = runs[1].about["run"]
     write_json(arguments.output, {**found, "baseline": baseline, "resamples": arguments.resamples})

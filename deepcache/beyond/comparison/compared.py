@@ -11,7 +11,7 @@ from deepcache.errors import DeepCacheError
 from deepcache.models.checkpoints import open_checkpoint
 from deepcache.quality.clip_score import Scorer, load_clip
 from deepcache.quality.extractors import load_extractor
-from deepcache.quality.fidelity import fid
+from deepcache.quality.fidelity import fid_to
 from deepcache.quality.intervals import draws
 from deepcache.quality.paired_fidelity import squared_errors
 from deepcache.quality.references import open_reference
@@ -88,13 +88,11 @@ class Comparison:
         }
         if self.reference:
             pool = np.concatenate([self.features(one.images)["pool"] for one in samples])
-            found["fid"] = self._fid(pool)
-            found["fid_redrawn"] = [round(self._fid(pool[drawn]), 6) for drawn in draws(len(pool), REDRAWN)]
+            fid = fid_to(self.reference)
+            found["fid"] = fid(pool)
+            found["fid_redrawn"] = [round(fid(pool[drawn]), 6) for drawn in draws(len(pool), REDRAWN)]
         if self.clip:
             prompts = [list(islice(cycle(self.prompts), len(one.images))) for one in samples]
             scores = [self.clip.scores(one.images, of) for one, of in zip(samples, prompts, strict=True)]
             found["clip_score"] = [one.round(6).tolist() for one in scores]
         return found
-
-    def _fid(self, pool: np.ndarray) -> float:
-        return fid(Statistics.of(pool, {}), self.reference)
