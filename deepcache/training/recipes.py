@@ -128,7 +128,7 @@ RECIPES = {
         EMOJI_PICTURES,
     ),
     "emoji-clip": Recipe(
-        {"clip": TrainingSettings(steps=800, batch_size=512, learning_rate=1e-3, weight_decay=1e-2, ema_decay=0.99)},
+        {"clip": TrainingSettings(steps=2000, batch_size=512, learning_rate=1e-3, weight_decay=1e-2, ema_decay=0.99)},
         train_emoji_clip,
         "resources/emoji, all pictures",
     ),
