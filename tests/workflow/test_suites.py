@@ -60,7 +60,7 @@ def test_the_emoji_suite_is_planned(finished):
 
 
 def test_plans_of_emoji_are_made_on_prompts_of_their_own(finished):
-    recorded = "results/emoji/plans/emoji-sd/plms-50-cfg2/recorded-b1.npz"
+    recorded = "results/emoji/plans/emoji-sd/dpmpp-24-cfg3/recorded-b0.npz"
     for prompts, needed in (("emoji-prompts", False), ("emoji-calibration", True)):
         overlay = {"datasets": {prompts: {"folder": "nowhere.txt"}}}
         done = finished.run(recorded, "-n", suite="emoji", overlay=overlay)
