@@ -34,7 +34,7 @@ IMAGE_FORMATS: dict[str, Callable[[Path | None, int | None], Images]] = {
     "npz": lambda path, image_size: Npz(path),
 }
 PROMPT_FORMATS: dict[str, Callable[[Path], list[str]]] = {
-    kind: partial(read_prompts, kind=kind) for kind in ("partiprompts", "coco", "text")
+    kind: partial(read_prompts, kind=kind) for kind in ("partiprompts", "coco", "captions", "text")
 }
 
 
@@ -74,17 +74,25 @@ def read_prepared(images: Images, image_size: int, crop: str, start: int = 0) ->
             raise DeepCacheError(f"image {index}: {error}") from error
 
 
-def batches(images: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+def batches(images: Iterable[np.ndarray], size: int, mixed: bool = False) -> Iterator[np.ndarray]:
     """Stack images, uint8, shape (H, W, C), into batches of `size`, shape (B, H, W, C); the last may be smaller.
 
+    Args:
+        images: in order.
+        size: B.
+        mixed: whether shapes may differ: then a batch also ends where the next image has another one.
+
     Raises:
-        DeepCacheError: if two images of a batch have different shapes.
+        DeepCacheError: if two images of a batch would have different shapes.
     """
     batch: list[np.ndarray] = []
     for image in images:
+        if batch and image.shape != batch[0].shape:
+            if not mixed:
+                raise DeepCacheError(f"images of shapes {batch[0].shape} and {image.shape} are mixed")
+            yield np.stack(batch)
+            batch = []
         batch.append(image)
-        if image.shape != batch[0].shape:
-            raise DeepCacheError(f"images of shapes {batch[0].shape} and {image.shape} are mixed")
         if len(batch) == size:
             yield np.stack(batch)
             batch = []

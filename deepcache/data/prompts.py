@@ -1,12 +1,13 @@
-"""Prompts out of the files in which they are published: PartiPrompts, COCO captions, plain text."""
+"""Prompts out of the files in which they are published: PartiPrompts, COCO captions, MLPerf's, plain text."""
 
+import csv
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from deepcache.errors import DeepCacheError, reason
 
-COLUMN = "Prompt"  # of PartiPrompts
 KINDS = {".tsv": "partiprompts", ".json": "coco", ".txt": "text"}
 
 
@@ -17,7 +18,9 @@ def read_prompts(path: str | Path, kind: str | None = None, limit: int | None = 
         path: a UTF-8 file.
         kind: `partiprompts` (tab-separated, with a header that names the column Prompt), `coco` (captions as in
             captions_val2017.json: for each image, in the order of "images", the caption that stands first in
-            "annotations") or `text` (a prompt a line); None: by the suffix .tsv, .json or .txt.
+            "annotations"), `captions` (tab-separated as pandas writes it, with a header that names the column caption:
+            a cell may be in quotation marks) or `text` (a prompt a line); None: by the suffix, .tsv (partiprompts),
+            .json (coco) or .txt (text).
         limit: read only the first so many.
 
     Returns:
@@ -39,7 +42,7 @@ def read_prompts(path: str | Path, kind: str | None = None, limit: int | None = 
 
 
 def _reader(path: Path, kind: str | None) -> Callable[[Path, str], list[str]]:
-    readers = {"partiprompts": _partiprompts, "coco": _coco, "text": _text}
+    readers = {"partiprompts": _partiprompts, "coco": _coco, "captions": _captions, "text": _text}
     if kind is None:
         kind = KINDS.get(path.suffix.lower())
         if kind is None:
@@ -77,20 +80,35 @@ def _text(path: Path, text: str) -> list[str]:
 
 def _partiprompts(path: Path, text: str) -> list[str]:
     """No quoting: quotation marks belong to the prompts, and a tab within them ends a prompt as any other does."""
-    header, *rows = _lines(text)
-    names = [name.strip() for name in header.split("\t")]
-    if COLUMN not in names:
-        raise DeepCacheError(f"{path}: line 1: no column {COLUMN!r} among {', '.join(map(repr, names))}")
-    column = names.index(COLUMN)
-    cells = [row.split("\t") for row in rows]
-    for number, row in enumerate(cells, 2):
+    rows = enumerate((line.split("\t") for line in _lines(text)), 1)
+    return _column(path, "Prompt", rows, "write no tab within a prompt, also not in quotation marks")
+
+
+def _captions(path: Path, text: str) -> list[str]:
+    """With quoting: a cell in quotation marks may hold a tab, a line's end, and a quotation mark, written twice."""
+    reader = csv.reader(io.StringIO(text, newline=""), "excel-tab", strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        place = f"{path}: line {reader.line_num}"
+        raise DeepCacheError(f"{place}: {error}: close quotation marks, and write those in a cell twice") from error
+    return _column(path, "caption", rows, "write a cell that holds a tab in quotation marks")
+
+
+def _column(path: Path, column: str, rows: Iterable[tuple[int, list[str]]], advice: str) -> list[str]:
+    """The cells of a column, out of the rows with their lines, the header's first; `advice` is for one that is long."""
+    (_, header), *cells = rows
+    names = [name.strip() for name in header]
+    if column not in names:
+        raise DeepCacheError(f"{path}: line 1: no column {column!r} among {', '.join(map(repr, names))}")
+    place, prompts = names.index(column), []
+    for number, row in cells:
         if len(row) > len(names):
             raise DeepCacheError(
-                f"{path}: line {number} has {len(row)} cells, but line 1 names {len(names)} columns: "
-                "write no tab within a prompt, also not in quotation marks"
+                f"{path}: line {number} has {len(row)} cells, but line 1 names {len(names)} columns: {advice}"
             )
-    prompts = ["".join(row[column : column + 1]) for row in cells]
-    return [_filled(prompt, f"{path}: line {number} has no prompt") for number, prompt in enumerate(prompts, 2)]
+        prompts.append(_filled("".join(row[place : place + 1]), f"{path}: line {number} has no prompt"))
+    return prompts
 
 
 def _coco(path: Path, text: str) -> list[str]:

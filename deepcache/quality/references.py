@@ -92,7 +92,7 @@ def _accumulate(
         print(f"going on from image {position} of {total}", file=sys.stderr)
     prepared = read_prepared(images, about["image_size"], about["crop"], position)
     with progress(None, about["dataset"], unit="image", total=total, initial=position) as bar:
-        for batch in batches(islice(prepared, total - position), batch_size):
+        for batch in batches(islice(prepared, total - position), batch_size, mixed=about["crop"] == "whole"):
             accumulator.add(features(batch))
             for image in batch:
                 content = hashlib.sha256(content + repr(image.shape).encode() + image.tobytes()).digest()

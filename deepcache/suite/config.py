@@ -17,7 +17,7 @@ from deepcache.suite.timing import timed_as
 
 IMAGES = ("digits", "emoji", "folder", "cifar10", "lmdb", "npz")
 ADM, FROM_ADM = "inception-adm", ("precision_adm", "recall_adm")
-PROMPTS = ("partiprompts", "coco", "text")
+PROMPTS = ("partiprompts", "coco", "captions", "text")
 MESSAGE = 600  # characters of a message, which quotes what is wrong
 DEFAULT = "default"  # the rate of every checkpoint that has none of its own
 RENAMED = {"plan": "estimate", "speed": "latency"}

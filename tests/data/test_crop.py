@@ -21,8 +21,13 @@ def test_an_image_of_the_right_size_is_left_as_it_is():
 def test_without_a_crop_another_size_is_refused():
     with pytest.raises(DeepCacheError, match=r"^40x32 pixels, not 32x32: use `crop: center`"):
         prepare(noise(32, 40), 32, "none")
-    with pytest.raises(DeepCacheError, match="crop must be one of none, center, not 'left'"):
+    with pytest.raises(DeepCacheError, match="crop must be one of none, center, whole, not 'left'"):
         prepare(noise(32, 40), 32, "left")
+
+
+def test_a_whole_image_stays_as_it_is():
+    image = noise(32, 40)
+    assert np.array_equal(prepare(image, 16, "whole"), image)
 
 
 @pytest.mark.parametrize(("height", "width", "top", "left"), [(8, 13, 0, 2), (13, 8, 2, 0), (8, 8, 0, 0)])

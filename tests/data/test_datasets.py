@@ -55,7 +55,9 @@ def test_digits_are_grey_and_of_the_size_asked_for():
 
 def test_unknown_formats_are_refused(tmp_path):
     assert "format 'coco' is not one of images: use digits, emoji, folder" in failure(open_images, "coco", tmp_path)
-    assert "format 'npz' is not one of prompts: use partiprompts, coco, text" in failure(open_prompts, "npz", tmp_path)
+    assert "format 'npz' is not one of prompts: use partiprompts, coco, captions, text" in failure(
+        open_prompts, "npz", tmp_path
+    )
     assert "'text' has no random images" in failure(write_random, "text", tmp_path / "x", 1, 8, 0)
     assert "CIFAR-10's images have 32 pixels" in failure(write_random, "cifar10", tmp_path / "x", 1, 8, 0)
     assert not set(IMAGE_FORMATS) & set(PROMPT_FORMATS)
@@ -79,6 +81,15 @@ def test_batches_hold_all_images_in_order():
     assert np.array_equal(np.concatenate(found), np.stack(images))
     assert list(batches(iter([]), 3)) == []
     assert "are mixed" in failure(list, batches([images[0], images[1][:4]], 3))
+
+
+def test_a_batch_of_mixed_shapes_ends_where_the_shape_changes():
+    images = list(random_images(7, 8, 0))
+    images[2:4] = [image[:4] for image in images[2:4]]
+    found = list(batches(iter(images), 2, mixed=True))
+    assert [batch.shape[:2] for batch in found] == [(2, 8), (2, 4), (2, 8), (1, 8)]
+    for first, second in zip(images, [image for batch in found for image in batch], strict=True):
+        assert np.array_equal(first, second)
 
 
 def test_nothing_is_left_where_writing_fails(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 import json
 import re
 
+import pandas as pd
 import pytest
 
 from deepcache import DeepCacheError
@@ -67,7 +68,7 @@ def test_the_kind_overrides_the_suffix(write):
     assert read_prompts(write("p.dat", PARTI), kind="partiprompts")[0] == "Salvador Dalí"
     assert read_prompts(write("p.tsv", "a\tb\n"), kind="text") == ["a\tb"]
     refused(write("p.dat", PARTI), r"none of \.tsv, \.json, \.txt")
-    refused(write("p.txt", "a"), "kind must be one of partiprompts, coco, text, not 'yaml'", kind="yaml")
+    refused(write("p.txt", "a"), "kind must be one of partiprompts, coco, captions, text, not 'yaml'", kind="yaml")
 
 
 @pytest.mark.parametrize("name", ["p.tsv", "c.json", "t.txt"])
@@ -133,3 +134,35 @@ def test_a_missing_file_is_named(tmp_path):
     refused(tmp_path / "none.txt", "No such file")
     (tmp_path / "folder.txt").mkdir()
     refused(tmp_path / "folder.txt", "Is a directory")
+
+
+CAPTIONS = 'id\tcaption\twidth\n7\tA city at night.\t640\n9\t"A ""big""\ttab\nand line "\t480\n11\ta 6" pizza\t1\n'
+
+
+def test_captions_are_that_column_read_as_pandas_reads_it(write):
+    path = write("c.tsv", CAPTIONS)
+    expected = ["A city at night.", 'A "big"\ttab\nand line', 'a 6" pizza']
+    assert read_prompts(path, kind="captions") == expected
+    assert [text.strip() for text in pd.read_csv(path, sep="\t")["caption"]] == expected
+    assert read_prompts(write("b.tsv", "\ufeffcaption\r\na cat\r\n"), kind="captions") == ["a cat"]
+    assert read_prompts(path, kind="captions", limit=1) == expected[:1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id\tCaption\n1\tx\n", "line 1: no column 'caption' among 'id', 'Caption'"),
+        ("id\tcaption\n1\ta cat\n2\t \n", "line 3 has no prompt: every prompt must have some text"),
+        ("id\tcaption\n1\ta cat\n\n2\ta dog\n", "line 3 has no prompt"),
+        ("id\tcaption\n1\n", "line 2 has no prompt"),
+        ("id\tcaption\n", "holds no prompts"),
+        (
+            "caption\tid\na\tcat\t1\n",
+            "line 2 has 3 cells, but line 1 names 2 columns: write a cell that holds a tab in",
+        ),
+        ('caption\tid\n"a cat\t1\n', "line 2: unexpected end of data: close quotation marks"),
+        ('caption\tid\n"a" cat\t1\n', "line 2: .*: close quotation marks"),
+    ],
+)
+def test_bad_captions_are_a_line(write, content, message):
+    refused(write("c.tsv", content), message, kind="captions")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepcache import DeepCacheError
 from deepcache.data.crop import prepare
@@ -70,6 +71,17 @@ def test_statistics_are_of_the_prepared_images(images, tmp_path):
     for image in prepared:
         chain = hashlib.sha256(chain + b"(16, 16, 3)" + image.tobytes()).digest()
     assert found.about["content_sha256"] == chain.hex()
+
+
+def test_whole_pictures_of_any_shape_are_measured_as_they_are(tmp_path):
+    (tmp_path / "data").mkdir()
+    for index, image in enumerate(random_images(COUNT, 64, 0)):
+        Image.fromarray(image[: 16 + index // 9]).save(tmp_path / f"data/{index:02d}.png")
+    pictures, about = open_images("folder", tmp_path / "data"), {**ABOUT, "crop": "whole"}
+    found = compute_statistics(pictures, features, about, partial(tmp_path), batch_size=4)
+    expected = np.concatenate([features(image[None])["pool"] for image in pictures.read()])
+    assert np.allclose(found.mu, expected.mean(axis=0), rtol=1e-6)
+    assert np.array_equal(found.features, expected[:30])
 
 
 def test_the_content_hash_tells_datasets_apart(images, tmp_path):

@@ -58,7 +58,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--format",
         required=True,
-        choices=["digits", "emoji", "folder", "cifar10", "lmdb", "npz", "partiprompts", "coco", "text"],
+        choices=["digits", "emoji", "folder", "cifar10", "lmdb", "npz", "partiprompts", "coco", "captions", "text"],
         help="images: digits (bundled), emoji (as resources/emoji), folder (of image files), cifar10, lmdb (LSUN), npz "
         "(ADM); prompts: the others",
     )

@@ -52,7 +52,7 @@ if __name__ == "__main__":
         "--weights", required=True, type=Path, metavar="JSON", help="manifest of the extractor's weights"
     )
     parser.add_argument("--image-size", required=True, type=cli.positive, metavar="S", help="side in pixels")
-    parser.add_argument("--crop", choices=["none", "center"], default="none", help="how images get to that size")
+    parser.add_argument("--crop", choices=["none", "center", "whole"], default="none", help="how they get there")
     parser.add_argument("--images", type=cli.positive, metavar="N", help="use the first N (default: all)")
     parser.add_argument(
         "--features", type=cli.positive, default=10_000, metavar="K", help="keep the features of the first K images"
