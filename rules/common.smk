@@ -106,6 +106,12 @@ def precision_of(model):
     return config["models"][model].get("precision", "float32")
 
 
+def negative_prompts_of(models):
+    """Of these models, `model=text` of those that have a negative prompt."""
+    found = {model: config["models"][model].get("negative_prompt") for model in models}
+    return [f"{model}={text}" for model, text in found.items() if text is not None]
+
+
 def plan_file(model, sampler, method):
     """The plan of a chosen schedule: the one that ships, if it does; none where the method needs none."""
     if not Method.parse(method).takes_plan:

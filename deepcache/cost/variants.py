@@ -28,6 +28,7 @@ class Variants:
         manifests: of the models' checkpoints, by model.
         precisions: by model; float32 where there is none.
         prompts: manifests of what text-to-image models paint, by model.
+        negative_prompts: what guidance leads away from, by model; from no prompt where there is none.
         plans: files of plans, by variant.
         batch_size: images in a trajectory.
         device: where they run.
@@ -42,12 +43,14 @@ class Variants:
         manifests: Mapping[str, Path],
         precisions: Mapping[str, str],
         prompts: Mapping[str, Path],
+        negative_prompts: Mapping[str, str],
         plans: Mapping[str, Path],
         batch_size: int,
         device: torch.device,
         execution: Execution,
     ):
-        self._manifests, self._precisions, self._prompts, self._plans = manifests, precisions, prompts, plans
+        self._manifests, self._precisions, self._plans = manifests, precisions, plans
+        self._prompts, self._negative_prompts = prompts, negative_prompts
         self._batch_size, self._device, self._execution = batch_size, device, execution
         self.mode: str | None = None
         self._recorder: CudaRecorder | None = None  # one, so that all graphs take no more memory than the largest
@@ -87,11 +90,11 @@ class Variants:
 
     def _load(self, name: str) -> tuple[ImageModel, dict]:
         # Models that differ in their prompts alone share the weights: every prompt takes as long.
-        key = self._manifests[name], self._precisions.get(name, "float32")
+        key = self._manifests[name], self._precisions.get(name, "float32"), self._negative_prompts.get(name)
         if key not in self._models:
             texts = read_prompts(self._prompts[name]) if name in self._prompts else None
             checkpoint, manifest = open_checkpoint(key[0])
-            self._models[key] = load_model(checkpoint, self._device, key[1], texts), manifest
+            self._models[key] = load_model(checkpoint, self._device, key[1], texts, key[2]), manifest
         return self._models[key]
 
 

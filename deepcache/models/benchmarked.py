@@ -7,31 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import nn
 
 from deepcache.models import digits_sd, emoji_sd
 from deepcache.models.digits import digits_ddpm_unet, digits_ldm_unet
 from deepcache.models.dummy_inputs import dummy_inputs
 from deepcache.models.paper import ARCHITECTURES
-
-
-def sdxl() -> UNet2DConditionModel:
-    """Stable Diffusion XL, 1024x1024 pixels, latents 4x128x128 (stabilityai/stable-diffusion-xl-base-1.0)."""
-    with torch.device("meta"):
-        return UNet2DConditionModel(
-            sample_size=128,
-            block_out_channels=(320, 640, 1280),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-            transformer_layers_per_block=(1, 2, 10),
-            attention_head_dim=(5, 10, 20),  # the numbers of heads
-            use_linear_projection=True,
-            cross_attention_dim=2048,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=256,
-            projection_class_embeddings_input_dim=2816,
-        )
+from deepcache.models.sdxl import sdxl_unet
 
 
 @dataclass(frozen=True)
@@ -71,7 +53,7 @@ BENCHMARKED = {
     "ddpm-lsun": _of_paper("ddpm-lsun-bedroom"),  # Churches' is the same
     "ldm4g-imagenet": _of_paper("ldm4g-imagenet", guided=True),
     "sd-v1-5": _of_paper("sd-v1-5", guided=True),
-    "sdxl": Benchmarked(sdxl, branch=0, guided=True, tokens=77),  # the plug-in's own choice
+    "sdxl": Benchmarked(sdxl_unet, branch=0, guided=True, tokens=77),  # the plug-in's own choice
     # So small that launching operations takes longer than computing them, as on a GPU at batch 1.
     "digits-ddpm": _of_suite(digits_ddpm_unet, branch=2),
     "digits-ldm": _of_suite(digits_ldm_unet, branch=0, guided=True, tokens=1),

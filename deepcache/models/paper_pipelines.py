@@ -65,7 +65,7 @@ def ldm_class(architecture: str, sample_size: int | None) -> LDMClassPipeline:
     """Class-conditional latent diffusion with a VQ first stage; DeepCacheError if it has no such `sample_size`."""
     unet = _unet(architecture, sample_size)
     with torch.device("meta"):
-        first_stage = VQModel(sample_size=_pixels(unet, LDM_FIRST_STAGE), **LDM_FIRST_STAGE).half()
+        first_stage = VQModel(sample_size=pixels(unet, LDM_FIRST_STAGE), **LDM_FIRST_STAGE).half()
         classes = ClassEmbedder(**LDM_CLASSES).half()
     return LDMClassPipeline(unet, first_stage, classes, DDIMScheduler(**SCHEDULER))
 
@@ -78,7 +78,7 @@ def stable_diffusion(architecture: str, sample_size: int | None) -> StableDiffus
 
     unet = _unet(architecture, sample_size)
     with torch.device("meta"):
-        first_stage = AutoencoderKL(sample_size=_pixels(unet, SD_FIRST_STAGE), **SD_FIRST_STAGE).half()
+        first_stage = AutoencoderKL(sample_size=pixels(unet, SD_FIRST_STAGE), **SD_FIRST_STAGE).half()
         text_encoder = CLIPTextModel(CLIPTextConfig(**SD_TEXT_ENCODER)).half()
     return assemble_stable_diffusion(first_stage, text_encoder, clip_tokenizer(), unet)
 
@@ -100,7 +100,15 @@ def assemble_stable_diffusion(
 
 
 def _unet(architecture: str, sample_size: int | None) -> nn.Module:
-    unet = ARCHITECTURES[architecture].build().half()
+    return of_size(architecture, ARCHITECTURES[architecture].build().half(), sample_size)
+
+
+def of_size(architecture: str, unet: nn.Module, sample_size: int | None) -> nn.Module:
+    """A U-Net with another side of its input, None: its own.
+
+    Raises:
+        DeepCacheError: names the architecture if its levels do not divide that side.
+    """
     if sample_size is not None:
         smallest = _factor(unet.config)
         if sample_size < smallest or sample_size % smallest:
@@ -113,7 +121,7 @@ def _unet(architecture: str, sample_size: int | None) -> nn.Module:
     return unet
 
 
-def _pixels(unet: nn.Module, first_stage: dict) -> int:
+def pixels(unet: nn.Module, first_stage: dict) -> int:
     """Side of the images whose latents have the U-Net's side."""
     return unet.config.sample_size * _factor(first_stage)
 

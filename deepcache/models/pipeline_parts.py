@@ -8,6 +8,7 @@ import torch
 
 from deepcache.errors import DeepCacheError, reason
 from deepcache.json_values import read_object
+from deepcache.models.checkpoints import WEIGHTS
 from deepcache.models.state_dicts import SHOWN
 
 NOT_RUN = "holds more than weights, and nothing in it is run: get it again"
@@ -52,6 +53,14 @@ def _whole(kind: type, place: Path, dtype: torch.dtype, variant: str | None) -> 
         names = f"{', '.join(missing[:SHOWN])}{', ...' if len(missing) > SHOWN else ''}"
         raise DeepCacheError(f"{place}: its weights are another model's: {len(missing)} are missing ({names})")
     return model
+
+
+def sole_variant(folder: Path) -> str | None:
+    """The variant, such as `fp16`, of which all of the U-Net's weights are; None where there are others."""
+    names = [path.name for path in (folder / "unet").glob("*") if path.suffix in WEIGHTS]
+    # diffusion_pytorch_model[.variant][-00001-of-00002].safetensors
+    found = {name.split(".")[1].partition("-")[0] if name.count(".") > 1 else None for name in names}
+    return found.pop() if len(found) == 1 else None
 
 
 def why_not_loaded(error: BaseException) -> str:

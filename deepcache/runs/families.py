@@ -60,13 +60,15 @@ PIPELINES = {
     "DDIMPipeline": PIXEL,
     "LDMClassPipeline": LATENT_CLASS,
     "StableDiffusionPipeline": TEXT_TO_IMAGE,
+    "StableDiffusionXLPipeline": TEXT_TO_IMAGE,
 }
 # By the name of an architecture, see deepcache.models.paper and deepcache.models.random_weights.
 ARCHITECTURES = {
     **dict.fromkeys(("ddpm-cifar10", "ddpm-lsun-bedroom", "ddpm-lsun-churches"), PIXEL),
     "ldm4g-imagenet": LATENT_CLASS,
     **dict.fromkeys(
-        ("sd-v1-5", "bk-sdm-base", "bk-sdm-small", "bk-sdm-tiny", "emoji-sd", "emoji-bk-sdm"), TEXT_TO_IMAGE
+        ("sd-v1-5", "bk-sdm-base", "bk-sdm-small", "bk-sdm-tiny", "emoji-sd", "emoji-bk-sdm", "sdxl", "sdxl-tiny"),
+        TEXT_TO_IMAGE,
     ),
 }
 MEASURING = ("inception", "clip-vit-b-32", "lpips-alexnet")  # they make no images

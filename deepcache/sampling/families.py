@@ -26,6 +26,7 @@ def load_model(
     device: str | torch.device,
     precision: str = "float32",
     prompts: Sequence[str] | None = None,
+    negative_prompt: str | None = None,
 ) -> ImageModel:
     """Load a checkpoint in diffusers' format, in evaluation mode.
 
@@ -34,10 +35,11 @@ def load_model(
         device: where the model runs.
         precision: of weights and activations, a name in PRECISIONS.
         prompts: what a text-to-image model paints; for these alone, and required there.
+        negative_prompt: what its guidance leads away from; for these alone.
 
     Raises:
         DeepCacheError: if the folder is no such checkpoint or of a family that is not known, or prompts are missing or
-            not wanted.
+            not wanted, also by a negative prompt.
     """
     family = _family(folder)
     if precision not in PRECISIONS:
@@ -45,7 +47,9 @@ def load_model(
     if (family is TextToImage) != (prompts is not None):
         problem = "takes no prompts" if prompts is not None else "needs prompts"
         raise DeepCacheError(f"{folder}: {family.__name__} {problem}: correct the model's `prompts` in the config")
-    options = {} if prompts is None else {"prompts": prompts}
+    if negative_prompt is not None and prompts is None:
+        raise DeepCacheError(f"{folder}: a negative prompt needs prompts: correct the model's entry in the config")
+    options = {} if prompts is None else {"prompts": prompts, "negative_prompt": negative_prompt}
     try:
         return family(Path(folder), torch.device(device), PRECISIONS[precision], **options)
     except (DeepCacheError, MemoryError, torch.OutOfMemoryError):

@@ -1,11 +1,13 @@
 """A diffusers pipeline that paints from prompts, as a model that samples, times and differentiates."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
+from torch import nn
 
 from deepcache.caching.schedulers import make_scheduler
 from deepcache.runs.families import TEXT_TO_IMAGE
@@ -30,6 +32,7 @@ class PipelineModel(ImageModel):
     def __init__(self, pipeline: DiffusionPipeline, prompts: Sequence[str], call: Mapping[str, Any] | None = None):
         self._pipeline, self._prompts, self._call = pipeline, prompts, dict(call or {})
         self._scheduler_config = pipeline.scheduler.config
+        self._raised: nn.Module | None = None
         self.unet = pipeline.unet.eval()
         size = self.unet.config.sample_size
         height, width = (size, size) if isinstance(size, int) else size
@@ -64,15 +67,23 @@ class PipelineModel(ImageModel):
     def decode(self, latents, rounded=True) -> torch.Tensor:  # noqa: D102
         vae, dtype = self._pipeline.vae, self._pipeline.vae.dtype
         # SDXL's first stage overflows in float16; others have the key, too, and their pipelines leave it alone.
-        raised = dtype == torch.float16 and vae.config.force_upcast and hasattr(self._pipeline, "text_encoder_2")
-        if raised:
-            vae.to(torch.float32)
-            latents = latents.float()
+        if not (dtype == torch.float16 and vae.config.force_upcast and hasattr(self._pipeline, "text_encoder_2")):
+            return self._decoded(vae, latents)
+        if latents.requires_grad:
+            return self._decoded(self._in_float32(), latents.float())
         try:
-            return decoded(self._pipeline.image_processor, vae.decode(latents / vae.config.scaling_factor).sample)
+            return self._decoded(vae.to(torch.float32), latents.float())
         finally:
-            if raised:
-                vae.to(dtype)
+            vae.to(dtype)
+
+    def _decoded(self, vae: nn.Module, latents: torch.Tensor) -> torch.Tensor:
+        return decoded(self._pipeline.image_processor, vae.decode(latents / vae.config.scaling_factor).sample)
+
+    def _in_float32(self) -> nn.Module:
+        """A copy of the first stage that stays so: backward passes read weights when `decode` is long done."""
+        if self._raised is None:
+            self._raised = copy.deepcopy(self._pipeline.vae).to(torch.float32).requires_grad_(False)
+        return self._raised
 
     def num_steps(self, sampler) -> int:  # noqa: D102
         scheduler = make_scheduler(sampler.name, self._scheduler_config, self._pipeline)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepcache import cli
+from deepcache.errors import DeepCacheError
 from deepcache.methods.method import Caching, Method
 from deepcache.methods.schedule import Place
 from deepcache.sampler import Sampler
@@ -58,10 +59,12 @@ class Prompts:
     Attributes:
         texts: image j is painted from text j, counted round the list where there are fewer.
         fingerprint: of the file that they come from.
+        negative: what guidance leads away from; None: from no prompt.
     """
 
     texts: list[str]
     fingerprint: str
+    negative: str | None = None
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +73,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sampler", default="ddim-100", help="such as ddim-100-quad, plms-50-cfg7.5")
     parser.add_argument("--precision", default="float32", choices=["float32", "float16", "bfloat16"])
     parser.add_argument("--prompts", type=Path, metavar="JSON", help="manifest of the prompts, for text-to-image")
+    parser.add_argument("--negative-prompt", metavar="TEXT", help="what guidance leads away from, for text-to-image")
     cli.add_device_options(parser)
 
 
@@ -103,11 +107,13 @@ def open_request(arguments: argparse.Namespace, method: Method | None = None) ->
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     folder, manifest = open_checkpoint(arguments.checkpoint)
-    prompts = None
+    prompts, negative = None, getattr(arguments, "negative_prompt", None)
+    if negative is not None and sampler.guidance_scale <= 1:
+        raise DeepCacheError(f"--negative-prompt: {sampler.slug} is without guidance, and so without it: leave it out")
     if arguments.prompts:
         opened = open_manifest(arguments.prompts)
-        prompts = Prompts(prompts_of(opened), opened["fingerprint"])
-    model = load_model(folder, device, arguments.precision, prompts and prompts.texts)
+        prompts = Prompts(prompts_of(opened), opened["fingerprint"], negative)
+    model = load_model(folder, device, arguments.precision, prompts and prompts.texts, negative)
     caching = _in_place(method, model, sampler, manifest, plan)
     seed = getattr(arguments, "seed", 0)
     execution = execution_of(getattr(arguments, "execution", "eager"))

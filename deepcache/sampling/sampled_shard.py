@@ -54,6 +54,8 @@ def sample_shard(
         "compiled": request.execution.compile,  # which rounds otherwise; a replay does not
         "prompts": request.prompts and request.prompts.fingerprint,
     }
+    if request.prompts is not None and request.prompts.negative is not None:  # runs without stay what they were
+        settings["negative_prompt"] = request.prompts.negative
     seconds = round(sampled.seconds, 3)
     made = {"weights": request.manifest["source"], "seconds": seconds, "batch_sizes": sampled.batch_sizes}
     write_shard(path, sampled.images, settings, {**made, "execution": mode, **provenance(request.device)})

@@ -119,13 +119,18 @@ def _model_problems(config: dict, name: str, model: dict) -> Iterator[tuple[str,
     for prompts in ("prompts", "calibration_prompts"):
         if prompts in model:
             yield from _dataset(f"{key}.{prompts}", model[prompts], config, PROMPTS)
-    for needs, what in (("clip", "a CLIP score needs"), ("calibration_prompts", "they take the place of")):
+    for needs, what in (
+        ("clip", "a CLIP score needs"),
+        ("calibration_prompts", "they take the place of"),
+        ("negative_prompt", "it goes with"),
+    ):
         if needs in model and "prompts" not in model:
             yield f"{key}.{needs}", f"{what} the model's prompts"
     first = timed_as(config)[name]
     if model.get("calibration_prompts") != config["models"][first].get("calibration_prompts"):
         yield f"{key}.calibration_prompts", f"plans are made once for a checkpoint: give it those of {first}"
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(model["sampler"]))
+    yield from _guidance(f"{key}.sampler", model["sampler"], model)
     for seed in (config["calibration"]["seed"], config["calibration"]["seed"] + 1):
         if seed in model["seeds"]:
             yield f"{key}.seeds", f"{seed} is a seed of the calibration: what is measured needs others"
@@ -207,6 +212,7 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
             yield f"{key}.{name}", "memory is measured with the model's sampler, and with the feature held as it is"
     sampler = run.get("sampler", model["sampler"])
     yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(sampler))
+    yield from _guidance(f"{key}.sampler", sampler, model)
     steps, calls = Sampler.parse(sampler).steps, Sampler.parse(sampler).schedule_length("prompts" in model)
     if run.get("interval", 1) > steps:
         yield f"{key}.interval", f"{run['interval']} is above the {steps} steps of {sampler}"
@@ -217,6 +223,11 @@ def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tu
     yield from _attempt(key, lambda: resolve_method(run, table).num_full(calls))
     if "against" in run:
         yield from _run_problems(config, f"{key}.against", table, run["against"])
+
+
+def _guidance(key: str, sampler: str, model: dict) -> Iterator[tuple[str, str]]:
+    if "negative_prompt" in model and Sampler.parse(sampler).guidance_scale <= 1:
+        yield key, f"{sampler} is without guidance, which the model's negative_prompt needs: leave that out"
 
 
 def _diversity_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]:

@@ -7,10 +7,10 @@ from deepcache.runs.run import Run
 
 
 def timed_as(config: dict) -> dict[str, str]:
-    """For each model the first one with the same checkpoint and precision: whatever they paint, it takes as long."""
+    """For each model the first one with the same checkpoint, precision and negative prompt, which takes as long."""
     first: dict[tuple, str] = {}
     return {
-        name: first.setdefault((model["checkpoint"], model.get("precision")), name)
+        name: first.setdefault(tuple(map(model.get, ("checkpoint", "precision", "negative_prompt"))), name)
         for name, model in config["models"].items()
     }
 

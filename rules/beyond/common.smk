@@ -86,6 +86,7 @@ def beyond_timing_options(wildcards, input):
         checkpoints=f"{wildcards.model}={input.checkpoints}",
         precision=f"{wildcards.model}={precision_of(wildcards.model)}",
         prompts=f"{wildcards.model}={input.prompts}" if input.prompts else None,
+        negative_prompts=negative_prompts_of([wildcards.model]),
         plans=[f"{variant}={plan}" for variant, plan in beyond_plans(wildcards.model).items()],
         variants=beyond_variants(wildcards.model),
         execution="eager",  # the methods of a table are compared as they run everywhere

@@ -30,7 +30,9 @@ def model_options(wildcards, input):
     """The model that a job loads: its checkpoint, precision, prompts if it takes some, a plan if its method has one."""
     files = {name: getattr(input, name, None) or None for name in ("prompts", "plan")}
     loaded = {"checkpoint": input.checkpoint, "precision": precision_of(wildcards.model)}
-    return shlex.join(as_options({**loaded, **files}))
+    negative = config["models"][wildcards.model].get("negative_prompt")
+    # In one word, since the text may begin with a hyphen.
+    return shlex.join(as_options({**loaded, **files}) + ([] if negative is None else [f"--negative-prompt={negative}"]))
 
 
 def shard_options(wildcards):

@@ -43,6 +43,7 @@ def timing_options(wildcards):
         checkpoints=[f"{model}={manifest(config['models'][model]['checkpoint'])}" for model in models],
         precision=[f"{model}={precision_of(model)}" for model in models],
         prompts=[f"{model}={dataset_manifest(name)}" for model, name in timed_prompts(wildcards).items()],
+        negative_prompts=negative_prompts_of(models),
         plans=[f"{variant}={plan}" for variant, plan in timed_plans(wildcards).items()],
         variants=timed_together(wildcards.group),
         execution=config["execution"],

@@ -23,7 +23,7 @@ def make(tmp_path):
     DDPMPipeline(make_unet2d(), ddpm_scheduler()).save_pretrained(tmp_path / "tiny")
     manifest = tmp_path / "tiny.json"
     write_manifest(manifest, "tiny", tmp_path / "tiny", source="local", expected={})
-    return lambda execution: Variants({"tiny": manifest}, {}, {}, {}, 2, CPU, execution)
+    return lambda execution: Variants({"tiny": manifest}, {}, {}, {}, {}, 2, CPU, execution)
 
 
 @pytest.fixture

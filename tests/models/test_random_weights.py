@@ -11,14 +11,14 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from diffusers import PNDMScheduler, StableDiffusionPipeline
+from diffusers import PNDMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import load_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torchvision.models import alexnet
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from deepcache import DeepCacheError
+from deepcache import DeepCacheError, num_branches
 from deepcache.files import sha256
 from deepcache.models import clip_vocabulary, paper_pipelines
 from deepcache.models.clip_vocabulary import clip_tokenizer
@@ -27,6 +27,7 @@ from deepcache.models.ldm import convert
 from deepcache.models.ldm_pipeline import LDMClassPipeline
 from deepcache.models.paper import ARCHITECTURES, Architecture
 from deepcache.models.random_weights import RANDOM, write_random
+from deepcache.models.sdxl import SIZES
 from deepcache.quality.clip_score import load_clip
 from deepcache.quality.perceptual import load_perceptual
 from deepcache.sampler import Sampler
@@ -189,6 +190,33 @@ def test_parts_of_stable_diffusion_have_the_original_sizes(architecture, unet):
     assert pipe.vae.config.sample_size == 128
 
 
+def test_parts_of_sdxl_have_the_original_sizes():
+    pipe = RANDOM["sdxl"]("sdxl", None)
+    parts = {name: part for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
+    assert {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()} == {
+        "unet": 2_567_463_684,
+        "vae": 83_653_863,
+        "text_encoder": 123_060_480,
+        "text_encoder_2": 694_659_840,
+    }
+    assert {(p.device.type, p.dtype) for part in parts.values() for p in part.parameters()} == {("meta", torch.float16)}
+    assert (pipe.unet.config.sample_size, pipe.vae.config.sample_size) == (128, 1024)
+
+
+def test_the_tiny_sdxl_has_the_classes_and_the_blocks_of_the_base_model(tmp_path):
+    tiny, base = (RANDOM[name](name, None) for name in SIZES)
+    for name, part in base.components.items():
+        assert type(tiny.components[name]) is type(part), name
+    for key in ("down_block_types", "up_block_types", "layers_per_block", "addition_embed_type", "in_channels"):
+        assert tiny.unet.config[key] == base.unet.config[key], key
+    assert num_branches(tiny.unet) == num_branches(base.unet) == 9
+    write_random("sdxl-tiny", tmp_path / "tiny", 0)
+    assert sum(path.stat().st_size for path in (tmp_path / "tiny").rglob("*.safetensors")) < 20e6
+    saved = StableDiffusionXLPipeline.from_pretrained(tmp_path / "tiny", local_files_only=True)
+    assert saved.tokenizer_2("a", padding="max_length").input_ids[-1] == 0, "as SDXL's second tokenizer pads"
+    assert saved.tokenizer("a", padding="max_length").input_ids[-1] == saved.tokenizer.eos_token_id
+
+
 def test_parts_of_ldm_are_those_of_the_official_checkpoint():
     with OFFICIAL_LDM.open(encoding="utf-8") as lines:
         shapes = {row["key"]: tuple(map(int, row["shape"].split("x"))) for row in csv.DictReader(lines)}
@@ -270,7 +298,13 @@ def test_alexnet_is_torchvisions(tmp_path):
 
 
 def test_smallest_sides():
-    assert set(SMALLEST) == set(ARCHITECTURES) == set(RANDOM) - {"inception", "clip-vit-b-32", "lpips-alexnet"} - EMOJI
+    others = {"inception", "clip-vit-b-32", "lpips-alexnet", *EMOJI, *SIZES}
+    assert set(SMALLEST) == set(ARCHITECTURES) == set(RANDOM) - others
+    for architecture in SIZES:
+        assert RANDOM[architecture](architecture, 4).unet.config.sample_size == 4
+        for wrong in (2, 5):
+            with pytest.raises(DeepCacheError, match=f"{architecture}: sample_size must be a multiple of 4, since"):
+                RANDOM[architecture](architecture, wrong)
     for architecture in EMOJI:
         with pytest.raises(DeepCacheError, match="has one size: leave sample_size out"):
             RANDOM[architecture](architecture, 8)
@@ -287,7 +321,7 @@ def test_smallest_sides():
 @pytest.mark.parametrize(
     ("architecture", "seed", "size", "message"),
     [
-        ("sdxl", 0, None, r"architecture must be one of ddpm-cifar10, .*, lpips-alexnet, not 'sdxl'"),
+        ("sd-xl", 0, None, r"architecture must be one of ddpm-cifar10, .*, lpips-alexnet, not 'sd-xl'"),
         ("ddpm-cifar10", -1, None, r"seed must be from 0 to 2\^63 - 1, not -1"),
         ("ddpm-cifar10", 0, 4, "sample_size must be a multiple of 8, since there are 4 levels, not 4"),
         ("inception", 0, 299, "inception takes images of any size: leave sample_size out"),

@@ -84,6 +84,9 @@ def change(path: str, value) -> dict:
         ("tables/table9/rows/0/search/centers", [24, 100], "table9.rows[0].search: center must be between 0 and"),
         ("models/digits-sd/clip", "vit", "config: models.digits-sd.clip: vit is not defined"),
         ("models/digits-ddpm/clip", "digits-clip", "models.digits-ddpm.clip: a CLIP score needs the model's prompts"),
+        ("models/digits-ddpm/negative_prompt", "grey", "models.digits-ddpm.negative_prompt: it goes with the model's"),
+        ("models/digits-sd/negative_prompt", "", "config: models.digits-sd.negative_prompt: '' should be non-empty"),
+        ("references/digits-16/crop", "left", "references.digits-16.crop: 'left' is not one of ['none', 'center', "),
         (
             "tables/table2/columns",
             ["recall_adm"],
@@ -162,6 +165,26 @@ def test_a_mistake_is_named_in_one_line(path, value, message):
     with pytest.raises(DeepCacheError, match=re.escape(message)) as raised:
         check(change(path, value))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"models/digits-sd/sampler": "euler-20"}, "models.digits-sd.sampler"),
+        ({"tables/table13/rows/1/runs/uniform/sampler": "euler-20"}, "tables.table13.rows[1].runs.uniform.sampler"),
+    ],
+)
+def test_a_negative_prompt_needs_guidance_in_every_run(changes, key):
+    config = change("models/digits-sd/negative_prompt", "blurry")
+    check(config)
+    for path, value in changes.items():
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+        place = config
+        for part in parents:
+            place = place[part]
+        place[last] = value
+    with pytest.raises(DeepCacheError, match=re.escape(f"config: {key}: euler-20 is without guidance, which the")):
+        check(config)
 
 
 def test_a_missing_key_is_named():

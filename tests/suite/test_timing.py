@@ -12,6 +12,8 @@ def test_models_that_differ_in_their_prompts_are_timed_once():
     assert models["digits-bk-sdm-captions"] == "digits-bk-sdm"
     other = {"models": {"a": {"checkpoint": "x"}, "b": {"checkpoint": "x", "precision": "float16"}}}
     assert timed_as(other) == {"a": "a", "b": "b"}
+    other["models"]["b"] = {"checkpoint": "x", "negative_prompt": "blurry"}
+    assert timed_as(other) == {"a": "a", "b": "b"}, "another text is to be encoded, and plans are others"
 
 
 def test_tables_that_share_a_model_are_timed_together():

@@ -7,6 +7,8 @@ from functools import partial
 
 from deepcache import cli
 
+GIVEN = ("checkpoints", "precision", "prompts", "negative-prompts", "plans")  # by model, or by variant
+
 
 def main(arguments) -> None:
     """Load each model once and time whole trajectories."""
@@ -21,8 +23,8 @@ def main(arguments) -> None:
 
     torch.set_num_threads(arguments.threads)
     device, size = choose_device(arguments.device), arguments.batch_size
-    given = ("checkpoints", "precision", "prompts", "plans")
-    make = partial(Variants, *(cli.pairs(f"--{name}", getattr(arguments, name)) for name in given), size, device)
+    given = {name: cli.pairs(f"--{name}", getattr(arguments, name.replace("-", "_"))) for name in GIVEN}
+    make = partial(Variants, *given.values(), size, device)
     names, repeats, execution = arguments.variants, arguments.repeats, execution_of(arguments.execution)
     with progress(None, "timing", unit="run", total=len(names) * (repeats + 1)) as bar:
         found, mode = measure_variants(names, repeats, device, make, execution, lambda name: bar.update())
@@ -38,6 +40,9 @@ if __name__ == "__main__":
     )
     parser.add_argument("--precision", nargs="*", default=[], metavar="MODEL=PRECISION", help="float32, float16, ...")
     parser.add_argument("--prompts", nargs="*", default=[], metavar="MODEL=JSON", help="manifests of prompts")
+    parser.add_argument(
+        "--negative-prompts", nargs="*", default=[], metavar="MODEL=TEXT", help="what guidance leads away from"
+    )
     parser.add_argument("--plans", nargs="*", default=[], metavar="VARIANT=JSON", help="plans of chosen schedules")
     parser.add_argument("--batch-size", type=cli.positive, default=8, help="images in a trajectory")
     parser.add_argument("--repeats", type=cli.positive, default=5, help="timed repetitions after a warm-up")
