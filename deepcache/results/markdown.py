@@ -6,6 +6,10 @@ RANDOM_WEIGHTS = (
     "The weights are random: whatever depends on the samples means nothing here. MACs and times are those of the "
     "architecture at this size."
 )
+PUBLISHED_WINDOW = (
+    "`_from` and `_to`: the published window; `_within`: whether ours lies in it, empty if it is of another number of "
+    "images. "
+)
 ORIGIN = ["images", "seeds", "device", "weights", "undefined", "runs"]
 ENDS = ("_low", "_high")
 
@@ -21,7 +25,8 @@ def to_markdown(table: pd.DataFrame, layout: dict) -> str:
         f"device: {'; '.join(sorted(set(made['device'])))}. "
     )
     if layout["published"] is not None:
-        origin += "`_paper`: as published; `_delta`: ours minus published. "
+        windows = any(name.endswith("_within") for name in shown)
+        origin += PUBLISHED_WINDOW if windows else "`_paper`: as published; `_delta`: ours minus published. "
     if any(name.endswith(ENDS) for name in shown):
         origin += (
             "In brackets: 95 % intervals over seeds; with one seed, over images. `_change`: difference to the same "

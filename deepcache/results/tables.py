@@ -43,7 +43,8 @@ def build_table(layout: dict, root: Path, published: Path) -> pd.DataFrame:
     or more also its 95 % interval over seeds (`m_low`, `m_high`), and the paired difference to the same model and
     sampler without caching (`m_change`, `m_change_low`, `m_change_high`). With one seed FID's change comes from a
     bootstrap, a CLIP score's from the images, to what the row is measured against. Then where they come from.
-    A layout whose `published` is None has no counterpart in the paper.
+    A layout whose `published` is None has no counterpart in the paper. Where a window is published, `m_from` and `m_to`
+    stand in its place, and `m_within` says `yes` or `no`; nothing if it is of another number of `images`.
 
     Args:
         layout: see deepcache.suite.layout.table_layout.
@@ -79,10 +80,22 @@ def _row(layout: dict, row: dict, paper: pd.DataFrame, sources: Sources) -> dict
             theirs = None if pd.isna(printed[name]) else float(printed[name])
             cells[f"{name}_paper"] = theirs
             cells[f"{name}_delta"] = None if ours is None or theirs is None else ours - theirs
+        if f"{name}_from" in paper.columns:
+            cells |= {f"{name}_{end}": printed[f"{name}_{end}"] for end in ("from", "to")} | {f"{name}_within": None}
         if column.get("value") in RESULT_FILES:
             cells |= _intervals(name, column["value"], runs.get(column["run"], []), sources)
     mine = list(dict.fromkeys([*(run for found in runs.values() for run in found), *candidates]))
-    return cells | _origin([sources.root / run.path for run in mine], runs, sources)
+    cells |= _origin([sources.root / run.path for run in mine], runs, sources)
+    within = {name: _within(name.removesuffix("_within"), cells, printed) for name in cells if name.endswith("_within")}
+    return cells | within
+
+
+def _within(name: str, cells: dict, printed: pd.Series) -> str | None:
+    """Whether a value lies in the published window; None where there is none of as many images."""
+    ends = [printed[f"{name}_{end}"] for end in ("from", "to")]
+    if cells[name] is None or pd.isna(ends).any() or cells["images"] != printed["images"]:
+        return None
+    return "yes" if ends[0] <= cells[name] <= ends[1] else "no"
 
 
 def _value(column: dict, runs: dict[str, list[Run]], candidates: list[Run], by: str, cells: dict, sources: Sources):

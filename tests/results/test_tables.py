@@ -127,6 +127,23 @@ def test_a_row_beyond_the_paper_has_ours_alone(root):
     assert table["fid_paper"].isna().tolist() == table["fid_delta"].isna().tolist() == [False, True]
 
 
+def test_a_published_window_and_whether_ours_lies_in_it(root):
+    write(root / "window.csv", "model,images,fid_from,fid_to,speed_from,speed_to\nX,16,7,9.5,,\nY,5000,7,9.5,1,2\n")
+    rows = [{**row, "labels": {"model": "X", **row["labels"]}} for row in LAYOUT["rows"]]
+    layout = {**LAYOUT, "published": {"file": "window.csv", "key": ["model"]}, "rows": rows}
+    table = build_table(layout, root, root).set_index("method")
+    assert table["fid"].tolist()[1:] == [7.0, 12.0]
+    assert (table["fid_from"] == 7).all() and (table["fid_to"] == 9.5).all()
+    assert pd.isna(table["fid_within"].iloc[0]) and table["fid_within"].tolist()[1:] == ["yes", "no"]
+    assert table["speed_within"].isna().all() and not [name for name in table if name.endswith(("_paper", "_delta"))]
+    text = to_markdown(table.reset_index(), layout)
+    assert "`_from` and `_to`: the published window" in text and "as published" not in text
+    for row in rows:
+        row["labels"]["model"] = "Y"
+    other = build_table(layout, root, root)
+    assert other["fid_from"].notna().all() and other["fid_within"].isna().all(), "of another number of images"
+
+
 def test_fewer_steps_count_over_the_tables_number_of_steps(root):
     layout = {**LAYOUT, "steps": 40}
     assert build_table(layout, root, root).set_index("method").loc["full", "macs_g"] == 10.0 * 10 / 40
