@@ -1,7 +1,7 @@
 # make demo         set up .venv and run the digits suite to the end, Table 2 first
 # make test         set up .venv and run the tests that every change must pass
 # make quick        every program, table and figure on a tenth of the demo's images, in a few minutes
-# make nightly      all else that is tested: the whole demo, the paper's suite with random weights, kills, Slurm, slow tests;
+# make nightly      all else that is tested: the whole demo, paper's and modern suite with random weights, kills, Slurm, slow tests;
 #                   the lowest versions, the other Python; Chromium, if it is there, looks at the report
 # make test-lowest  the tests with the lowest versions that pyproject.toml promises, in .venv-lowest
 # make test-other   the tests with the locked versions in another Python, OTHER_PYTHON=python3.12, in .venv-other
@@ -53,6 +53,8 @@ nightly: $(READY)
 smoke: $(READY)
 	$(BIN)/snakemake all --cores $(CORES) --configfile config/smoke.yaml
 	! grep -L "The weights are random" results/smoke/tables/table*.md results/smoke/tables/ablation_*.md | grep .
+	$(BIN)/snakemake all --cores $(CORES) --configfile config/modern-smoke.yaml
+	grep -q "The weights are random" results/modern-smoke/tables/sdxl.md
 	$(BIN)/snakemake $(addprefix results/smoke/latency/,ddpm-cifar10/speed.csv ldm4g-imagenet/speed.csv) \
 	  --cores $(CORES) --configfile config/smoke.yaml
 

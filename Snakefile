@@ -5,7 +5,7 @@
 #
 #   snakemake estimate --cores 1   what a suite will cost, before anything is started
 #
-# The suite is config/config.yaml, unless --configfile names another: config/paper.yaml, config/smoke.yaml.
+# The suite is config/config.yaml, unless --configfile names another: config/paper.yaml, config/modern.yaml, ...
 import os
 import sys
 from pathlib import Path

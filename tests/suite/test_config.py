@@ -246,7 +246,7 @@ def test_speed_is_measured_against_what_the_config_says():
     assert baseline(layout, Run.parse("digits-ddpm/ddim-100/uniform-n3-b2/seed-3")) == uncached
 
 
-@pytest.mark.parametrize("name", ["paper", "paper-quick", "smoke", "emoji"])
+@pytest.mark.parametrize("name", ["paper", "paper-quick", "smoke", "emoji", "modern", "modern-smoke"])
 def test_the_other_suites_are_good(name):
     config = read_suite(name)
     check(config)
@@ -284,6 +284,7 @@ def test_configs_declare_the_branches_that_the_models_have():
     from deepcache import num_branches
     from deepcache.models.emoji_sd import emoji_sd_unet
     from deepcache.models.paper import ARCHITECTURES
+    from deepcache.models.sdxl import sdxl_unet
     from deepcache.sampling.families import bare_unet
 
     for name, model in CONFIG["models"].items():
@@ -292,6 +293,7 @@ def test_configs_declare_the_branches_that_the_models_have():
     emoji = read_suite("emoji")["models"]
     for name, layers in (("emoji-sd", 2), ("emoji-bk-sdm", 1)):
         assert emoji[name]["branches"] == emoji[f"{name}-held-out"]["branches"] == num_branches(emoji_sd_unet(layers))
+    assert {model["branches"] for model in read_suite("modern")["models"].values()} == {num_branches(sdxl_unet())}
     paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
     for model in paper["models"].values():
         architecture = paper["checkpoints"][model["checkpoint"]]["architecture"]

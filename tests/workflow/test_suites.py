@@ -59,6 +59,35 @@ def test_the_emoji_suite_is_planned(finished):
     assert {name for name in planned if name.startswith("write_")} == {f"write_{name}" for name in tables}
 
 
+@pytest.mark.parametrize("suite", ["modern", "modern-smoke"])
+def test_the_modern_suite_is_planned(fresh, suite):
+    project = fresh()
+    done = project.run("all", "-n", "-p", "--quiet", "host", suite=suite)
+    assert done.returncode == 0, done.stdout
+    planned = jobs(done.stdout)
+    assert {name for name in planned if name.startswith("write_")} == {"write_sdxl", "write_diversity"}
+    assert (planned["metrics"], planned["paired"], planned["calibrate"], planned["time_models"]) == (5, 4, 2, 1)
+    assert planned.get("checkpoint_from_hub", 0) == (2 if suite == "modern" else 0)
+    assert planned.get("random_checkpoint", 0) == (0 if suite == "modern" else 4)
+    negative = "normal quality, low quality, worst quality, low res, blurry, nsfw, nude"
+    assert f"'--negative-prompt={negative}'" in done.stdout
+    assert f"'sdxl={negative}'" in done.stdout, "times are those of the same call"
+
+
+def test_another_negative_prompt_makes_new_runs(fresh):
+    """Every job that samples, times or plans is told it; what is measured of images follows from these."""
+    project, commands = fresh(), {}
+    for text in ("blurry", "grey"):
+        overlay = {"models": {"sdxl": {"negative_prompt": text}}}
+        done = project.run("sdxl", "-n", "-p", "--quiet", "host", suite="modern-smoke", overlay=overlay)
+        assert done.returncode == 0, done.stdout
+        commands[text] = sorted(re.findall(rf"^.*/scripts/.*={text} .*$", done.stdout, flags=re.M))
+    told = [re.search(r"scripts/([\w/]+)\.py", one)[1] for one in commands["blurry"]]
+    sampled = ["sample"] * 5
+    assert sorted(told) == sorted([*sampled, "time_models", "beyond/record_features", *["beyond/calibrate"] * 2])
+    assert [one.replace("blurry", "grey") for one in commands["blurry"]] == commands["grey"]
+
+
 def test_plans_of_emoji_are_made_on_prompts_of_their_own(finished):
     recorded = "results/emoji/plans/emoji-sd/dpmpp-24-cfg3/recorded-b0.npz"
     for prompts, needed in (("emoji-prompts", False), ("emoji-calibration", True)):
@@ -228,3 +257,16 @@ def test_the_estimate_is_printed_and_nothing_is_started(fresh):
     row = re.search(r"^\| table12 +\| +12 \| +96 \| +(\S+) \|", done.stdout, re.M)
     assert row and float(row[1]) > 0, done.stdout
     assert not list(project.results.rglob("*.npz"))
+
+
+def test_the_estimate_of_the_modern_suite(fresh):
+    project = fresh()
+    done = project.run("estimate", "--cores", "1", suite="modern")
+    assert done.returncode == 0, done.stdout
+    row = re.search(r"^\| sdxl +\| +5 +\| +25,000 +\| +(\S+) +\| +(\S+) +\| +(\S+) +\|", done.stdout, re.M)
+    petamacs, hours, download = map(float, (row[1].replace(",", ""), row[2], row[3]))
+    # 2988.66 G a full step, 49.04 a shallow one; of 20 steps 20, 10, 7, 10 and 7 are full; guidance calls twice.
+    expected = 5000 * 2 * sum(full * 2988.66 + (20 - full) * 49.04 for full in (20, 10, 7, 10, 7)) / 1e6
+    assert petamacs == pytest.approx(expected, rel=0.01)
+    assert hours == pytest.approx(2 * expected * 1e15 / 287e12 / 3600, rel=0.01)
+    assert 14 < download < 16
