@@ -10,7 +10,15 @@ import jsonschema
 from deepcache.errors import DeepCacheError, KeyedError, reason
 from deepcache.methods.method import Method
 from deepcache.sampler import Sampler
-from deepcache.suite.layout import FROM_CLIP, FROM_MEMORY, FROM_METRICS, FROM_PAIRED, resolve_method
+from deepcache.suite.layout import (
+    FROM_CLIP,
+    FROM_MEMORY,
+    FROM_METRICS,
+    FROM_PAIRED,
+    resolve_method,
+    resolve_runs,
+    variant,
+)
 from deepcache.suite.schema import Validator, read_schema
 from deepcache.suite.search import candidates
 from deepcache.suite.timing import timed_as
@@ -192,6 +200,18 @@ def _table_problems(config: dict, key: str, table: dict, published: Path) -> Ite
             yield from _run_problems(config, f"{key}.rows[{i}].runs.{name}", table, run)
         for one in candidates(row["search"]) if "search" in row else ():
             yield from _run_problems(config, f"{key}.rows[{i}].search", table, one)
+    yield from _comparison_problems(config, key, table)
+
+
+def _comparison_problems(config: dict, key: str, table: dict) -> Iterator[tuple[str, str]]:
+    compared: dict[str, str] = {}
+    for i, row in enumerate(table["rows"]):
+        for name, run in row.get("runs", {}).items():
+            if "against" in run:
+                one, other = (variant(resolve_runs(config, each, table)[0]) for each in (run, run["against"]))
+                if compared.setdefault(one, other) != other:
+                    where = f"{key}.rows[{i}].runs.{name}.against"
+                    yield where, f"{one} is measured against {compared[one]} in another row: a table can do one of them"
 
 
 def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tuple[str, str]]:

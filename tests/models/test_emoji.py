@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 from deepcache import DeepCacheError
 from deepcache.caching.branches import num_branches
@@ -91,7 +91,10 @@ def test_the_right_prompt_scores_best_on_real_pictures(scorer):
     assert (cosines.argmax(1) == torch.arange(len(some))).float().mean() > 0.95
     right = scorer.scores(some.images, some.prompts)
     wrong = scorer.scores(some.images, some.prompts[1:] + some.prompts[:1])
-    assert right.mean() > 55 and wrong.mean() < 20
+    assert right.mean() > 50 and wrong.mean() < 10
+    noisy = some.images + np.random.default_rng(0).normal(0, 10, some.images.shape)
+    noisy = noisy.round().clip(0, 255).astype(np.uint8)
+    assert scorer.scores(noisy, some.prompts).mean() > 0.9 * right.mean(), "what one hardly sees counts little"
     shifted = np.roll(some.images, 3, axis=2)
     assert scorer.scores(shifted, some.prompts).mean() < right.mean() - 1, "it is not saturated"
 
@@ -146,8 +149,9 @@ def test_shipped_model_makes_the_emoji_that_are_asked_for(scorer):
     pipe.set_progress_bar_config(disable=True)
     prompts = prompt_files()["emoji.txt"][:24]
     generator = torch.Generator().manual_seed(0)
-    images = pipe(prompts, num_inference_steps=25, guidance_scale=2.0, generator=generator, output_type="np").images
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    images = pipe(prompts, num_inference_steps=24, guidance_scale=3.0, generator=generator, output_type="np").images
     images = (images * 255).round().astype(np.uint8)
     real = scorer.scores(pictures_of(prompts), prompts).mean()
-    assert scorer.scores(images, prompts).mean() > 0.5 * real
+    assert scorer.scores(images, prompts).mean() > 0.7 * real
     assert scorer.scores(images, prompts[1:] + prompts[:1]).mean() < 0.25 * real
