@@ -253,7 +253,7 @@ def test_a_run_is_measured_against_another_cached_one_but_not_against_two():
     held = Run.parse("digits-ddpm/ddim-100/uniform-n5-b2/seed-3")
     assert baseline(table_layout(config, "table2"), Run.parse("digits-ddpm/ddim-100/chosen-n5-b2/seed-3")) == held
     config["tables"]["table2"]["rows"][4]["runs"] = {"ours": {**chosen, "against": {"interval": 3}}}
-    with pytest.raises(DeepCacheError, match=r"rows\[4\].runs.ours.against: .*chosen-n5-b2 is measured against .*n5-b2"):
+    with pytest.raises(DeepCacheError, match=r"rows\[4\].runs.ours.against: .*chosen-n5-b2 is measured against "):
         check(config)
 
 
