@@ -7,24 +7,15 @@ from pathlib import Path
 
 import jsonschema
 
-from deepcache.errors import DeepCacheError, KeyedError, reason
+from deepcache.errors import DeepCacheError, reason
 from deepcache.methods.method import Method
 from deepcache.sampler import Sampler
-from deepcache.suite.layout import (
-    FROM_CLIP,
-    FROM_MEMORY,
-    FROM_METRICS,
-    FROM_PAIRED,
-    resolve_method,
-    resolve_runs,
-    variant,
-)
+from deepcache.suite.config_tables import attempt, guidance_problems, known_name, run_problems, table_problems
+from deepcache.suite.layout import resolve_method
 from deepcache.suite.schema import Validator, read_schema
-from deepcache.suite.search import candidates
 from deepcache.suite.timing import timed_as
 
 IMAGES = ("digits", "emoji", "folder", "cifar10", "lmdb", "npz")
-ADM, FROM_ADM = "inception-adm", ("precision_adm", "recall_adm")
 PROMPTS = ("partiprompts", "coco", "captions", "text")
 MESSAGE = 600  # characters of a message, which quotes what is wrong
 DEFAULT = "default"  # the rate of every checkpoint that has none of its own
@@ -69,14 +60,14 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
         yield from _model_problems(config, name, model)
     for name, reference in config["references"].items():
         yield from _dataset(f"references.{name}.dataset", reference["dataset"], config, IMAGES)
-        yield from _reference(f"references.{name}.weights", reference["weights"], config["checkpoints"])
+        yield from known_name(f"references.{name}.weights", reference["weights"], config["checkpoints"])
     for name, table in config["tables"].items():
-        yield from _table_problems(config, f"tables.{name}", table, published)
+        yield from table_problems(config, f"tables.{name}", table, published)
     for name, grid in config["sample_grids"].items():
         key = f"sample_grids.{name}"
-        yield from _reference(f"{key}.table", grid["table"], config["tables"])
+        yield from known_name(f"{key}.table", grid["table"], config["tables"])
         if "model" in grid:
-            yield from _reference(f"{key}.model", grid["model"], config["models"])
+            yield from known_name(f"{key}.model", grid["model"], config["models"])
         model = grid.get("model", config["tables"][grid["table"]]["model"])
         samples = config["models"][model]["samples"]
         yield from _grid_problems(key, grid, config["tables"][grid["table"]])
@@ -86,14 +77,14 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
     rates = config["estimate"]["tflops"]
     for name in rates if isinstance(rates, dict) else ():
         if name != DEFAULT:
-            yield from _reference("estimate.tflops", name, config["checkpoints"])
+            yield from known_name("estimate.tflops", name, config["checkpoints"])
     for name in config["similarity"]["layers"]:
-        yield from _reference("similarity.layers", name, config["models"])
+        yield from known_name("similarity.layers", name, config["models"])
     yield from _diversity_problems(config, config["diversity"])
     yield from _real_problems(config, config.get("real_pictures"))
     yield from _beyond_problems(config, config.get("beyond", {"models": {}}))
     for name in config.get("budget", {"models": {}})["models"]:
-        yield from _reference("budget.models", name, config["models"])
+        yield from known_name("budget.models", name, config["models"])
     for name, curves in config["curves"].items():
         if name in config["sample_grids"]:
             yield f"curves.{name}", "a picture in sample_grids has the same name"
@@ -101,7 +92,7 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
             yield f"curves.{name}", "a table has the same name"
         for i, panel in enumerate(curves["panels"]):
             key = f"curves.{name}.panels[{i}].table"
-            yield from _reference(key, panel["table"], config["tables"])
+            yield from known_name(key, panel["table"], config["tables"])
             labels = {label for row in config["tables"][panel["table"]]["rows"] for label in row["labels"]}
             for column in panel.get("where", {}):
                 if column not in labels:
@@ -118,12 +109,12 @@ def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
 
 def _model_problems(config: dict, name: str, model: dict) -> Iterator[tuple[str, str]]:
     key = f"models.{name}"
-    yield from _reference(f"{key}.checkpoint", model["checkpoint"], config["checkpoints"])
+    yield from known_name(f"{key}.checkpoint", model["checkpoint"], config["checkpoints"])
     if "reference" in model:
-        yield from _reference(f"{key}.reference", model["reference"], config["references"])
+        yield from known_name(f"{key}.reference", model["reference"], config["references"])
     for weights in ("clip", "perceptual"):
         if weights in model:
-            yield from _reference(f"{key}.{weights}", model[weights], config["checkpoints"])
+            yield from known_name(f"{key}.{weights}", model[weights], config["checkpoints"])
     for prompts in ("prompts", "calibration_prompts"):
         if prompts in model:
             yield from _dataset(f"{key}.{prompts}", model[prompts], config, PROMPTS)
@@ -137,8 +128,8 @@ def _model_problems(config: dict, name: str, model: dict) -> Iterator[tuple[str,
     first = timed_as(config)[name]
     if model.get("calibration_prompts") != config["models"][first].get("calibration_prompts"):
         yield f"{key}.calibration_prompts", f"plans are made once for a checkpoint: give it those of {first}"
-    yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(model["sampler"]))
-    yield from _guidance(f"{key}.sampler", model["sampler"], model)
+    yield from attempt(f"{key}.sampler", lambda: Sampler.parse(model["sampler"]))
+    yield from guidance_problems(f"{key}.sampler", model["sampler"], model)
     for seed in (config["calibration"]["seed"], config["calibration"]["seed"] + 1):
         if seed in model["seeds"]:
             yield f"{key}.seeds", f"{seed} is a seed of the calibration: what is measured needs others"
@@ -151,7 +142,7 @@ def _real_problems(config: dict, real: dict | None) -> Iterator[tuple[str, str]]
         return
     yield from _dataset("real_pictures.dataset", real["dataset"], config, ("emoji",))
     for name in real["models"]:
-        yield from _reference("real_pictures.models", name, config["models"])
+        yield from known_name("real_pictures.models", name, config["models"])
         model = config["models"][name]
         if "clip" not in model:
             yield "real_pictures.models", f"{name} has no clip, which scores pictures"
@@ -175,84 +166,9 @@ def _grid_problems(key: str, grid: dict, table: dict) -> Iterator[tuple[str, str
         yield f"{key}.where", f"selects no row of {grid['table']} that has runs"
 
 
-def _table_problems(config: dict, key: str, table: dict, published: Path) -> Iterator[tuple[str, str]]:
-    yield from _reference(f"{key}.model", table["model"], config["models"])
-    if "published" in table and not (published / table["published"]["file"]).is_file():
-        yield f"{key}.published.file", f"no {table['published']['file']} in {published}"
-    runs = {name for row in table["rows"] for name in row.get("runs", {})}
-    searches = [row["search"] for row in table["rows"] if "search" in row]
-    if not runs and not searches:
-        yield f"{key}.rows", "no row has runs"
-    names = [column if isinstance(column, str) else column["name"] for column in table["columns"]]
-    for i, column in enumerate(table["columns"]):
-        if isinstance(column, dict) and "run" in column and column["run"] not in runs:
-            yield f"{key}.columns[{i}].run", f"no row has a run named {column['run']}"
-        if isinstance(column, dict) and "best" in column and not searches:
-            yield f"{key}.columns[{i}].best", "no row has a search"
-        for name in column["minus"] if isinstance(column, dict) and "minus" in column else ():
-            if name not in names[:i]:
-                yield f"{key}.columns[{i}].minus", f"no earlier column is named {name}"
-    for i, row in enumerate(table["rows"]):
-        for column in table.get("published", {}).get("key", ()):
-            if column not in row["labels"]:
-                yield f"{key}.rows[{i}].labels", f"lacks {column}, by which the row is found among the published ones"
-        for name, run in row.get("runs", {}).items():
-            yield from _run_problems(config, f"{key}.rows[{i}].runs.{name}", table, run)
-        for one in candidates(row["search"]) if "search" in row else ():
-            yield from _run_problems(config, f"{key}.rows[{i}].search", table, one)
-    yield from _comparison_problems(config, key, table)
-
-
-def _comparison_problems(config: dict, key: str, table: dict) -> Iterator[tuple[str, str]]:
-    compared: dict[str, str] = {}
-    for i, row in enumerate(table["rows"]):
-        for name, run in row.get("runs", {}).items():
-            if "against" in run:
-                one, other = (variant(resolve_runs(config, each, table)[0]) for each in (run, run["against"]))
-                if compared.setdefault(one, other) != other:
-                    where = f"{key}.rows[{i}].runs.{name}.against"
-                    yield where, f"{one} is measured against {compared[one]} in another row: a table can do one of them"
-
-
-def _run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tuple[str, str]]:
-    name = run.get("model", table["model"])
-    yield from _reference(f"{key}.model", name, config["models"])
-    model = config["models"][name]
-    columns = (column if isinstance(column, dict) else {"value": column} for column in table["columns"])
-    measured = {column.get("value") for column in columns}
-    measured |= {row["search"].get("by", "fid") for row in table["rows"] if "search" in row}
-    for needed, values in (("reference", FROM_METRICS), ("clip", FROM_CLIP), ("perceptual", FROM_PAIRED)):
-        if needed not in model and measured & set(values):
-            yield f"models.{name}.{needed}", f"missing, but {key.split('.rows')[0]} measures it"
-    extractor = config["references"].get(model.get("reference"), {}).get("extractor", ADM)
-    if extractor != ADM and measured & set(FROM_ADM):
-        yield f"{key.split('.rows')[0]}.columns", f"{', '.join(FROM_ADM)} need a reference whose extractor is {ADM}"
-    for name in ("sampler", "reuse"):
-        if name in run and measured & set(FROM_MEMORY):
-            yield f"{key}.{name}", "memory is measured with the model's sampler, and with the feature held as it is"
-    sampler = run.get("sampler", model["sampler"])
-    yield from _attempt(f"{key}.sampler", lambda: Sampler.parse(sampler))
-    yield from _guidance(f"{key}.sampler", sampler, model)
-    steps, calls = Sampler.parse(sampler).steps, Sampler.parse(sampler).schedule_length("prompts" in model)
-    if run.get("interval", 1) > steps:
-        yield f"{key}.interval", f"{run['interval']} is above the {steps} steps of {sampler}"
-    branch = run.get("branch", table.get("branch", 0))
-    if branch >= model["branches"]:
-        where = f"{key}.branch" if "branch" in run else f"{key.split('.rows')[0]}.branch"
-        yield where, f"{branch} is not among the model's branches, 0 to {model['branches'] - 1}"
-    yield from _attempt(key, lambda: resolve_method(run, table).num_full(calls))
-    if "against" in run:
-        yield from _run_problems(config, f"{key}.against", table, run["against"])
-
-
-def _guidance(key: str, sampler: str, model: dict) -> Iterator[tuple[str, str]]:
-    if "negative_prompt" in model and Sampler.parse(sampler).guidance_scale <= 1:
-        yield key, f"{sampler} is without guidance, which the model's negative_prompt needs: leave that out"
-
-
 def _diversity_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]:
     for name in wanted["models"]:
-        yield from _reference("diversity.models", name, config["models"])
+        yield from known_name("diversity.models", name, config["models"])
         model = config["models"][name]
         for needed in ("prompts", "clip", "perceptual"):
             if needed not in model:
@@ -261,7 +177,7 @@ def _diversity_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]
             yield "diversity.prompts", f"{wanted['prompts']} is more than the {model['samples']} samples of {name}"
         table = {"model": name, "columns": [], "rows": []}  # the methods are checked as the runs of one
         for i, method in enumerate(wanted["methods"]):
-            yield from _run_problems(config, f"diversity.methods[{i}]", table, method)
+            yield from run_problems(config, f"diversity.methods[{i}]", table, method)
     slugs = [resolve_method(method, {}).slug for method in wanted["methods"]]
     if Method().slug not in slugs:
         yield "diversity.methods", "none is without caching, which the others are compared with: add {interval: 1}"
@@ -272,30 +188,16 @@ def _diversity_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]
 
 def _beyond_problems(config: dict, wanted: dict) -> Iterator[tuple[str, str]]:
     for name, settings in wanted["models"].items():
-        yield from _reference("beyond.models", name, config["models"])
+        yield from known_name("beyond.models", name, config["models"])
         table = {"model": name, "columns": [], "rows": []}  # what is swept is checked as the runs of one
         for branch in settings["branches"]:
             for interval in wanted["intervals"]:
                 run = {"schedule": "chosen", "interval": interval, "branch": branch}
-                yield from _run_problems(config, f"beyond.models.{name}", table, run)
-
-
-def _reference(key: str, name: str, known: dict) -> Iterator[tuple[str, str]]:
-    if name not in known:
-        yield key, f"{name} is not defined; known: {', '.join(known)}"
+                yield from run_problems(config, f"beyond.models.{name}", table, run)
 
 
 def _dataset(key: str, name: str, config: dict, formats: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    yield from _reference(key, name, config["datasets"])
+    yield from known_name(key, name, config["datasets"])
     if config["datasets"][name]["format"] not in formats:
         found = config["datasets"][name]["format"]
         yield key, f"{name} has the format {found}, here it must be one of {', '.join(formats)}"
-
-
-def _attempt(key: str, call) -> Iterator[tuple[str, str]]:
-    try:
-        call()
-    except KeyedError as error:
-        yield f"{key}.{error.key}", error.problem
-    except DeepCacheError as error:
-        yield key, str(error)
