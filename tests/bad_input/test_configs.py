@@ -225,7 +225,7 @@ def test_the_families_know_every_architecture_and_recipe():
     from deepcache.sampling.families import FAMILIES
     from deepcache.training.recipes import RECIPES
 
-    assert families.ARCHITECTURES.keys() == {*ARCHITECTURES, "emoji-sd", "emoji-bk-sdm"}
+    assert families.ARCHITECTURES.keys() == {*ARCHITECTURES, "emoji-sd", "emoji-bk-sdm", "sdxl", "sdxl-tiny"}
     assert {*families.ARCHITECTURES, *families.MEASURING} == RANDOM.keys()
     assert families.CONVERTED.keys() == CONVERTERS.keys()
     assert families.RECIPES.keys() == RECIPES.keys()
