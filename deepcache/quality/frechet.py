@@ -79,8 +79,10 @@ class FrechetTo:
 
     def distance(self, mu: np.ndarray, trace: float, rows: np.ndarray) -> float:
         """The distance of a Gaussian of mean `mu`, its covariance rows^T rows, of that trace; `rows` has any length."""
-        trace_of_root = np.linalg.svd(rows @ self._factor, compute_uv=False).sum()
         with np.errstate(over="ignore", invalid="ignore"):
+            product = rows @ self._factor
+            finite = np.isfinite(product).all()  # else the decomposition does not end
+            trace_of_root = np.linalg.svd(product, compute_uv=False).sum() if finite else math.inf
             distance = float(np.square(mu - self._mu).sum() + trace + np.trace(self._sigma) - 2 * trace_of_root)
         if not math.isfinite(distance):
             raise DeepCacheError("the Frechet distance is not finite: the features are too large for float64")

@@ -26,7 +26,8 @@ def to_markdown(table: pd.DataFrame, layout: dict) -> str:
     )
     if layout["published"] is not None:
         windows = any(name.endswith("_within") for name in shown)
-        origin += PUBLISHED_WINDOW if windows else "`_paper`: as published; `_delta`: ours minus published. "
+        origin += PUBLISHED_WINDOW * windows
+        origin += "`_paper`: as published; `_delta`: ours minus published. " * any(n.endswith("_delta") for n in shown)
     if any(name.endswith(ENDS) for name in shown):
         origin += (
             "In brackets: 95 % intervals over seeds; with one seed, over images. `_change`: difference to the same "

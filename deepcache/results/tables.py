@@ -93,7 +93,7 @@ def _row(layout: dict, row: dict, paper: pd.DataFrame, sources: Sources) -> dict
 def _within(name: str, cells: dict, printed: pd.Series) -> str | None:
     """Whether a value lies in the published window; None where there is none of as many images."""
     ends = [printed[f"{name}_{end}"] for end in ("from", "to")]
-    if cells[name] is None or pd.isna(ends).any() or cells["images"] != printed["images"]:
+    if cells[name] is None or pd.isna(ends).any() or cells["images"] != printed.get("images"):
         return None
     return "yes" if ends[0] <= cells[name] <= ends[1] else "no"
 
@@ -145,11 +145,19 @@ def _over_seeds(metric: str, runs: list[Run], sources: Sources) -> dict:
         return {}
     one = over_seeds(list(values.values()))
     found = {"_low": one.low, "_high": one.high}
-    others = sources.without_caching(runs)
+    others = _others(metric, runs, sources)
     if others and others != runs and None not in (before := sources.by_seed(metric, others)).values():
         change = paired_over_seeds(values, before)
         found |= {"_change": change.value, "_change_low": change.low, "_change_high": change.high}
     return found
+
+
+def _others(metric: str, runs: list[Run], sources: Sources) -> list[Run]:
+    """What each seed's run is compared with: by its CLIP score what its speed is, else itself without caching."""
+    if metric not in FROM_CLIP:
+        return sources.without_caching(runs)
+    found = [sources.compared_with(run) for run in runs]
+    return [] if None in found else found
 
 
 def _origin(folders: list[Path], runs: dict[str, list[Run]], sources: Sources) -> dict:

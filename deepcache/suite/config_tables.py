@@ -52,11 +52,12 @@ def _comparison_problems(config: dict, key: str, table: dict) -> Iterator[tuple[
     compared: dict[str, str] = {}
     for i, row in enumerate(table["rows"]):
         for name, run in row.get("runs", {}).items():
-            if "against" in run:
-                one, other = (variant(resolve_runs(config, each, table)[0]) for each in (run, run["against"]))
-                if compared.setdefault(one, other) != other:
-                    where = f"{key}.rows[{i}].runs.{name}.against"
-                    yield where, f"{one} is measured against {compared[one]} in another row: a table can do one of them"
+            mine = resolve_runs(config, run, table)[0]
+            other = resolve_runs(config, run["against"], table)[0] if "against" in run else mine.uncached
+            known = compared.setdefault(variant(mine), variant(other))
+            if known != variant(other):
+                where = f"{key}.rows[{i}].runs.{name}.against"
+                yield where, f"{variant(mine)} is measured against {known} in another row: a table can do one of them"
 
 
 def run_problems(config: dict, key: str, table: dict, run: dict) -> Iterator[tuple[str, str]]:

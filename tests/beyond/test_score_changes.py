@@ -4,7 +4,7 @@ from scipy import stats
 
 from deepcache.beyond.comparison.compared import Comparison
 from deepcache.beyond.comparison.score_changes import score_changes
-from deepcache.quality.fidelity import fid_to
+from deepcache.quality.fidelity import fid
 from deepcache.quality.intervals import paired_bootstrap
 from deepcache.quality.statistics import Statistics
 from deepcache.sampling.unrounded import Unrounded
@@ -51,7 +51,7 @@ def pools() -> list[np.ndarray]:
 
 
 def test_change_of_fid_is_that_of_the_paired_bootstrap(measured, reference):
-    expected = paired_bootstrap(fid_to(reference), *pools())
+    expected = paired_bootstrap(lambda one: fid(Statistics.of(one, {}), reference), *pools())
     found = [score_changes(*measured)[key] for key in KEYS[:3]]
     assert found == pytest.approx([expected.value, expected.low, expected.high], abs=1e-4)  # redrawn to 6 decimals
     assert found[1] < found[0] < found[2]
