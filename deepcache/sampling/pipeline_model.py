@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Self
 
 import torch
 from diffusers import DiffusionPipeline
@@ -41,6 +41,12 @@ class PipelineModel(ImageModel):
         if self._call.get("width"):
             width = self._call["width"] // pipeline.vae_scale_factor
         self.latent_size = height, width
+
+    def painting(self, prompts: Sequence[str]) -> Self:
+        """The same model with other prompts; the networks are shared."""
+        other = copy.copy(self)
+        other._prompts = prompts
+        return other
 
     def make_latents(self, indices, seed, sampler, on_step=lambda step: None) -> torch.Tensor:  # noqa: D102
         self.family.check(sampler)

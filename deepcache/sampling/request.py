@@ -51,6 +51,19 @@ class Request:
         caching = _in_place(method, self.model, self.sampler, self.manifest, plan)
         return replace(self, method=method, caching=caching)
 
+    def painting(self, manifest: Path | None) -> "Request":
+        """The same with the prompts of a manifest, around the same U-Net; itself where there is none.
+
+        Raises:
+            DeepCacheError: if the manifest is not one of prompts, or the model takes none.
+        """
+        if manifest is None:
+            return self
+        if self.prompts is None:
+            raise DeepCacheError(f"{manifest}: {self.manifest['name']} takes no prompts: leave it out")
+        prompts = _read_prompts(manifest, self.prompts.negative)
+        return replace(self, model=self.model.painting(prompts.texts), prompts=prompts)
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -96,7 +109,6 @@ def open_request(arguments: argparse.Namespace, method: Method | None = None) ->
     import torch
 
     from deepcache.caching.execution import execution_of
-    from deepcache.data.manifests import open_manifest, prompts_of
     from deepcache.devices import choose_device
     from deepcache.models.checkpoints import open_checkpoint
     from deepcache.sampling.families import load_model
@@ -107,17 +119,22 @@ def open_request(arguments: argparse.Namespace, method: Method | None = None) ->
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     folder, manifest = open_checkpoint(arguments.checkpoint)
-    prompts, negative = None, getattr(arguments, "negative_prompt", None)
+    negative = getattr(arguments, "negative_prompt", None)
     if negative is not None and sampler.guidance_scale <= 1:
         raise DeepCacheError(f"--negative-prompt: {sampler.slug} is without guidance, and so without it: leave it out")
-    if arguments.prompts:
-        opened = open_manifest(arguments.prompts)
-        prompts = Prompts(prompts_of(opened), opened["fingerprint"], negative)
+    prompts = _read_prompts(arguments.prompts, negative) if arguments.prompts else None
     model = load_model(folder, device, arguments.precision, prompts and prompts.texts, negative)
     caching = _in_place(method, model, sampler, manifest, plan)
     seed = getattr(arguments, "seed", 0)
     execution = execution_of(getattr(arguments, "execution", "eager"))
     return Request(model, manifest, prompts, sampler, method, caching, seed, device, arguments.precision, execution)
+
+
+def _read_prompts(manifest: Path, negative: str | None) -> Prompts:
+    from deepcache.data.manifests import open_manifest, prompts_of
+
+    opened = open_manifest(manifest)
+    return Prompts(prompts_of(opened), opened["fingerprint"], negative)
 
 
 def _in_place(

@@ -5,6 +5,7 @@ rule contest:
     input:
         checkpoint=model_manifest,
         prompts=prompts_manifest,
+        calibration=calibration_prompts,
         scored_by=scored_by,
     output:
         f"{RESULTS}/budget/{{model}}.json",

@@ -53,6 +53,8 @@ def scored_options(wildcards, input, settings):
     model = config["models"][wildcards.model]
     options = {"name": wildcards.model, "sampler": model["sampler"], "seeds": settings["seeds"]}
     options |= {"images": settings["models"][wildcards.model]["images"]}
+    if input.calibration:
+        options["calibration_prompts"] = input.calibration
     if "reference" in model:
         statistics, weights, *_ = input.scored_by
         kind = config["references"][model["reference"]]["extractor"]

@@ -5,6 +5,7 @@ rule sweep:
     input:
         checkpoint=model_manifest,
         prompts=prompts_manifest,
+        calibration=calibration_prompts,
         recorded=lambda w: recorded_features(w.model, w.branch),
         plan=lambda w: plan_file(w.model, config["models"][w.model]["sampler"], f"chosen-n{w.interval}-b{w.branch}"),
         scored_by=scored_by,

@@ -56,6 +56,15 @@ def test_images_are_the_pipelines(folder):
     assert plain.shape == (2, 64, 64, 3) and (plain != negative).any()
 
 
+def test_a_model_paints_other_prompts_with_the_same_networks(folder):
+    opened = model(folder, NEGATIVE)
+    other = opened.painting(PROMPTS[::-1])
+    assert other.unet is opened.unet
+    expected = model(folder, NEGATIVE, PROMPTS[::-1]).sample(range(2), SEED, SAMPLER)
+    assert (other.sample(range(2), SEED, SAMPLER) == expected).all()
+    assert (opened.sample(range(2), SEED, SAMPLER) != expected).any(), "the first keeps its own"
+
+
 def test_an_image_depends_on_its_number_alone(folder):
     opened = model(folder, NEGATIVE)
     together, alone = opened.sample(range(3), SEED, SAMPLER), opened.sample([2], SEED, SAMPLER)

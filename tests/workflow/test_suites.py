@@ -96,6 +96,11 @@ def test_plans_of_emoji_are_made_on_prompts_of_their_own(finished):
         done = finished.run(recorded, "-n", suite="emoji", overlay=overlay)
         assert (f"datasets.{prompts}.folder: nowhere.txt: no such file" in done.stdout) == needed, done.stdout
         assert (done.returncode == 0) == (not needed)
+    told = finished.run("beyond", "budget", "-n", "-p", "--quiet", "host", suite="emoji").stdout
+    commands = re.findall(r"^.*/scripts/beyond/(?:sweep|budget)\.py .*$", told, flags=re.M)
+    assert len(commands) == 9, "eight sweeps and a contest"
+    for command in commands:
+        assert re.search(r"--calibration-prompts \S*/emoji-calibration\.json", command), command
 
 
 @pytest.mark.slow

@@ -9,6 +9,9 @@ from deepcache import cli
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that name what is compared and by what: see `Comparison.load`."""
     parser.add_argument("--name", required=True, metavar="MODEL", help="what the tables call the model")
+    parser.add_argument(
+        "--calibration-prompts", type=Path, metavar="JSON", help="to pick settings on; default: --prompts"
+    )
     parser.add_argument("--seeds", type=cli.natural, nargs="+", default=[0, 1, 2, 3, 4], help="of the images' noise")
     parser.add_argument("--images", type=cli.positive, default=32, help="of each seed, in one batch")
     parser.add_argument("--reference", type=Path, metavar="NPZ", help="reference statistics, for FID")

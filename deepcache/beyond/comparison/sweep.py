@@ -68,12 +68,13 @@ def ways_to_cache(request: Request, arguments: argparse.Namespace) -> tuple[list
 
     Args:
         request: the model and its sampler.
-        arguments: of which branch and interval, from which recording and plan, with which of Eq. 7's settings.
+        arguments: of which branch and interval, from which recording and plan, with which of Eq. 7's settings, on
+            which prompts.
 
     Raises:
         DeepCacheError: if recording or plan belong to something else, or none of Eq. 7's settings fits.
     """
-    model, sampler, branch = request.model, request.sampler, arguments.branch
+    model, sampler, branch = request.painting(arguments.calibration_prompts).model, request.sampler, arguments.branch
     recorded = read_recorded(arguments.recorded, request.manifest, sampler, branch)
     plan = read_plan(Path(arguments.plan), request.manifest, sampler.slug, branch)
     screened = range(arguments.screened)

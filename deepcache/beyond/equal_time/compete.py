@@ -17,12 +17,19 @@ from deepcache.sampling.request import Request
 
 
 def compete(
-    request: Request, asked: Asked, comparison: Comparison, scored_by: Mapping, output: Path, about: Mapping
+    request: Request,
+    picking: Request,
+    asked: Asked,
+    comparison: Comparison,
+    scored_by: Mapping,
+    output: Path,
+    about: Mapping,
 ) -> None:
     """A model's contest, with progress, into a file; `<name>.partial.npz` keeps what an unfinished one found out.
 
     Args:
         request: the model.
+        picking: the same with the prompts on which settings are picked.
         asked: what is compared.
         comparison: what is measured of the images.
         scored_by: what tells that from other comparisons.
@@ -32,10 +39,11 @@ def compete(
     name = request.manifest["name"]
     key = {**asdict(asked), "usual": asked.usual.slug, "sha256": request.manifest["sha256"]}
     key |= {"prompts": request.prompts and request.prompts.fingerprint, "precision": request.precision}
+    key |= {"picked_on": picking.prompts and picking.prompts.fingerprint}
     key |= {"scored_by": dict(scored_by), "device": device_name(request.device), "threads": torch.get_num_threads()}
     partial = Partial.beside(output, key)
     with progress(None, name, unit="way") as bar:
         reports = bar.set_description_str, bar.update
-        found = Contest(request.model, asked, comparison, request.device, Kept(partial), *reports).run()
+        found = Contest(request.model, picking.model, asked, comparison, request.device, Kept(partial), *reports).run()
     write_json(output, {**about, **found, **provenance(request.device)})
     partial.discard()

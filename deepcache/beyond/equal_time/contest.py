@@ -69,7 +69,8 @@ class Contest:
     """Compares the methods on one model.
 
     Args:
-        model: makes the images.
+        model: makes the images that are compared.
+        picking: the same with the prompts on which settings are picked.
         asked: what is compared.
         comparison: what is measured of the images beside their error.
         device: where the model runs.
@@ -81,6 +82,7 @@ class Contest:
     def __init__(
         self,
         model: ImageModel,
+        picking: ImageModel,
         asked: Asked,
         comparison: Comparison,
         device: torch.device,
@@ -88,11 +90,12 @@ class Contest:
         on_stage: Callable[[str], None] = lambda stage: None,
         on_done: Callable[[], None] = lambda: None,
     ):
-        self._model, self._asked, self._comparison, self._device, self._kept = model, asked, comparison, device, kept
+        self._model, self._picking, self._asked, self._comparison = model, picking, asked, comparison
+        self._device, self._kept = device, kept
         self._on_stage, self._on_done = on_stage, on_done
         self._converged = converged_sampler(asked.usual)
         effort = asked.effort
-        self._judge = Judge(model, self._converged, effort.seed, effort.at_once, kept.get("converged"))
+        self._judge = Judge(picking, self._converged, effort.seed, effort.at_once, kept.get("converged"))
 
     def run(self) -> dict:
         """Pick, time and measure.
@@ -132,7 +135,7 @@ class Contest:
         merging = {ratio: merge_tokens(asked.usual, ratio) for ratio in ratios}
         found = kept.value("merging", lambda: list(speeds(model, merging, *how).items()))
         full, shares = macs_of_steps(model, asked.usual, [place for place in where if place != OUTPUT])
-        inputs = latents_of(model, asked.usual, range(asked.effort.at_once), asked.effort.seed)
+        inputs = latents_of(self._picking, asked.usual, range(asked.effort.at_once), asked.effort.seed)
         return Known(model, asked.usual, costs, full, shares, dict(map(tuple, found)), inputs)
 
     def _timed_at(self, known: Known, target: float) -> dict[str, Timed]:
@@ -177,7 +180,7 @@ class Contest:
         return Judgement(**found).mean
 
     def _tuner(self, known: Known) -> Tuner:
-        found = self._model, self._converged, _tuned_costs(known), self._asked.effort, self._kept
+        found = self._picking, self._converged, _tuned_costs(known), self._asked.effort, self._kept
         return Tuner(*found, on_tried=lambda _: self._on_done())
 
     def _seconds(self, usual: Sampler, picked: Mapping[str, Setting]) -> dict[str, list[float]]:

@@ -56,6 +56,6 @@ def painter(steps):
     return load_model(ROOT / "resources/checkpoints/digits-sd", torch.device("cpu"), "float32", PROMPTS)
 
 
-def contest(model, usual: str, targets, kept=None, few=(), **hooks) -> Contest:
+def contest(model, usual: str, targets, kept=None, few=(), picking=None, **hooks) -> Contest:
     asked = Asked(Sampler.parse(usual), targets, few, SMALL, seeds=(0, 1), images=2, batch_size=2, repeats=2)
-    return Contest(model, asked, Comparison(), torch.device("cpu"), kept or Kept(), **hooks)
+    return Contest(model, picking or model, asked, Comparison(), torch.device("cpu"), kept or Kept(), **hooks)

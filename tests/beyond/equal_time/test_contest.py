@@ -1,6 +1,7 @@
 """Picking, timing and measuring, with costs that are known."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from deepcache.quality.partial import Partial
 from deepcache.sampler import Sampler
 from deepcache.sampling.unrounded import sample_unrounded
 from tests.beyond.equal_time.conftest import SMALL, contest
-from tests.beyond.tiny import asked
+from tests.beyond.tiny import TinyModel, asked
 
 ALL = [*METHODS, TUNED]
 
@@ -62,6 +63,19 @@ def test_a_model_with_cross_attention_and_guidance_has_all_methods(painter, step
     assert at(found, 1.2, "tgate")["macs_g"] == pytest.approx(10 * (8 + 4 * 0.4) / 12)
     merged = at(found, 2, "token_merging")
     assert merged.get("highest") in (None, pytest.approx(1.2)), "where tomesd is installed, its highest speed"
+
+
+def test_settings_are_picked_on_other_prompts_than_those_that_are_measured(tiny, steps, monkeypatch):
+    picking, seeds = TinyModel(tiny.unet), {"judged": set(), "picked": set()}
+    for name, model in (("judged", tiny), ("picked", picking)):
+
+        def make_latents(indices, seed, *rest, own=model.make_latents, found=seeds[name]):
+            found.add(seed)
+            return own(indices, seed, *rest)
+
+        monkeypatch.setattr(model, "make_latents", make_latents)
+    contest(tiny, "ddim-20", (3,), few=(4,), picking=picking).run()
+    assert seeds["judged"] == {0, 1} and seeds["picked"] and not seeds["picked"] & seeds["judged"]
 
 
 def test_what_misses_its_time_is_picked_again(tiny, steps):
@@ -125,7 +139,8 @@ def test_a_killed_contest_goes_on_where_it_was(tiny, steps, tmp_path, monkeypatc
     def run(name: str, reference: str = "r") -> dict:
         path = tmp_path / f"{name}.json"
         before = tiny.trajectories
-        compete(asked(tiny, 0), asked_for, Comparison(), {"reference": reference}, path, {"model": "tiny"})
+        request = asked(tiny, 0)
+        compete(request, request, asked_for, Comparison(), {"reference": reference}, path, {"model": "tiny"})
         assert not path.with_name(f"{name}.partial.npz").exists()
         return {**json.loads(path.read_text(encoding="utf-8")), "trajectories": tiny.trajectories - before}
 
@@ -141,3 +156,10 @@ def test_a_killed_contest_goes_on_where_it_was(tiny, steps, tmp_path, monkeypatc
     resumed, anew = run("r"), run("other", "another one")
     assert resumed["rows"] == anew["rows"] == whole["rows"]
     assert resumed["trajectories"] < 0.5 * whole["trajectories"] == 0.5 * anew["trajectories"]
+
+
+def test_a_model_without_prompts_has_none_to_be_picked_on(tiny):
+    request = asked(tiny, 0)
+    assert request.painting(None) is request
+    with pytest.raises(DeepCacheError, match=r"other\.json: tiny takes no prompts: leave it out"):
+        request.painting(Path("other.json"))

@@ -1,6 +1,6 @@
 """Compare caching as it is tuned with fewer steps and others' methods at equal measured time, for one model.
 
-At each speed every method gets the setting with which it errs least on noises of the search; the settings are timed
+At each speed every method gets the setting with which it errs least on prompts and noises of the search; they are timed
 beside each other, interleaved, on an otherwise idle machine, and make images from fresh noises. These are compared with
 the converged images, which many steps make from the same noise: the squared error of every image, FID, CLIP score.
 Keeps no images. Tokens are merged where tomesd is installed. Run again after a kill it goes on where it was.
@@ -27,7 +27,8 @@ def main(arguments) -> None:
     asked = Asked(request.sampler, tuple(arguments.speeds), tuple(arguments.few_steps), effort, **how)
     scored_by = [arguments.reference, arguments.extractor_weights, arguments.clip]
     known = {str(path): sha256(path) for path in scored_by if path}
-    compete(request, asked, Comparison.load(request, arguments), known, arguments.output, about)
+    picking = request.painting(arguments.calibration_prompts)
+    compete(request, picking, asked, Comparison.load(request, arguments), known, arguments.output, about)
 
 
 if __name__ == "__main__":
