@@ -127,12 +127,14 @@ def load_clip(folder: str | Path, device: torch.device, precision: str = "float3
         folder: what open_clip reads as `local-dir:`: open_clip_config.json, one file of weights, and, where the config
             names a tokenizer of transformers, that one's files. Or what EmojiClip saved.
         device: where to compute.
-        precision: of weights and activations, a name in PRECISIONS; emoji-clip's are float32 always.
+        precision: of weights and activations, a name in PRECISIONS; emoji-clip has float32 alone.
 
     Raises:
-        DeepCacheError: if the folder is no such model.
+        DeepCacheError: if the folder is no such model, or not one of that precision.
     """
     if holds_emoji_clip(Path(folder)):
+        if precision != "float32":
+            raise DeepCacheError(f"{folder}: emoji-clip is in float32: leave --precision {precision} out")
         return EmojiScorer(Path(folder), device)
     name = f"local-dir:{folder}"
     try:

@@ -109,6 +109,11 @@ def test_a_text_that_is_not_shipped_is_read_by_minilm(scorer, monkeypatch):
     assert found[0] @ found[1] > 0.5
 
 
+def test_a_precision_that_it_has_not_is_refused():
+    with pytest.raises(DeepCacheError, match="emoji-clip is in float32: leave --precision float16 out"):
+        load_clip(CHECKPOINTS / "emoji-clip", torch.device("cpu"), "float16")
+
+
 def test_other_towers_are_refused(tmp_path):
     shutil.copytree(CHECKPOINTS / "emoji-clip", tmp_path / "clip")
     config = json.loads((tmp_path / "clip/config.json").read_text(encoding="utf-8"))
