@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from deepcache.figures.style import plt, set_title
+from deepcache.figures.style import add_legend, plt, set_title
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,6 @@ def draw_branches(title: str, models: Sequence[BranchCosts]) -> Figure:
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in ("C0", "0.75")]
     line = plt.Line2D([], [], color="black", linestyle="--", linewidth=0.8)
     labels = ["shallow pass, the paper's branch", "shallow pass, other branches", "full pass"]
-    figure.legend([*handles, line], labels, loc="outside lower center", ncols=3)
+    add_legend(figure, dict(zip(labels, [*handles, line], strict=True)))
     set_title(figure, title)
     return figure

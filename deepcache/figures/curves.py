@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from deepcache.figures.marks import Mark, place_marks
-from deepcache.figures.style import plt, set_title
+from deepcache.figures.style import add_legend, plt, set_title
 
 MARKERS = ("o", "s", "^", "D")
 LINES = ("-", "--", "-.", ":")
@@ -57,7 +57,7 @@ def draw_curves(title: str, panels: Sequence[tuple[str, str, pd.DataFrame]], x: 
                 panel.set(xticks=[], yticks=[])
                 panel.text(0.5, 0.5, "no values", transform=panel.transAxes, ha="center")
     if lines := {line.get_label(): line for panel in axes.flat for line in panel.containers}:
-        figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines))
+        add_legend(figure, lines)
     set_title(figure, title)
     figure.canvas.draw()  # lays it out: only now it is known which points lie near each other
     for panel, found in marks.items():

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepcache.errors import DeepCacheError
-from deepcache.figures.style import plt, set_title
+from deepcache.figures.style import add_legend, plt, set_title
 
 ACROSS = 4  # panels side by side
 LOOKS = {
@@ -48,7 +48,7 @@ def draw_speed(title: str, table: pd.DataFrame) -> Figure:
     handles = {}
     for panel in figure.axes:
         handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    add_legend(figure, handles)
     set_title(figure, title)
     return figure
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from deepcache.beyond.equal_time.markdown import TITLES
 from deepcache.beyond.equal_time.methods import TUNED
 from deepcache.errors import DeepCacheError
-from deepcache.figures.style import plt, set_title
+from deepcache.figures.style import add_legend, plt, set_title
 
 # The greys that the colours turn into differ too.
 LOOKS = {
@@ -59,7 +59,6 @@ def draw_budget(title: str, table: pd.DataFrame) -> Figure:
         panel.grid(color="0.9")
     panels[0].set_ylabel("PSNR to the converged images, dB")
     drawn = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
-    labels = [TITLES[method] for method in LOOKS if TITLES[method] in drawn]
-    figure.legend([drawn[label] for label in labels], labels, loc="outside lower center", ncols=min(4, len(labels)))
+    add_legend(figure, {TITLES[method]: drawn[TITLES[method]] for method in LOOKS if TITLES[method] in drawn})
     set_title(figure, title)
     return figure

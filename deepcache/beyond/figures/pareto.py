@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 from deepcache.beyond.comparison.sweeps import EQ7, HOLD, RULE, UNCACHED, Sweep
 from deepcache.cost.speed_up import speed_up
 from deepcache.errors import DeepCacheError
-from deepcache.figures.style import plt, set_title
+from deepcache.figures.style import add_legend, plt, set_title
 from deepcache.files import UNREADABLE
 from deepcache.methods.method import Method
 
@@ -154,9 +154,7 @@ def draw_pareto(title: str, points: pd.DataFrame) -> Figure:
             panel.set_title(f"{model}\n{_describe(branches)}" if line == 0 else "")
             panels.append((panel, drawn, x, y))
     lines = {line.get_label(): line for panel, *_ in panels for line in panel.lines}
-    labels = [label for label in (*looks, LABELS[UNCACHED]) if label in lines]
-    columns = math.ceil(len(labels) / math.ceil(len(labels) / (2 * len(models))))  # in rows of equal length
-    figure.legend([lines[label] for label in labels], labels, loc="outside lower center", ncols=columns)
+    add_legend(figure, {label: lines[label] for label in (*looks, LABELS[UNCACHED]) if label in lines})
     set_title(figure, title)
     figure.draw_without_rendering()  # the labels need the final places of the points
     for panel, drawn, x, y in panels:
