@@ -18,7 +18,8 @@ def rederive(records: Sequence[Recorded], root: Path) -> dict[str, str]:
     """SHA-256 of tables written anew, by their names.
 
     Args:
-        records: of jobs; those that wrote no tables, or cannot be told where to, are passed over.
+        records: of jobs; those that wrote no tables, or cannot be told where to, are passed over, and so are those that
+            read nothing: they measured what they wrote, and times come out another way each time.
         root: the project's folder.
 
     Returns:
@@ -27,7 +28,8 @@ def rederive(records: Sequence[Recorded], root: Path) -> dict[str, str]:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for i, record in enumerate(records):
-            if OUTPUT in record.arguments and all(Path(name).parent.name == FOLDER for name in record.outputs):
+            writes_tables = all(Path(name).parent.name == FOLDER for name in record.outputs)
+            if record.inputs and OUTPUT in record.arguments and writes_tables:
                 found |= _rederived(record, Path(folder, str(i)), root)
     return found
 
