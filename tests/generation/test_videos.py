@@ -17,6 +17,7 @@ from deepcache.generation.kinds import STABLE_VIDEO
 from deepcache.generation.video import SIZE
 from deepcache.sampling.noise import image_generator
 from tests.generation.checkpoints import PROMPTS, content, flagging_everything, save
+from tests.generation.drawn import Drawn
 
 SMALL = ("--height", 16, "--width", 24)
 FRAMES = 3
@@ -130,6 +131,18 @@ def test_videos_do_not_depend_on_batches(animatediff, stable_video, generate, mo
     assert record["images"] == 6 and len(together) == 18
     assert np.abs(together - apart).max() <= 1, "batches change nothing but rounding"
     assert np.abs(together[:3] - together[3:6]).max() > 1, "two of the same prompt or picture"
+
+
+@pytest.mark.parametrize("kind", ["animatediff", "stable video"])
+def test_noise_does_not_depend_on_the_precision(animatediff, stable_video, generate, kind):
+    options = ("--frames", 2, *SMALL, "--steps", 2, "--precision", "bfloat16")
+    with Drawn() as drawn:
+        if kind == "animatediff":
+            generate(animatediff[0], *options)
+        else:
+            generate(stable_video, *options, "--images", "images", prompted=False)
+    each = 1 if kind == "animatediff" else 2  # the picture has noise of its own
+    assert drawn.dtypes == [torch.float32] * 3 * each
 
 
 @pytest.mark.parametrize(
