@@ -50,7 +50,7 @@ class Caching:
         """Every stage under the same method, laid out over the steps that it runs; or the only one under a plan.
 
         Raises:
-            DeepCacheError: if the method fits no stage's steps, or the plan is for other weights.
+            DeepCacheError: if the method does not fit a stage's steps, or the plan is for other weights.
         """
         if plan is None:
             return cls(method.slug, tuple(_under(method, stage, execution) for stage in stages))

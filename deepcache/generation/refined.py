@@ -24,7 +24,9 @@ class Refined(Generation):
     def __init__(self, base: DiffusionPipeline, refiner: DiffusionPipeline, request: Request):
         super().__init__(base, request)
         if refiner.vae_scale_factor != base.vae_scale_factor:
-            raise DeepCacheError("--refiner: it is for latents of another size than the base's: give one of its own")
+            raise DeepCacheError(
+                "--refiner: its first stage makes latents of another size than the base's: give the base's own"
+            )
         refiner.scheduler = make_scheduler(request.sampler, refiner.scheduler.config, refiner)
         self._refiner = refiner
         trained = base.scheduler.config.num_train_timesteps

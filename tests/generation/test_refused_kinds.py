@@ -1,12 +1,14 @@
 """What generate.py refuses of refiners and of checkpoints for videos, in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import MotionAdapter
+from diffusers import AutoencoderKL, MotionAdapter
 
 from tests.conftest import make_unet_spatio_temporal
+from tests.generation.checkpoints import save_sdxl, save_video
 from tests.support import others
 
 IMAGES = ("--images", "images")
@@ -91,6 +93,22 @@ def test_what_is_no_base_and_no_refiner(sd, sdxl, refiner, animatediff, refused)
     assert refused(sdxl, "--refiner", "nowhere").startswith("nowhere: no such checkpoint: give a folder in diffusers'")
     line = refused(sdxl, "--refiner", refiner, "--motion-adapter", animatediff[1])
     assert line == "--motion-adapter: a refiner goes on from images alone: leave one of the two out"
+
+
+def test_a_refiner_for_other_latents(sdxl, refused, tmp_path):
+    folder = save_sdxl(tmp_path / "refiner", refiner=True)
+    one_level = {"block_out_channels": (8,), "down_block_types": ("DownEncoderBlock2D",), "norm_num_groups": 4}
+    AutoencoderKL(**one_level, up_block_types=("UpDecoderBlock2D",), latent_channels=4).save_pretrained(folder / "vae")
+    assert refused(sdxl, "--refiner", folder).startswith("--refiner: its first stage makes latents of another size")
+
+
+def test_an_encoder_of_pictures_without_its_weights(refused, tmp_path):
+    folder = save_video(tmp_path / "svd")
+    config = folder / "image_encoder/config.json"
+    content = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps({**content, "num_hidden_layers": 2}), encoding="utf-8")
+    line = refused(folder, *IMAGES, prompted=False)
+    assert line.startswith(f"{folder}: diffusers cannot load it (") and "its weights are another model's" in line
 
 
 def test_what_motion_modules_do_not_go_into(sdxl, animatediff, stable_video, sd, refused, tmp_path):

@@ -15,6 +15,7 @@ from deepcache.data.pictures import read_picture
 from deepcache.generation import video
 from deepcache.generation.kinds import STABLE_VIDEO
 from deepcache.generation.video import SIZE
+from deepcache.models.checkpoints import write_manifest
 from deepcache.sampling.noise import image_generator
 from tests.generation.checkpoints import PROMPTS, content, flagging_everything, save
 from tests.generation.drawn import Drawn
@@ -114,6 +115,14 @@ def test_what_is_not_given_is_as_its_pipeline_has_it(stable_video, generate, mon
     usual = STABLE_VIDEO.usual
     for name, call in {"steps": "num_inference_steps", "guidance_scale": "max_guidance_scale", "fps": "fps"}.items():
         assert usual[name] == theirs[call].default
+
+
+def test_a_manifest_stands_for_its_folder(stable_video, generate, place):
+    write_manifest("manifest.json", "svd", stable_video, "local", {})
+    options = ("--images", "images/0.png", *SMALL, "--steps", 2)
+    from_folder, record = generate(stable_video, *options, prompted=False)
+    from_manifest, other = generate("manifest.json", *options, output="manifest", prompted=False)
+    assert np.array_equal(from_folder, from_manifest) and record["settings"] == other["settings"]
 
 
 @pytest.mark.parametrize("model", ["animatediff", "stable video"])
