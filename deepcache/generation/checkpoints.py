@@ -64,9 +64,9 @@ def weight_checksums(folder: Path, variant: str | None = None, part: bool = Fals
         part: whether it is the folder of one part alone.
     """
     files = []
-    for folder_of_one in [folder] if part else sorted(path for path in folder.iterdir() if path.is_dir()):
+    for one in [folder] if part else sorted(path for path in folder.iterdir() if path.is_dir()):
         # diffusers prefers safetensors: the same weights may lie beside them in other formats.
-        weights = sorted(path for path in folder_of_one.iterdir() if path.suffix in WEIGHTS and path.is_file())
+        weights = sorted(path for path in one.iterdir() if path.suffix in WEIGHTS and path.is_file())
         files += [path for path in weights if path.suffix == ".safetensors"] or weights
     files = _of_variant(files, variant, folder)
     bar = progress(files, f"checksums of {folder.name}", unit="file")

@@ -48,7 +48,9 @@ class Source:
         """
         dtype = PRECISIONS[precision]
         folder, checksums = find_checkpoint(self.checkpoint, self.variant, PIPELINES)
-        origin = {"checkpoint": checksums}
+        origin, refiner = {"checkpoint": checksums}, None
+        if self.refiner is not None:  # before the base is loaded, which takes long
+            refiner, origin["refiner"] = find_checkpoint(self.refiner, self.variant, PIPELINES)
         if self.motion_adapter is None:
             pipeline = load_pipeline(folder, request.task, device, dtype, self.variant)
         else:
@@ -58,11 +60,10 @@ class Source:
             print(f"{self.checkpoint}: its safety checker is on: an image that it flags becomes black", file=sys.stderr)
         if self.exported is not None:
             origin["exported"] = self._run_exported(pipeline, precision)
-        if self.refiner is None:
+        if refiner is None:
             return VIDEOS.get(request.task, Generation)(pipeline, request), origin
-        folder, origin["refiner"] = find_checkpoint(self.refiner, self.variant, PIPELINES)
-        refiner = load_pipeline(folder, "image-to-image", device, dtype, self.variant)
-        return Refined(pipeline, refiner, request), origin
+        second = load_pipeline(refiner, "image-to-image", device, dtype, self.variant)
+        return Refined(pipeline, second, request), origin
 
     def _run_exported(self, pipeline: DiffusionPipeline, precision: str) -> str:
         """Put the exported U-Net in place of the pipeline's; what runs it."""
