@@ -1,1 +1,1 @@
-"""Images from one's own prompts and pictures with any Stable Diffusion checkpoint."""
+"""Images and videos from one's own prompts and pictures with checkpoints in diffusers' format."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,24 @@ from deepcache.sampling.model import step_callback
 from deepcache.sampling.noise import NoiseInFloat32, image_generator
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What one pipeline's U-Net runs of a trajectory.
+
+    Attributes:
+        pipeline: whose it is.
+        unet_calls: how often it runs.
+        steps: over how many a schedule is laid out: those that really run. PLMS repeats one, which does not count: the
+            released code of the paper and sample.py lay their schedules out in the same way.
+        name: in messages and in the record; None for the first.
+    """
+
+    pipeline: DiffusionPipeline
+    unet_calls: int
+    steps: int
+    name: str | None = None
+
+
 class Generation:
     """A request to a pipeline.
 
@@ -30,39 +49,40 @@ class Generation:
     Attributes:
         height: of the images, in pixels.
         width: likewise.
-        unet_calls: how often the U-Net runs in a trajectory.
-        steps: over how many a schedule is laid out: those that really run. PLMS repeats one, which does not count: the
-            released code of the paper and sample.py lay their schedules out in the same way.
+        stages: what runs one after another, each with a U-Net of its own.
 
     Raises:
         DeepCacheError: if the pipeline cannot make images of that size, in that many steps or at that strength.
     """
 
+    makes = "image"
+
     def __init__(self, pipeline: DiffusionPipeline, request: Request):
         pipeline.scheduler = make_scheduler(request.sampler, pipeline.scheduler.config, pipeline)
         self._pipeline, self._request = pipeline, request
-        self.height, self.width = _image_size(pipeline, request)
-        self.unet_calls = _count_calls(pipeline, request)
-        self.steps = self.unet_calls - (request.sampler == "plms")
+        self.height, self.width = self._size()
+        calls = _count_calls(pipeline, request)
+        self.stages: tuple[Stage, ...] = (Stage(pipeline, calls, calls - (request.sampler == "plms")),)
+
+    @property
+    def unet_calls(self) -> int:
+        """How often U-Nets run in a trajectory."""
+        return sum(stage.unet_calls for stage in self.stages)
+
+    @property
+    def fps(self) -> int | None:
+        """Frames a second; None where images are made."""
+        return None
 
     def sample(self, indices: Sequence[int], on_step: Callable[[int], None] = lambda step: None) -> np.ndarray:
         """Make images, uint8, shape (len(indices), H, W, 3); image j depends on (seed, j) alone, but for rounding.
 
-        `on_step` is called after each step.
+        Of videos the shape is (len(indices), frames, H, W, 3). `on_step` is called after each step.
 
         Raises:
             DeepCacheError: if a file cannot be read any more, or an image has no finite values.
         """
         request = self._request
-        prompts = [request.prompt_of(index) for index in indices]
-        options = {}
-        if request.task != "image-to-image":  # which takes the size of the image
-            options = {"height": self.height, "width": self.width}
-        if request.images is not None:
-            options |= {"image": self._pictures(request.images, prompts), "strength": request.strength}
-        if request.masks is not None:
-            options |= {"mask_image": self._pictures(request.masks, prompts, "L")}
-        negative = None if request.negative_prompt is None else [request.negative_prompt] * len(prompts)
         with ExitStack() as noise:
             noise.enter_context(NoiseInFloat32())
 
@@ -71,20 +91,36 @@ class Generation:
                     noise.close()  # all is drawn before the first step; a mode costs time at every call of torch
                 on_step(step)
 
-            images = self._pipeline(
-                [request.prompts[prompt] for prompt in prompts],
-                negative_prompt=negative,
-                guidance_scale=request.guidance_scale,
+            made = self._run(
+                [request.prompt_of(index) for index in indices],
                 num_inference_steps=request.steps,
                 generator=[image_generator(request.seed, index) for index in indices],
-                output_type="np",
                 callback_on_step_end=step_callback(after_step),
-                **options,
-            ).images
-        for index, image in zip(indices, images, strict=True):
-            if not np.isfinite(image).all():
-                raise DeepCacheError(f"image {index} has no finite values: take a wider precision")
-        return np.round(images * 255).astype(np.uint8)
+            )
+        for index, one in zip(indices, made, strict=True):
+            if not np.isfinite(one).all():
+                raise DeepCacheError(f"{self.makes} {index} has no finite values: take a wider precision")
+        return np.round(made * 255).astype(np.uint8)
+
+    def _run(self, prompts: list[int], **call) -> np.ndarray:
+        """Images of the prompts with these indices, from 0 to 1, shape (B, H, W, 3); `call`: for the pipeline."""
+        request, options = self._request, {}
+        if request.task != "image-to-image":  # which takes the size of the image
+            options = {"height": self.height, "width": self.width}
+        if request.images is not None:
+            options |= {"image": self._pictures(request.images, prompts), "strength": request.strength}
+        if request.masks is not None:
+            options |= {"mask_image": self._pictures(request.masks, prompts, "L")}
+        return self._pipeline(**self._words(prompts), **options, **call, output_type="np").images
+
+    def _words(self, prompts: list[int]) -> dict:
+        """What a pipeline that paints from prompts is told of them."""
+        request = self._request
+        return {
+            "prompt": [request.prompts[prompt] for prompt in prompts],
+            "negative_prompt": None if request.negative_prompt is None else [request.negative_prompt] * len(prompts),
+            "guidance_scale": request.guidance_scale,
+        }
 
     def _pictures(self, files: list[Path], prompts: list[int], mode: str = "RGB") -> list[Image.Image]:
         wanted = [files[prompt if len(files) > 1 else 0] for prompt in prompts]
@@ -96,7 +132,7 @@ class Generation:
         request = self._request
         return {
             "task": request.task,
-            "prompts": prompts_digest(request.prompts),
+            "prompts": request.prompts and prompts_digest(request.prompts),
             "images": request.images and [sha256(path) for path in request.images],
             "masks": request.masks and [sha256(path) for path in request.masks],
             "sampler": request.sampler,
@@ -110,19 +146,25 @@ class Generation:
             "seed": request.seed,
         }
 
+    def _default_size(self) -> tuple[int, int]:
+        """Height and width in pixels where they are not given."""
+        side = self._pipeline.unet.config.sample_size
+        height, width = (side, side) if isinstance(side, int) else side
+        return height * self._pipeline.vae_scale_factor, width * self._pipeline.vae_scale_factor
 
-def _image_size(pipeline: DiffusionPipeline, request: Request) -> tuple[int, int]:
-    """Height and width in pixels."""
-    side = pipeline.unet.config.sample_size
-    defaults = [number * pipeline.vae_scale_factor for number in ((side, side) if isinstance(side, int) else side)]
-    # diffusers' text-to-image asks for a multiple of 8 whatever the first stage is.
-    unit = math.lcm(8, pipeline.vae_scale_factor)
-    sizes = {}
-    for name, given, default in zip(("height", "width"), (request.height, request.width), defaults, strict=True):
-        sizes[name] = default if given is None else given
-        if sizes[name] % unit:
-            raise DeepCacheError(f"{name} must be divisible by {unit} for this checkpoint, not {sizes[name]}")
-    return sizes["height"], sizes["width"]
+    def _unit(self) -> int:
+        """Height and width are multiples of it."""
+        # diffusers' text-to-image asks for a multiple of 8 whatever the first stage is.
+        return math.lcm(8, self._pipeline.vae_scale_factor)
+
+    def _size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        given, unit = (self._request.height, self._request.width), self._unit()
+        found = [default if one is None else one for one, default in zip(given, self._default_size(), strict=True)]
+        for name, value in zip(("height", "width"), found, strict=True):
+            if value % unit:
+                raise DeepCacheError(f"{name} must be divisible by {unit} for this checkpoint, not {value}")
+        return found[0], found[1]
 
 
 def _count_calls(pipeline: DiffusionPipeline, request: Request) -> int:

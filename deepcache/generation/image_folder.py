@@ -1,4 +1,4 @@
-"""A folder of images that can be filled in several goes."""
+"""A folder of images or videos that can be filled in several goes."""
 
 import json
 from collections.abc import Sequence
@@ -16,20 +16,23 @@ from deepcache.sampling.shards import settings_hash
 class ImageFolder:
     """Images `00000.png`, `00001.png`, ... of one set of settings, and a record of how they were made.
 
-    The record is there before the first image: what a killed run leaves can be completed.
+    Videos are animated PNG, which loses nothing; a frame that equals the one before is shown longer instead. The record
+    is there before the first image: what a killed run leaves can be completed.
 
     Args:
         folder: made where it is missing.
         settings: what decides the images, as plain values.
         about: what else the record says of them.
         count: number of images.
+        fps: frames a second of videos; None: they are images.
 
     Raises:
         DeepCacheError: if the folder holds something else, or images of other settings.
     """
 
-    def __init__(self, folder: str | Path, settings: dict, about: dict, count: int):
-        self._folder, self._count = Path(folder), count
+    def __init__(self, folder: str | Path, settings: dict, about: dict, count: int, fps: int | None = None):
+        self._folder, self._count, self._fps = Path(folder), count, fps
+        self.what = "images" if fps is None else "videos"
         self._record_path = self._folder / RECORD
         self._runs: list[dict] = []
         if self._record_path.exists():
@@ -52,17 +55,24 @@ class ImageFolder:
 
         Args:
             indices: which they are.
-            images: uint8, shape (len(indices), H, W, 3).
+            images: uint8, shape (len(indices), H, W, 3); of videos (len(indices), frames, H, W, 3).
             seconds: since the run began.
         """
         for index, image in zip(indices, images, strict=True):
             if not self._path(index).exists():
                 with atomic(self._path(index)) as temporary:
-                    Image.fromarray(image).save(temporary)
+                    self._save(image, temporary)
         run = self._runs[-1]
         made = run["images"] + len(indices)
         run |= {"images": made, "seconds": round(seconds, 3), "images_per_second": round(made / seconds, 4)}
         self._write_record()
+
+    def _save(self, image: np.ndarray, path: Path) -> None:
+        if self._fps is None:
+            Image.fromarray(image).save(path)
+            return
+        first, *others = map(Image.fromarray, image)
+        first.save(path, format="PNG", save_all=True, append_images=others, duration=1000 / self._fps, loop=0)
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:05d}.png"
@@ -79,7 +89,9 @@ class ImageFolder:
         differing = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
         if differing:
             changes = ", ".join(_change(key, before.get(key), settings.get(key)) for key in differing)
-            raise DeepCacheError(f"{self._folder} holds images of other settings ({changes}): give another --output")
+            raise DeepCacheError(
+                f"{self._folder} holds {self.what} of other settings ({changes}): give another --output"
+            )
         return runs
 
 

@@ -57,22 +57,32 @@ def write_manifest(
     return manifest
 
 
-def open_checkpoint(manifest: str | Path) -> tuple[Path, dict]:
-    """Return the folder and the manifest of a checkpoint, after checking that the weights are still the same.
+def read_manifest(manifest: str | Path) -> tuple[Path, dict]:
+    """Return the folder and the manifest of a checkpoint, whose weights are not looked at.
 
     Raises:
-        DeepCacheError: if a weight file is missing or has changed since the manifest was written, or the package that
-            brought it is not installed.
+        DeepCacheError: if the file is no manifest, or the package that brought the checkpoint is not installed.
     """
     try:
         content = json.loads(Path(manifest).read_text(encoding="utf-8"))
-        folder, checksums = Path(content["folder"]), dict(content["sha256"])
+        folder, _ = Path(content["folder"]), dict(content["sha256"])
         package = content["origin"]["package"] if content["source"] == "package" else None
     except (*UNREADABLE, TypeError) as error:
         raise DeepCacheError(f"{manifest}: not a checkpoint manifest ({error})") from error
     if package is not None:  # it need not lie where it lay, in another environment
         folder = package_folder(package)
-    for file, digest in checksums.items():
+    return folder, content
+
+
+def open_checkpoint(manifest: str | Path) -> tuple[Path, dict]:
+    """Return the folder and the manifest of a checkpoint, after checking that the weights are still the same.
+
+    Raises:
+        DeepCacheError: if a weight file is missing or has changed since the manifest was written, or as from
+            `read_manifest`.
+    """
+    folder, content = read_manifest(manifest)
+    for file, digest in content["sha256"].items():
         if not (folder / file).is_file() or sha256(folder / file) != digest:
             raise DeepCacheError(
                 f"{folder / file} is missing or not the file that {manifest} lists: restore it, or delete the manifest"

@@ -7,7 +7,7 @@ import diffusers
 import torch
 
 from deepcache.json_values import read_object
-from deepcache.models.pipeline_parts import load_text_encoders, sole_variant
+from deepcache.models.pipeline_parts import load_encoders, sole_variant
 from deepcache.sampling.pipeline_model import PipelineModel
 
 LEFT_OUT = ("safety_checker", "feature_extractor")
@@ -41,7 +41,7 @@ class TextToImage(PipelineModel):
     ):
         kind = read_object(folder / "model_index.json")["_class_name"]
         variant = sole_variant(folder)
-        encoders = load_text_encoders(folder, dtype, without=LEFT_OUT, variant=variant)
+        encoders = load_encoders(folder, dtype, without=LEFT_OUT, variant=variant)
         pipeline = getattr(diffusers, kind).from_pretrained(
             folder, dtype=dtype, variant=variant, local_files_only=True, **OPTIONS[kind], **encoders
         )

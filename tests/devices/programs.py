@@ -40,7 +40,7 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.caching.schedulers:_reading_on_host.OnHost.set_timesteps": (1, "trajectory"),
     # Causal masks of CLIP, and as above.
     "deepcache.sampling.pipeline_model:PipelineModel.make_latents": (8, "trajectory"),
-    "deepcache.generation.generation:Generation.sample": (20, "trajectory"),  # pictures and masks, too
+    "deepcache.generation.generation:Generation._run": (20, "trajectory"),  # pictures and masks, too
     # Images are fetched when they are finished.
     "deepcache.sampling.batches:_fetch": (1, "trajectory"),
     "deepcache.sampling.model:ImageModel.sample": (1, "trajectory"),

@@ -2,21 +2,26 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import (
+    AnimateDiffPipeline,
     AutoencoderKL,
     EulerDiscreteScheduler,
+    MotionAdapter,
     PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
 )
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from PIL import Image, ImageSequence
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from deepcache.models.clip_vocabulary import clip_tokenizer
 from deepcache.models.paper_pipelines import SD_SCHEDULER
 from tests.conftest import make_unet2d_condition
+from tests.support import others
 
 SCRIPT = Path(__file__).resolve().parents[2] / "workflow/scripts/generate.py"
 PROMPTS = ["a seven", "a handwritten two", "three"]
@@ -91,6 +96,30 @@ def save_sdxl(folder, refiner=False):
     )
     pipeline.save_pretrained(folder)
     return folder
+
+
+def save_animatediff(sd, folder, adapter):
+    """Motion modules for a Stable Diffusion checkpoint, in a folder of their own, and both as one checkpoint."""
+    torch.manual_seed(1)
+    motion = MotionAdapter(block_out_channels=(8, 16), motion_num_attention_heads=2, motion_norm_num_groups=4)
+    motion.save_pretrained(adapter)
+    AnimateDiffPipeline.from_pretrained(sd, motion_adapter=motion).save_pretrained(folder)
+    return folder, adapter
+
+
+def save_video(folder):
+    """Stable Video Diffusion in small, for three frames."""
+    torch.manual_seed(0)
+    pipeline = others.from_a_picture(folder)
+    pipeline.unet.add_embedding.linear_2.weight.data.mul_(100)  # so that the frames a second show
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def frames(path):
+    """Of an image that may be a video, as integers."""
+    with Image.open(path) as image:
+        return [np.asarray(frame).astype(int) for frame in ImageSequence.Iterator(image)]
 
 
 def full(passes):

@@ -13,7 +13,7 @@ from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 from transformers.utils import logging as transformers_logging
 
-from tests.generation.checkpoints import PROMPTS, SCRIPT, save, save_sdxl
+from tests.generation.checkpoints import PROMPTS, SCRIPT, frames, save, save_animatediff, save_sdxl, save_video
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,22 @@ def sd(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sdxl(tmp_path_factory):
     return save_sdxl(tmp_path_factory.mktemp("sdxl"))
+
+
+@pytest.fixture(scope="module")
+def refiner(tmp_path_factory):
+    return save_sdxl(tmp_path_factory.mktemp("refiner"), refiner=True)
+
+
+@pytest.fixture(scope="module")
+def animatediff(sd, tmp_path_factory):
+    """A whole checkpoint, and the folder of its motion modules alone."""
+    return save_animatediff(sd, tmp_path_factory.mktemp("animatediff"), tmp_path_factory.mktemp("adapter"))
+
+
+@pytest.fixture(scope="module")
+def stable_video(tmp_path_factory):
+    return save_video(tmp_path_factory.mktemp("svd"))
 
 
 @pytest.fixture
@@ -44,15 +60,17 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def generate(place, monkeypatch):
-    """Run generate.py; returns the images as integers, shape (B, H, W, 3), and the record."""
+    """Run generate.py; returns the images, of videos all frames, as integers, shape (B, H, W, 3), and the record."""
 
-    def generate(checkpoint, *options, output="out"):
-        fixed = ["--checkpoint", checkpoint, "--prompts", "prompts.txt", "--device", "cpu", "--output", output]
+    def generate(checkpoint, *options, output="out", prompted=True):
+        fixed = ["--checkpoint", checkpoint, "--device", "cpu", "--output", output]
+        fixed += ["--prompts", "prompts.txt"] if prompted else []
         steps = [] if "--steps" in options else ["--steps", "6"]
         monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, (*fixed, *steps, *options))])
         runpy.run_path(str(SCRIPT), run_name="__main__")
-        images = [np.asarray(Image.open(path)).astype(int) for path in sorted(Path(output).glob("[0-9]*.png"))]
-        return np.stack(images), json.loads(Path(output, "generation.json").read_text(encoding="utf-8"))
+        return np.stack([one for path in sorted(Path(output).glob("[0-9]*.png")) for one in frames(path)]), json.loads(
+            Path(output, "generation.json").read_text(encoding="utf-8")
+        )
 
     yield generate
     # The script switches the libraries' bars off for the whole process, the hub's among them.

@@ -7,7 +7,6 @@ import pytest
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
-from torch.overrides import TorchFunctionMode
 
 from deepcache import DeepCache, DeepCacheError, uniform
 from deepcache.data.pictures import list_pictures, read_picture
@@ -20,6 +19,7 @@ from deepcache.models.checkpoints import write_manifest
 from deepcache.sampler import NAMES, Sampler
 from deepcache.sampling.families import load_model
 from tests.generation.checkpoints import PROMPTS, TASKS, full, save
+from tests.generation.drawn import Drawn
 from tests.sampling.applied import cached
 
 
@@ -56,19 +56,6 @@ def test_text_to_image_is_what_the_workflow_samples(sd, generate, name, options,
         calls if method == "full" else Method.parse(method).resolve(Place(6)).full_steps
     )
     assert np.ptp(ours, axis=(1, 2, 3)).min() > 0
-
-
-class Drawn(TorchFunctionMode):
-    """Types of the noise that torch is asked for."""
-
-    def __init__(self):
-        super().__init__()
-        self.dtypes = []
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is torch.randn:
-            self.dtypes.append(kwargs["dtype"])
-        return func(*args, **kwargs or {})
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -116,7 +103,7 @@ def test_schedule_counts_the_steps_that_run(place, pipelines, passes, task, stre
     generation = Generation(pipelines[task], request)
     running = round(10 * strength)
     expected = running + (scheduler == "plms")  # which repeats one step
-    assert (generation.unet_calls, generation.steps) == (expected, running)
+    assert (generation.unet_calls, generation.stages[0].steps) == (expected, running)
     schedule, steps = uniform(running, 2), []
     with DeepCache(pipelines[task], schedule=schedule, branch=1) as cache:
         for index in range(2):

@@ -1,9 +1,11 @@
-"""Make images with any Stable Diffusion checkpoint, with or without DeepCache.
+"""Make images or videos with any Stable Diffusion checkpoint, with or without DeepCache.
 
 Text-to-image; with --images image-to-image; with --images and --masks inpainting (white is repainted). For Stable
-Diffusion 1 and 2, BK-SDM and SDXL in diffusers' format. Run again, and only what is missing is made. The noise of image
-j depends on the seed and j alone. With --plan or --speedup, a plan says which sampler, steps and layers run: one that
-tune.py made, or one that is made now and kept for the next time.
+Diffusion 1 and 2, BK-SDM and SDXL in diffusers' format; with --refiner, SDXL's refiner goes on from the base's latents.
+Videos: from prompts with AnimateDiff, whole or as --motion-adapter; from --images with Stable Video Diffusion. They are
+written as animated PNG. Run again, and only what is missing is made. The noise of image or video j depends on the seed
+and j alone. With --plan or --speedup, a plan says which sampler, steps and layers run: one that tune.py made, or one
+that is made now and kept for the next time.
 """
 
 import argparse
@@ -11,12 +13,16 @@ from pathlib import Path
 
 from deepcache import cli
 from deepcache.beyond.tuning.options import add_sampling_options, check_planned, plan_of, sampling_of
+from deepcache.generation.kinds import kind_of
+from deepcache.generation.options import check_options, request_of
 from deepcache.methods.options import add_caching_options, method_of
 
 
 def main(arguments) -> None:
     """Check, load, make what is missing."""
     method = method_of(arguments)
+    kind = kind_of(arguments.checkpoint, arguments.refiner, arguments.motion_adapter)
+    check_options(arguments, kind)
     check_planned(arguments, method)
 
     import torch
@@ -24,11 +30,9 @@ def main(arguments) -> None:
     from transformers.utils import logging as transformers_logging
 
     from deepcache.caching.execution import execution_of
-    from deepcache.data.pictures import list_pictures
-    from deepcache.data.prompts import read_prompts
     from deepcache.devices import choose_device, choose_precision
-    from deepcache.generation.generate import Source, generate
-    from deepcache.generation.request import Request
+    from deepcache.generation.generate import generate
+    from deepcache.generation.source import Source
 
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
@@ -36,19 +40,11 @@ def main(arguments) -> None:
     device = choose_device(arguments.device)
     precision = choose_precision(arguments.precision, device)
     plan = plan_of(arguments, device, precision)
-    same = ("negative_prompt", "height", "width", "num_images", "seed")
-    request = Request(
-        prompts=read_prompts(arguments.prompts),
-        images=None if arguments.images is None else list_pictures(arguments.images),
-        masks=None if arguments.masks is None else list_pictures(arguments.masks),
-        strength=0.8 if arguments.strength is None and arguments.images is not None else arguments.strength,
-        **sampling_of(arguments, plan),
-        **{name: getattr(arguments, name) for name in same},
-    )
+    request = request_of(arguments, kind, sampling_of(arguments, plan, kind.usual))
     execution = execution_of(arguments.execution)
     place = arguments.output, device, precision, arguments.batch_size, execution
-    source = Source(arguments.checkpoint, arguments.variant, arguments.exported)
-    generate(source, request, method, *place, plan)
+    parts = arguments.exported, arguments.refiner, arguments.motion_adapter
+    generate(Source(arguments.checkpoint, arguments.variant, *parts), request, method, *place, plan)
 
 
 def _renamed(value: str) -> None:
@@ -58,9 +54,11 @@ def _renamed(value: str) -> None:
 if __name__ == "__main__":
     parser = cli.argument_parser(__doc__)
     parser.add_argument("--checkpoint", required=True, type=Path, help="a folder in diffusers' format, or a manifest")
-    parser.add_argument("--prompts", required=True, type=Path, metavar="FILE", help=".txt, .tsv or .json")
+    parser.add_argument("--refiner", type=Path, metavar="DIR", help="of SDXL: likewise a checkpoint")
+    parser.add_argument("--motion-adapter", type=Path, metavar="DIR", help="AnimateDiff's: makes videos")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help=".txt, .tsv or .json; not of videos from --images")
     parser.add_argument(
-        "--images", type=Path, metavar="DIR_OR_FILE", help="to begin with: one a prompt, or one for all"
+        "--images", type=Path, metavar="DIR_OR_FILE", help="to begin with: one a prompt, or one for all; one a video"
     )
     parser.add_argument("--masks", type=Path, metavar="DIR_OR_FILE", help="white is repainted; as large as the images")
     parser.add_argument("--variant", metavar="NAME", help="of the weights, such as fp16, where a part has it")
@@ -71,11 +69,14 @@ if __name__ == "__main__":
     parser.add_argument(
         "--strength", type=cli.number, help="how much an image is changed, up to 1 (0.8 where not given)"
     )
+    parser.add_argument("--handover", type=cli.number, help="share after which --refiner goes on (0.8 where not given)")
     parser.add_argument("--negative-prompt", metavar="TEXT")
     parser.add_argument("--height", type=cli.positive, help="in pixels (the checkpoint's where not given)")
     parser.add_argument("--width", type=cli.positive, help="likewise; images and masks are resized")
-    parser.add_argument("--num-images", type=cli.positive, default=1, help="images for each prompt")
-    parser.add_argument("--batch-size", type=cli.positive, default=1, help="images made at a time")
+    parser.add_argument("--frames", type=cli.positive, help="of a video; where not given, 16 or what it is trained for")
+    parser.add_argument("--fps", type=cli.positive, help="of videos from --images (7 where not given)")
+    parser.add_argument("--num-images", type=cli.positive, default=1, help="images or videos for each prompt")
+    parser.add_argument("--batch-size", type=cli.positive, default=1, help="images or videos made at a time")
     parser.add_argument("--seed", type=int, default=0)
     cli.add_precision_option(parser)
     cli.add_device_options(parser)

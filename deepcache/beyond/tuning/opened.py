@@ -7,7 +7,8 @@ import torch
 
 from deepcache.data.prompts import read_prompts
 from deepcache.errors import DeepCacheError
-from deepcache.generation.checkpoints import find_checkpoint, load_pipeline, pipeline_class, weight_checksums
+from deepcache.generation.checkpoints import find_checkpoint, load_pipeline, weight_checksums
+from deepcache.generation.model_index import pipeline_class
 from deepcache.models.checkpoints import open_checkpoint
 from deepcache.runs.families import PIPELINES
 from deepcache.sampler import GUIDANCE_SCALE, Sampler

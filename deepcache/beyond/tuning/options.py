@@ -1,29 +1,37 @@
 """A plan as options of a program: the file of one, or the speed-up for which one is made and kept."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepcache import cli
 from deepcache.errors import DeepCacheError
+from deepcache.generation.kinds import IMAGES, KINDS
 from deepcache.methods.method import Method
-from deepcache.sampler import GUIDANCE_SCALE, NAMES
+from deepcache.sampler import NAMES
 
 if TYPE_CHECKING:
     import torch
 
     from deepcache.caching.plan import Plan
 
-USUAL = {"sampler": "plms", "steps": 50, "guidance_scale": GUIDANCE_SCALE}  # where nothing else is said
+USUAL = IMAGES.usual  # where nothing else is said
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     """Add what `plan_of` and `sampling_of` read."""
     parser.add_argument("--plan", type=Path, metavar="JSON", help="what tune.py found for this checkpoint")
     parser.add_argument("--speedup", type=cli.positive_number, metavar="X", help="over the steps, all full: tuned once")
-    parser.add_argument("--sampler", help=f"{', '.join(NAMES)} ({USUAL['sampler']} where not given)")
-    parser.add_argument("--steps", type=cli.positive, help=f"{USUAL['steps']} where not given")
-    parser.add_argument("--guidance-scale", type=cli.number, help=f"{USUAL['guidance_scale']} where not given")
+    parser.add_argument("--sampler", help=f"{', '.join(NAMES)}; where not given, {_usual('sampler')}")
+    parser.add_argument("--steps", type=cli.positive, help=f"where not given, {_usual('steps')}")
+    parser.add_argument("--guidance-scale", type=cli.number, help=f"where not given, {_usual('guidance_scale')}")
+
+
+def _usual(name: str) -> str:
+    """A setting's usual value, and what it is for the kinds of checkpoints that have another."""
+    others = [f"{kind.usual[name]} for {kind.label}" for kind in KINDS if kind.usual[name] != USUAL[name]]
+    return ", ".join([str(USUAL[name]), *others])
 
 
 def check_planned(arguments: argparse.Namespace, method: Method) -> None:
@@ -67,15 +75,15 @@ def plan_of(arguments: argparse.Namespace, device: "torch.device", precision: st
     return tune_checkpoint(asked, device, precision, cached_plan).plan
 
 
-def sampling_of(arguments: argparse.Namespace, plan: "Plan | None") -> dict:
-    """`sampler`, `steps` and `guidance_scale`: the plan's, or the options'.
+def sampling_of(arguments: argparse.Namespace, plan: "Plan | None", usual: Mapping = USUAL) -> dict:
+    """`sampler`, `steps` and `guidance_scale`: the plan's, the options', or the `usual` ones.
 
     Raises:
         DeepCacheError: if an option says something else than the plan.
     """
     given = {name: getattr(arguments, name) for name in USUAL}
     if plan is None:
-        return {name: USUAL[name] if value is None else value for name, value in given.items()}
+        return {name: usual[name] if value is None else value for name, value in given.items()}
     settings = plan.settings
     planned = {"sampler": settings.name, "steps": settings.steps, "guidance_scale": settings.guidance_scale}
     if arguments.speedup is not None:  # there --steps says what is usual
