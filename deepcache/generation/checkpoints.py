@@ -108,7 +108,7 @@ def load_pipeline(
     if task == "text-to-image" and read_index(Path(folder)).get(REFINES):
         raise DeepCacheError(f"{folder}: it refines images and makes none from noise: give --images")
     try:
-        encoders = load_encoders(Path(folder), dtype, variant=variant)
+        encoders = load_encoders(Path(folder), dtype, without=parts, variant=variant)
         how = {"dtype": dtype, "local_files_only": True, "variant": variant}
         pipeline = TASKS[task].from_pretrained(folder, **how, **encoders, **parts)
     except Exception as error:  # of many kinds where files are missing or damaged

@@ -19,6 +19,7 @@ from deepcache.generation.request import Request
 from deepcache.generation.video import ImageToVideo, TextToVideo
 from deepcache.sampling.families import PRECISIONS
 
+SHARED = ("vae", "text_encoder_2")  # which SDXL's refiner has of its base
 VIDEOS = {"text-to-video": TextToVideo, "image-to-video": ImageToVideo}
 
 
@@ -62,7 +63,8 @@ class Source:
             origin["exported"] = self._run_exported(pipeline, precision)
         if refiner is None:
             return VIDEOS.get(request.task, Generation)(pipeline, request), origin
-        second = load_pipeline(refiner, "image-to-image", device, dtype, self.variant)
+        shared = {part: getattr(pipeline, part) for part in SHARED if _is_same(part, (folder, refiner), origin)}
+        second = load_pipeline(refiner, "image-to-image", device, dtype, self.variant, **shared)
         return Refined(pipeline, second, request), origin
 
     def _run_exported(self, pipeline: DiffusionPipeline, precision: str) -> str:
@@ -76,3 +78,14 @@ class Source:
             )
         pipeline.unet = unet
         return unet.runtime
+
+
+def _is_same(part: str, folders: tuple[Path, Path], origin: dict) -> bool:
+    """Whether base and refiner have a part with the same config and weights: it is loaded once."""
+    configs = [folder / part / "config.json" for folder in folders]
+    weights = [
+        {name: digest for name, digest in origin[whose].items() if name.startswith(f"{part}/")}
+        for whose in ("checkpoint", "refiner")
+    ]
+    both = all(config.is_file() for config in configs) and all(weights)
+    return both and weights[0] == weights[1] and configs[0].read_bytes() == configs[1].read_bytes()

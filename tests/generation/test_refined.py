@@ -1,13 +1,17 @@
 """generate.py with SDXL's base and refiner."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
+from safetensors.torch import load_file, save_file
 
 from deepcache import DeepCache
+from deepcache.generation.request import Request
+from deepcache.generation.source import Source
 from deepcache.sampling.noise import image_generator
 from tests.generation.checkpoints import PROMPTS, content, full
 
@@ -93,3 +97,20 @@ def test_a_variant_is_of_both(sdxl, refiner, generate, refused, tmp_path):
     line = refused(folders["base"], "--refiner", refiner, *both[2:], output="other")
     assert line == f"--variant fp16: {refiner} has no weights of that variant: leave it out"
     assert not Path("other").exists()
+
+
+def test_what_base_and_refiner_have_in_common_is_loaded_once(sdxl, refiner, place, tmp_path):
+    def opened(second):
+        source = Source(sdxl, refiner=second)
+        request = Request(PROMPTS, sampler="euler", steps=4, handover=0.5)
+        first, last = (stage.pipeline for stage in source.open(request, torch.device("cpu"), "float32")[0].stages)
+        return {part: getattr(first, part) is getattr(last, part) for part in ("vae", "text_encoder_2", "unet")}
+
+    assert opened(refiner) == {"vae": True, "text_encoder_2": True, "unet": False}
+    other = tmp_path / "other"
+    shutil.copytree(refiner, other)
+    config = other / "vae/config.json"
+    config.write_text(config.read_text(encoding="utf-8").replace('"scaling_factor": 0.18215', '"scaling_factor": 0.2'))
+    weights = other / "text_encoder_2/model.safetensors"
+    save_file({name: 2 * tensor for name, tensor in load_file(weights).items()}, weights, {"format": "pt"})
+    assert not any(opened(other).values()), "the same weights with another config, the same config with other weights"
