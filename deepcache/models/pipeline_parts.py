@@ -17,7 +17,7 @@ NOT_RUN = "holds more than weights, and nothing in it is run: get it again"
 def load_text_encoders(
     folder: Path, dtype: torch.dtype, without: Collection[str] = (), variant: str | None = None
 ) -> dict[str, torch.nn.Module]:
-    """Load the text encoders that a pipeline's model_index.json names, by their names there.
+    """Load the encoders of prompts, texts or pictures, that a pipeline's model_index.json names, by their names there.
 
     transformers draws weights that it does not find, with no more than a warning, and a tokenizer without files splits
     words into letters: what is missing is an error here.
@@ -29,7 +29,7 @@ def load_text_encoders(
         variant: of the files of weights, such as `fp16`, where an encoder has it.
 
     Raises:
-        DeepCacheError: if a part that the index names has no folder, or a text encoder lacks weights.
+        DeepCacheError: if a part that the index names has no folder, or an encoder lacks weights.
     """
     import transformers
 
@@ -40,7 +40,7 @@ def load_text_encoders(
         if not (folder / name).is_dir():
             raise DeepCacheError(f"{folder / name} is missing, which model_index.json names: get the checkpoint again")
         library, kind = entry
-        if name.startswith("text_encoder") and library == "transformers":
+        if name.startswith(("text_encoder", "image_encoder")) and library == "transformers":
             has_it = variant is not None and any((folder / name).glob(f"*.{variant}[.-]*"))
             encoders[name] = _whole(getattr(transformers, kind), folder / name, dtype, variant if has_it else None)
     return encoders
