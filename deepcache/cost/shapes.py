@@ -8,6 +8,7 @@ from torch import nn
 from deepcache.cost.macs import branches_macs
 from deepcache.errors import DeepCacheError
 from deepcache.models.dummy_inputs import dummy_inputs
+from deepcache.models.input_size import height_and_width, num_frames
 from deepcache.sampling.families import FAMILIES, bare_unet
 from deepcache.suite.estimate import GIGA, Shape
 
@@ -53,9 +54,11 @@ def checkpoint_shape(name: str, entry: dict, branches: set[int]) -> Shape:
     return Shape(full, shallow, _image_bytes(unet.config, first_stage), size * FP32 / GIGA)
 
 
-def _image_bytes(unet: dict, first_stage: dict | None) -> int:
-    """Of one sample: a latent model's first stage enlarges it by its levels."""
+def _image_bytes(unet, first_stage: dict | None) -> int:
+    """Of one sample, a video's being all its frames: a latent model's first stage enlarges it by its levels."""
+    height, width = height_and_width(unet)
+    pixels = height * width * (num_frames(unet) or 1)
     if first_stage is None:
-        return unet["sample_size"] ** 2 * unet["in_channels"]
-    side = unet["sample_size"] * 2 ** (len(first_stage["block_out_channels"]) - 1)
-    return side**2 * first_stage["out_channels"]
+        return pixels * unet.in_channels
+    factor = 2 ** (len(first_stage["block_out_channels"]) - 1)
+    return pixels * factor**2 * first_stage["out_channels"]

@@ -27,7 +27,7 @@ class Variants:
     Args:
         manifests: of the models' checkpoints, by model.
         precisions: by model; float32 where there is none.
-        prompts: manifests of what text-to-image models paint, by model.
+        prompts: manifests of what models make images from, by model.
         negative_prompts: what guidance leads away from, by model; from no prompt where there is none.
         plans: files of plans, by variant.
         batch_size: images in a trajectory.
@@ -92,9 +92,9 @@ class Variants:
         # Models that differ in their prompts alone share the weights: every prompt takes as long.
         key = self._manifests[name], self._precisions.get(name, "float32"), self._negative_prompts.get(name)
         if key not in self._models:
-            texts = read_prompts(self._prompts[name]) if name in self._prompts else None
+            prompts = read_prompts(self._prompts[name]) if name in self._prompts else None
             checkpoint, manifest = open_checkpoint(key[0])
-            self._models[key] = load_model(checkpoint, self._device, key[1], texts, key[2]), manifest
+            self._models[key] = load_model(checkpoint, self._device, key[1], prompts, key[2]), manifest
         return self._models[key]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from deepcache.data.datasets import IMAGE_FORMATS, PROMPT_FORMATS, open_images, open_prompts
 from deepcache.data.formats import Images
 from deepcache.data.formats.folder import list_files
+from deepcache.data.picture_prompts import PicturePrompts
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE, sha256, write_json
 
@@ -101,13 +102,20 @@ def open_dataset(manifest: dict, image_size: int, images: int | None = None) -> 
     return found
 
 
-def read_prompts(path: str | Path) -> list[str]:
-    """Read the prompts of the dataset whose manifest is at `path`; DeepCacheError if it is damaged or holds images."""
+def read_prompts(path: str | Path) -> list[str] | PicturePrompts:
+    """Texts, or pictures, of the dataset whose manifest is at `path`; DeepCacheError if it is damaged."""
     return prompts_of(open_manifest(path))
 
 
-def prompts_of(manifest: dict) -> list[str]:
-    """The prompts of a manifest that `open_manifest` returned; DeepCacheError if they are damaged or it has images."""
+def prompts_of(manifest: dict) -> list[str] | PicturePrompts:
+    """As `read_prompts`, of a manifest that `open_manifest` returned."""
+    if manifest["format"] in IMAGE_FORMATS:
+        return PicturePrompts(open_images(manifest["format"], manifest["path"] and Path(manifest["path"])))
+    return texts_of(manifest)
+
+
+def texts_of(manifest: dict) -> list[str]:
+    """The texts of a manifest that `open_manifest` returned; DeepCacheError if they are damaged or it has images."""
     if manifest["format"] not in PROMPT_FORMATS:
         raise DeepCacheError(f"datasets.{manifest['name']}: {manifest['format']} holds images, not prompts")
     return open_prompts(manifest["format"], Path(manifest["path"]))

@@ -40,17 +40,26 @@ def draw_rows(title: str, methods: Sequence[Samples]) -> Figure:
     return figure
 
 
-def draw_columns(title: str, methods: Sequence[Samples], prompts: Sequence[str]) -> Figure:
-    """A column for each method with its caption below, a row for each image with its prompt on the left."""
-    side = 1.6 if methods[0].images.shape[1] >= LARGE else 0.95
-    count = len(methods[0].images)
-    figure, axes = _grid(count, len(methods), side * len(methods) + 1.9, side * count + 1.1)
-    for method, line in zip(methods, axes.T, strict=True):
+def draw_columns(title: str, methods: Sequence[Samples], prompts: Sequence[str] | Sequence[np.ndarray]) -> Figure:
+    """A column for each method with its caption below, a row for each image with its prompt on the left.
+
+    Prompts are texts, or pictures, uint8, shape (H, W, 3), of any size, which have a column of their own.
+    """
+    height, width = methods[0].images.shape[1:3]
+    side = 1.6 if height >= LARGE else 0.95
+    count, pictured = len(methods[0].images), isinstance(prompts[0], np.ndarray)
+    columns = len(methods) + pictured
+    figure, axes = _grid(count, columns, side * columns + 1.9, side * height / width * count + 1.1)
+    for method, line in zip(methods, axes.T[pictured:], strict=True):
         for image, one in zip(method.images, line, strict=True):
             _show(one, image)
         line[0].set_title(method.label, fontsize=9)
         line[-1].set_xlabel(method.caption, fontsize=8)
     for prompt, line in zip(prompts, axes, strict=True):
+        if pictured:
+            _show(line[0], prompt)
+            line[0].set_anchor("N")
+            continue
         lines = textwrap.wrap(prompt, PROMPT_WIDTH, max_lines=PROMPT_LINES, placeholder=" ...")
         line[0].set_ylabel("\n".join(lines), rotation=0, ha="right", va="center", fontsize=8)
     set_title(figure, title)

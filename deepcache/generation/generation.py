@@ -124,8 +124,10 @@ class Generation:
 
     def _pictures(self, files: list[Path], prompts: list[int], mode: str = "RGB") -> list[Image.Image]:
         wanted = [files[prompt if len(files) > 1 else 0] for prompt in prompts]
-        size = (self.width, self.height)
-        return [read_picture(path).convert(mode).resize(size, Image.Resampling.LANCZOS) for path in wanted]
+        return [self._fitted(read_picture(path).convert(mode)) for path in wanted]
+
+    def _fitted(self, picture: Image.Image) -> Image.Image:
+        return picture.resize((self.width, self.height), Image.Resampling.LANCZOS)
 
     def settings(self) -> dict:
         """What decides the images, besides the checkpoint, its precision and caching; files by their SHA-256."""

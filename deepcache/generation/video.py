@@ -5,14 +5,16 @@ import math
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
+from PIL import Image
 
 from deepcache.errors import DeepCacheError
 from deepcache.generation.generation import Generation
 from deepcache.generation.request import Request
+from deepcache.sampling.image_to_video import DECODED, fitted
+from deepcache.sampling.noise import drawn
 
 ANIMATEDIFF_FPS = 8  # which its motion modules were trained with
 SIZE = (576, 1024)  # of Stable Video Diffusion, height and width
-DECODED = 8  # frames at a time: its first stage sees several at once, and all of them take much memory
 
 
 class TextToVideo(Generation):
@@ -46,7 +48,10 @@ class TextToVideo(Generation):
 
 
 class ImageToVideo(Generation):
-    """A request for videos to a StableVideoDiffusionPipeline, each from a picture; see `Generation`."""
+    """A request for videos to a StableVideoDiffusionPipeline, each from a picture; see `Generation`.
+
+    They are those that the workflow samples, see deepcache.sampling.image_to_video.
+    """
 
     makes = "video"
 
@@ -64,6 +69,8 @@ class ImageToVideo(Generation):
     def _run(self, prompts: list[int], **call) -> np.ndarray:
         """Videos from these pictures, from 0 to 1, shape (B, frames, H, W, 3)."""
         request, pipeline = self._request, self._pipeline
+        latent = (side // pipeline.vae_scale_factor for side in (self.height, self.width))
+        noise = drawn(call["generator"], (self.frames, pipeline.unet.config.out_channels, *latent))
         latents = pipeline(
             image=self._pictures(request.images, prompts),
             height=self.height,
@@ -71,6 +78,7 @@ class ImageToVideo(Generation):
             num_frames=self.frames,
             fps=request.fps,
             max_guidance_scale=request.guidance_scale,
+            latents=noise.to(pipeline.unet.device, pipeline.unet.dtype),
             output_type="latent",
             **call,
         ).frames
@@ -83,6 +91,9 @@ class ImageToVideo(Generation):
     def settings(self) -> dict:
         """See `Generation`."""
         return {**super().settings(), "frames": self.frames, "fps": self.fps}
+
+    def _fitted(self, picture: Image.Image) -> Image.Image:
+        return fitted(np.asarray(picture), self.height, self.width)
 
     def _default_size(self) -> tuple[int, int]:
         return SIZE

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from deepcache.errors import DeepCacheError
+from deepcache.models.input_size import height_and_width, num_frames
 
 CLIP_TOKENS = 77
 
@@ -21,16 +22,18 @@ def dummy_inputs(
     """Make keyword arguments for a U-Net's forward out of its config; all zeros.
 
     Args:
-        unet: a diffusers U-Net for images: UNet2DModel, UNet2DConditionModel (class labels, text of SD and SDXL).
+        unet: a diffusers U-Net for images: UNet2DModel, UNet2DConditionModel (class labels, text of SD and SDXL); or
+            for videos that start from a picture: UNetSpatioTemporalConditionModel.
         batch: B.
-        resolution: side, or (H, W), of the U-Net's input; None: the config's sample size.
+        resolution: side, or (H, W), of the U-Net's input; None: as its config says.
         device: where to make them.
         tokens: L, the length of the context where the U-Net attends to one; the config does not tell it. Default: 77,
-            CLIP's.
+            CLIP's; of videos 1, the picture.
 
     Returns:
-        `sample` (B, C, H, W), `timestep` (B,) and, where the U-Net takes them, `encoder_hidden_states` (B, L, D),
-        `class_labels`, `timestep_cond` and `added_cond_kwargs`.
+        `sample` (B, C, H, W), of videos (B, F, C, H, W) with as many frames as its config says, `timestep` (B,) and,
+        where the U-Net takes them, `encoder_hidden_states` (B, L, D), `class_labels`, `timestep_cond`,
+        `added_cond_kwargs` and `added_time_ids`.
 
     Raises:
         DeepCacheError: if the config tells no size, or asks for a conditioning that is not known here.
@@ -40,12 +43,16 @@ def dummy_inputs(
         raise DeepCacheError(f"{type(unet).__name__} has no config of a diffusers U-Net: its inputs are not known")
     parameter = next(unet.parameters())
     zeros = functools.partial(torch.zeros, dtype=parameter.dtype, device=device)
+    frames = num_frames(config)
     inputs = {
-        "sample": zeros(batch, config.in_channels, *_height_and_width(resolution, config)),
+        "sample": zeros(batch, *([frames] if frames else []), config.in_channels, *_size(resolution, config)),
         "timestep": zeros(batch, dtype=torch.long),
     }
     if getattr(config, "cross_attention_dim", None) is not None:
-        inputs["encoder_hidden_states"] = zeros(batch, tokens or CLIP_TOKENS, _context_width(config))
+        inputs["encoder_hidden_states"] = zeros(batch, tokens or (1 if frames else CLIP_TOKENS), _context_width(config))
+    if frames:
+        numbers = config.projection_class_embeddings_input_dim // config.addition_time_embed_dim
+        inputs["added_time_ids"] = zeros(batch, numbers)
     if getattr(unet, "class_embedding", None) is not None:
         inputs["class_labels"] = _class_labels(unet, batch, zeros)
     if getattr(config, "time_cond_proj_dim", None) is not None:
@@ -55,8 +62,8 @@ def dummy_inputs(
     return inputs
 
 
-def _height_and_width(resolution: int | tuple[int, int] | None, config) -> tuple[int, int]:
-    size = resolution if resolution is not None else getattr(config, "sample_size", None)
+def _size(resolution: int | tuple[int, int] | None, config) -> tuple[int, int]:
+    size = resolution if resolution is not None else height_and_width(config)
     if size is None:
         raise DeepCacheError("resolution must be given: this U-Net's config has no sample_size")
     height, width = (size, size) if isinstance(size, int) else size

@@ -1,4 +1,6 @@
-"""Checkpoints with random weights, of the paper's architectures and SDXL: the workflow runs on them without a download.
+"""Checkpoints with random weights, of the paper's architectures, SDXL and Stable Video Diffusion.
+
+The workflow runs on them without a download.
 
 Their images show nothing, and no metric of them means anything. A new architecture is one function, which builds it
 on the device "meta", and one line in RANDOM.
@@ -20,6 +22,7 @@ from deepcache.models.random_alexnet import AlexNetWeights
 from deepcache.models.random_clip import ClipWeights
 from deepcache.models.random_inception import InceptionWeights
 from deepcache.models.sdxl import stable_diffusion_xl
+from deepcache.models.svd import stable_video_diffusion
 from deepcache.progress import progress
 
 RECORD = "random.json"  # says in each folder how its weights were drawn
@@ -61,6 +64,8 @@ RANDOM = {
     "emoji-bk-sdm": of_one_size(partial(emoji_sd_pipeline, layers_per_block=1)),
     "sdxl": stable_diffusion_xl,
     "sdxl-tiny": stable_diffusion_xl,
+    "svd": stable_video_diffusion,
+    "svd-tiny": stable_video_diffusion,
     "inception": any_size(InceptionWeights),
     "clip-vit-b-32": any_size(ClipWeights),
     "lpips-alexnet": any_size(AlexNetWeights),
@@ -78,7 +83,7 @@ def write_random(architecture: str, folder: str | Path, seed: int, sample_size: 
         folder: appears when everything is in it; an earlier one that this function wrote is replaced.
         seed: of the weights.
         sample_size: side of the U-Net's input, pixels or latents; default: the original's. See
-            deepcache.models.paper_pipelines for the smallest; of sdxl and sdxl-tiny it is 4.
+            deepcache.models.paper_pipelines for the smallest; of sdxl and sdxl-tiny it is 4, of svd and svd-tiny 8.
 
     Raises:
         DeepCacheError: if the architecture is not known, there is no such seed or sample size, or the folder holds

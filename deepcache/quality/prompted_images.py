@@ -28,7 +28,7 @@ def open_prompts(path: str | Path) -> tuple[list[str], dict]:
     path = Path(path)
     if _is_manifest(path):
         manifest = manifests.open_manifest(path)
-        found, fingerprint = manifests.prompts_of(manifest), manifest["fingerprint"]
+        found, fingerprint = manifests.texts_of(manifest), manifest["fingerprint"]
     else:
         found, fingerprint = read_prompts(path), manifests.fingerprint(path)
     return found, {"file": str(path), "prompts": len(found), "fingerprint": fingerprint}

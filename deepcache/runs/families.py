@@ -1,6 +1,7 @@
 """Which samplers each family of models has: told from a checkpoint before anything is loaded."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from deepcache.errors import DeepCacheError
 from deepcache.sampler import NAMES, TRAINED, Sampler
@@ -15,7 +16,7 @@ class Family:
         samplers: names of the samplers that it has.
         quadratic: those of them that can have quadratic spacing.
         guided: whether it can be guided.
-        prompted: whether it paints from prompts.
+        prompts: what its images are made from, one each; None: from noise alone, or a class.
         offset: what DDIM's timesteps are raised by, as in the original's code.
     """
 
@@ -23,8 +24,13 @@ class Family:
     samplers: tuple[str, ...]
     quadratic: tuple[str, ...] = ()
     guided: bool = True
-    prompted: bool = False
+    prompts: Literal["texts", "pictures"] | None = None
     offset: int = 0
+
+    @property
+    def prompted(self) -> bool:
+        """Whether its images are made from prompts: such models run in diffusers' pipelines."""
+        return self.prompts is not None
 
     def check(self, sampler: Sampler) -> None:
         """Raise a DeepCacheError, which says what the family has, unless it can be sampled so."""
@@ -44,7 +50,8 @@ class Family:
     def _has(self) -> str:
         """The samplers in words."""
         slugs = [f"{name}-<steps>{end}" for name in self.samplers for end in self._spacings(name)]
-        return f"{', '.join(slugs[:-1])} and {slugs[-1]} only" + ("" if self.guided else ", without guidance")
+        named = " and ".join(filter(None, (", ".join(slugs[:-1]), slugs[-1])))
+        return f"{named} only" + ("" if self.guided else ", without guidance")
 
     def _spacings(self, name: str) -> tuple[str, ...]:
         return ("", "-quad") if name in self.quadratic else ("",)
@@ -52,7 +59,8 @@ class Family:
 
 PIXEL = Family("an unconditional model", ("ddim", "dpmpp"), quadratic=("ddim",), guided=False)
 LATENT_CLASS = Family("a class-conditional latent model", ("ddim", "dpmpp"), offset=1)
-TEXT_TO_IMAGE = Family("Stable Diffusion", NAMES, prompted=True)
+TEXT_TO_IMAGE = Family("Stable Diffusion", NAMES, prompts="texts")
+IMAGE_TO_VIDEO = Family("Stable Video Diffusion", ("euler",), prompts="pictures")
 
 # By the pipeline class in a checkpoint's model_index.json.
 PIPELINES = {
@@ -61,6 +69,7 @@ PIPELINES = {
     "LDMClassPipeline": LATENT_CLASS,
     "StableDiffusionPipeline": TEXT_TO_IMAGE,
     "StableDiffusionXLPipeline": TEXT_TO_IMAGE,
+    "StableVideoDiffusionPipeline": IMAGE_TO_VIDEO,
 }
 # By the name of an architecture, see deepcache.models.paper and deepcache.models.random_weights.
 ARCHITECTURES = {
@@ -70,6 +79,7 @@ ARCHITECTURES = {
         ("sd-v1-5", "bk-sdm-base", "bk-sdm-small", "bk-sdm-tiny", "emoji-sd", "emoji-bk-sdm", "sdxl", "sdxl-tiny"),
         TEXT_TO_IMAGE,
     ),
+    **dict.fromkeys(("svd", "svd-tiny"), IMAGE_TO_VIDEO),
 }
 MEASURING = ("inception", "clip-vit-b-32", "lpips-alexnet")  # they make no images
 # By what a checkpoint is converted from.

@@ -37,7 +37,9 @@ class ImageModel(ABC):
     def make_latents(
         self, indices: Sequence[int], seed: int, sampler: Sampler, on_step: Callable[[int], None] = lambda step: None
     ) -> torch.Tensor:
-        """Sample, up to what `decode` makes images of, shape (len(indices), C, h, w); where that is on, with gradients.
+        """Sample, up to what `decode` makes images of, where that is on with gradients.
+
+        Their shape is (len(indices), C, h, w), of videos (len(indices), F, C, h, w).
 
         Latent j depends on (seed, j) alone, but for rounding. They lie on the device, which may still be at work on
         them: fetching them waits.
@@ -53,7 +55,7 @@ class ImageModel(ABC):
         """Images of what `make_latents` returned, float32 from 0 to 255, shape (B, H, W, C).
 
         Args:
-            latents: shape (B, C, h, w).
+            latents: as they came.
             rounded: whether a first stage with a codebook looks latents up in it. Without, an image changes with its
                 latent however little that changes.
         """

@@ -1,4 +1,4 @@
-"""A diffusers pipeline that paints from prompts, as a model that samples, times and differentiates."""
+"""A diffusers pipeline that makes images from prompts, as a model that samples, times and differentiates."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from diffusers import DiffusionPipeline
 from torch import nn
 
 from deepcache.caching.schedulers import make_scheduler
+from deepcache.models.input_size import height_and_width
 from deepcache.runs.families import TEXT_TO_IMAGE
 from deepcache.sampler import ANCESTRAL
 from deepcache.sampling.model import ImageModel, decoded, differentiable, step_callback
@@ -29,20 +30,19 @@ class PipelineModel(ImageModel):
 
     family = TEXT_TO_IMAGE
 
-    def __init__(self, pipeline: DiffusionPipeline, prompts: Sequence[str], call: Mapping[str, Any] | None = None):
+    def __init__(self, pipeline: DiffusionPipeline, prompts: Sequence, call: Mapping[str, Any] | None = None):
         self._pipeline, self._prompts, self._call = pipeline, prompts, dict(call or {})
         self._scheduler_config = pipeline.scheduler.config
         self._raised: nn.Module | None = None
         self.unet = pipeline.unet.eval()
-        size = self.unet.config.sample_size
-        height, width = (size, size) if isinstance(size, int) else size
+        height, width = height_and_width(self.unet.config)
         if self._call.get("height"):
             height = self._call["height"] // pipeline.vae_scale_factor
         if self._call.get("width"):
             width = self._call["width"] // pipeline.vae_scale_factor
         self.latent_size = height, width
 
-    def painting(self, prompts: Sequence[str]) -> Self:
+    def painting(self, prompts: Sequence) -> Self:
         """The same model with other prompts; the networks are shared."""
         other = copy.copy(self)
         other._prompts = prompts

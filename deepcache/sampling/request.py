@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from deepcache.caching.execution import Execution
+    from deepcache.data.picture_prompts import PicturePrompts
     from deepcache.sampling.model import ImageModel
 
 
@@ -62,20 +63,20 @@ class Request:
         if self.prompts is None:
             raise DeepCacheError(f"{manifest}: {self.manifest['name']} takes no prompts: leave it out")
         prompts = _read_prompts(manifest, self.prompts.negative)
-        return replace(self, model=self.model.painting(prompts.texts), prompts=prompts)
+        return replace(self, model=self.model.painting(prompts.items), prompts=prompts)
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """What a text-to-image model paints.
+    """What a text-to-image model paints, or an image-to-video model starts from.
 
     Attributes:
-        texts: image j is painted from text j, counted round the list where there are fewer.
+        items: texts or pictures; image j is made from item j, counted round where there are fewer.
         fingerprint: of the file that they come from.
         negative: what guidance leads away from; None: from no prompt.
     """
 
-    texts: list[str]
+    items: "list[str] | PicturePrompts"
     fingerprint: str
     negative: str | None = None
 
@@ -85,7 +86,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, type=Path, metavar="JSON", help="the checkpoint's manifest")
     parser.add_argument("--sampler", default="ddim-100", help="such as ddim-100-quad, plms-50-cfg7.5")
     parser.add_argument("--precision", default="float32", choices=["float32", "float16", "bfloat16"])
-    parser.add_argument("--prompts", type=Path, metavar="JSON", help="manifest of the prompts, for text-to-image")
+    parser.add_argument("--prompts", type=Path, metavar="JSON", help="manifest of the prompts, texts or pictures")
     parser.add_argument("--negative-prompt", metavar="TEXT", help="what guidance leads away from, for text-to-image")
     cli.add_device_options(parser)
 
@@ -123,7 +124,7 @@ def open_request(arguments: argparse.Namespace, method: Method | None = None) ->
     if negative is not None and sampler.guidance_scale <= 1:
         raise DeepCacheError(f"--negative-prompt: {sampler.slug} is without guidance, and so without it: leave it out")
     prompts = _read_prompts(arguments.prompts, negative) if arguments.prompts else None
-    model = load_model(folder, device, arguments.precision, prompts and prompts.texts, negative)
+    model = load_model(folder, device, arguments.precision, prompts and prompts.items, negative)
     caching = _in_place(method, model, sampler, manifest, plan)
     seed = getattr(arguments, "seed", 0)
     execution = execution_of(getattr(arguments, "execution", "eager"))

@@ -41,6 +41,13 @@ def validate(config: dict, schema_path: str | Path, published: str | Path) -> No
         raise DeepCacheError(reason(f"config: {key}: {problem}", MESSAGE))
 
 
+def prompt_kind(config: dict, model: dict, key: str = "prompts") -> str | None:
+    """What a model's prompts are, or those of another key: "texts" or "pictures"; None where it has none."""
+    if key not in model:
+        return None
+    return "texts" if config["datasets"][model[key]]["format"] in PROMPTS else "pictures"
+
+
 def _schema_message(error: jsonschema.ValidationError) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
@@ -117,14 +124,21 @@ def _model_problems(config: dict, name: str, model: dict) -> Iterator[tuple[str,
             yield from known_name(f"{key}.{weights}", model[weights], config["checkpoints"])
     for prompts in ("prompts", "calibration_prompts"):
         if prompts in model:
-            yield from _dataset(f"{key}.{prompts}", model[prompts], config, PROMPTS)
+            yield from known_name(f"{key}.{prompts}", model[prompts], config["datasets"])
+    kind = prompt_kind(config, model)
     for needs, what in (
         ("clip", "a CLIP score needs"),
         ("calibration_prompts", "they take the place of"),
         ("negative_prompt", "it goes with"),
     ):
-        if needs in model and "prompts" not in model:
+        if needs in model and kind is None:
             yield f"{key}.{needs}", f"{what} the model's prompts"
+    for needs in ("clip", "negative_prompt"):
+        if needs in model and kind == "pictures":
+            yield f"{key}.{needs}", f"it goes with texts, but {model['prompts']} holds pictures: leave it out"
+    other = prompt_kind(config, model, "calibration_prompts")
+    if other not in (None, kind):
+        yield f"{key}.calibration_prompts", f"{model['calibration_prompts']} holds {other}, but the prompts are {kind}"
     first = timed_as(config)[name]
     if model.get("calibration_prompts") != config["models"][first].get("calibration_prompts"):
         yield f"{key}.calibration_prompts", f"plans are made once for a checkpoint: give it those of {first}"

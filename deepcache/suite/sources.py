@@ -9,11 +9,24 @@ from urllib.parse import parse_qsl, urlsplit
 from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE
 from deepcache.package_weights import package_folder
-from deepcache.runs.families import ARCHITECTURES, CONVERTED, MEASURING, PIPELINES, RECIPES, TEXT_TO_IMAGE, Family
+from deepcache.runs.families import (
+    ARCHITECTURES,
+    CONVERTED,
+    IMAGE_TO_VIDEO,
+    MEASURING,
+    PIPELINES,
+    RECIPES,
+    TEXT_TO_IMAGE,
+    Family,
+)
 from deepcache.sampler import Sampler
+from deepcache.suite.config import prompt_kind
 from deepcache.suite.layout import diversity_runs, layout_runs, table_layouts
 from deepcache.suite.reading import located
 
+# By the kind of a model's prompts: what it must be, and what such a model does with them.
+PROMPTED = {None: None, "texts": TEXT_TO_IMAGE, "pictures": IMAGE_TO_VIDEO}
+USES = {"texts": "paints from", "pictures": "starts from"}
 # Ends of the names of what signs an address, or says who may read.
 SECRET = re.compile("(token|sig|signature|key|password|secret|credential|auth)$", re.IGNORECASE)
 
@@ -57,17 +70,24 @@ def _problems(config: dict, root: str | Path) -> Iterator[tuple[str, str]]:
                 yield f"{kind}.{name}.url", problem
     families = {}
     for name, model in config["models"].items():
-        families[name] = family = TEXT_TO_IMAGE if "prompts" in model else None
+        kind = prompt_kind(config, model)
+        families[name] = PROMPTED[kind]
         found = _family(model["checkpoint"], located(config["checkpoints"][model["checkpoint"]], root))
         if isinstance(found, str):
             yield f"models.{name}.checkpoint", found
         elif found is not None:
-            if found.prompted and family is None:
-                yield f"models.{name}.prompts", f"missing, but {found.words} paints from prompts"
-            if family is not None and not found.prompted:
-                yield f"models.{name}.prompts", f"{found.words} takes none: leave it out"
+            if kind != found.prompts:
+                yield f"models.{name}.prompts", _wrong_prompts(found, kind, model.get("prompts"))
             families[name] = found
     yield from _sampler_problems(config, families)
+
+
+def _wrong_prompts(family: Family, kind: str | None, dataset: str | None) -> str:
+    """What is wrong with prompts of another kind than a family's."""
+    if family.prompts is None:
+        return f"{family.words} takes none: leave it out"
+    use = f"{family.words} {USES[family.prompts]} {family.prompts}"
+    return f"missing, but {use}" if kind is None else f"{dataset} holds {kind}, but {use}: name a dataset of these"
 
 
 def _secret(url: str) -> str | None:

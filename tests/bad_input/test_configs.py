@@ -23,6 +23,7 @@ def check(config: dict) -> dict:
     return config
 
 
+VIDEO = "checkpoints: {mine: {source: random, architecture: svd-tiny}}\nmodels: "
 # By name: a text that stands below EXTENDS, and the line. Single values are cases of tests/suite/test_config.py.
 TEXTS = {
     "a number without end": ("estimate: {tflops: .inf}", "config: estimate.tflops: inf is not "),
@@ -82,7 +83,28 @@ TEXTS = {
     ),
     "text-to-image without prompts": (
         "models: {digits-ddpm: {checkpoint: digits-sd}}",
-        "config: models.digits-ddpm.prompts: missing, but Stable Diffusion paints from prompts",
+        "config: models.digits-ddpm.prompts: missing, but Stable Diffusion paints from texts",
+    ),
+    "Stable Diffusion from pictures": (
+        "models: {mine: {checkpoint: digits-sd, prompts: digits, sampler: ddim-5, branches: 9, samples: 2, "
+        "shard_size: 2, batch_size: 2, seeds: [0]}}",
+        "config: models.mine.prompts: digits holds pictures, but Stable Diffusion paints from texts: name a ",
+    ),
+    "Stable Video Diffusion from texts": (
+        f"{VIDEO}{{digits-ddpm: {{checkpoint: mine, prompts: digits-prompts}}}}",
+        "config: models.digits-ddpm.prompts: digits-prompts holds texts, but Stable Video Diffusion starts from pic",
+    ),
+    "Stable Video Diffusion from nothing": (
+        f"{VIDEO}{{digits-ddpm: {{checkpoint: mine}}}}",
+        "config: models.digits-ddpm.prompts: missing, but Stable Video Diffusion starts from pictures",
+    ),
+    "a sampler that Stable Video Diffusion lacks": (
+        f"{VIDEO}{{digits-ddpm: {{checkpoint: mine, prompts: digits}}}}",
+        "config: models.digits-ddpm.sampler: sampler ddim-100: Stable Video Diffusion has euler-<steps> only",
+    ),
+    "a negative prompt beside pictures": (
+        f"{VIDEO}{{digits-ddpm: {{checkpoint: mine, prompts: digits, negative_prompt: grey}}}}",
+        "config: models.digits-ddpm.negative_prompt: it goes with texts, but digits holds pictures: leave it out",
     ),
     "a model that only measures": (
         "models: {digits-ddpm: {checkpoint: measures}}\n"
@@ -221,11 +243,13 @@ def test_the_families_know_every_architecture_and_recipe():
     from deepcache.models.checkpoint_sources import CONVERTERS
     from deepcache.models.paper import ARCHITECTURES
     from deepcache.models.random_weights import RANDOM
+    from deepcache.models.sdxl import SIZES as SDXL
+    from deepcache.models.svd import SIZES as SVD
     from deepcache.runs import families
     from deepcache.sampling.families import FAMILIES
     from deepcache.training.recipes import RECIPES
 
-    assert families.ARCHITECTURES.keys() == {*ARCHITECTURES, "emoji-sd", "emoji-bk-sdm", "sdxl", "sdxl-tiny"}
+    assert families.ARCHITECTURES.keys() == {*ARCHITECTURES, "emoji-sd", "emoji-bk-sdm", *SDXL, *SVD}
     assert {*families.ARCHITECTURES, *families.MEASURING} == RANDOM.keys()
     assert families.CONVERTED.keys() == CONVERTERS.keys()
     assert families.RECIPES.keys() == RECIPES.keys()

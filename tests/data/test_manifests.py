@@ -4,7 +4,8 @@ import pytest
 
 from deepcache import DeepCacheError
 from deepcache.data.digits import digest
-from deepcache.data.manifests import fingerprint, open_dataset, open_manifest, read_prompts, write_manifest
+from deepcache.data.formats.folder import Folder
+from deepcache.data.manifests import fingerprint, open_dataset, open_manifest, read_prompts, texts_of, write_manifest
 from deepcache.data.random_datasets import write_random
 
 
@@ -35,7 +36,7 @@ def test_a_manifest_opens_the_dataset(folder, tmp_path):
 def test_the_bundled_digits_need_no_place(tmp_path):
     found = write_manifest(tmp_path / "m.json", "digits", "digits", None, "bundled")
     with pytest.raises(DeepCacheError, match=r"datasets\.digits: digits holds images, not prompts"):
-        read_prompts(tmp_path / "m.json")
+        texts_of(found)
     assert found["items"] == 1797
     assert found["path"] is None
     assert found["fingerprint"] == digest()
@@ -50,6 +51,30 @@ def test_prompts_have_manifests_too(tmp_path):
     assert refused(open_dataset, open_manifest(tmp_path / "m.json"), 8) == "datasets.p: text holds prompts, not images"
     (tmp_path / "p.txt").write_text("a\nc\n", encoding="utf-8")
     assert "changed since" in refused(open_manifest, tmp_path / "m.json")
+
+
+def test_prompts_are_texts_or_pictures_of_which_one_is_read_at_a_time(folder, tmp_path):
+    (tmp_path / "p.txt").write_text("a\nb\n", encoding="utf-8")
+    write_manifest(tmp_path / "m.json", "p", "text", tmp_path / "p.txt", "local")
+    assert read_prompts(tmp_path / "m.json") == ["a", "b"]
+    write_manifest(tmp_path / "m.json", "x", "folder", folder, "local")
+    pictures = read_prompts(tmp_path / "m.json")
+    place = Folder(folder).names.index("class-3/00003.png")
+    expected = pictures[place]
+    for file in folder.rglob("*.png"):
+        if file.name != "00003.png":
+            file.write_bytes(b"")
+    assert len(pictures) == 12 and (pictures[place] == expected).all()
+    with pytest.raises(DeepCacheError, match="the file is empty"):
+        pictures[place + 1]
+    with pytest.raises(IndexError):
+        pictures[12]
+
+
+def test_grey_pictures_are_prompts_in_colour(tmp_path):
+    write_manifest(tmp_path / "m.json", "digits", "digits", None, "bundled")
+    picture = read_prompts(tmp_path / "m.json")[7]
+    assert picture.shape == (16, 16, 3) and (picture == picture[..., :1]).all()
 
 
 @pytest.mark.parametrize("change", ["remove", "add", "rename", "resize", "gone"])

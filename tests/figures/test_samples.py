@@ -43,3 +43,16 @@ def test_a_column_for_each_method_with_prompts_and_captions(methods, tmp_path):
     assert figure.axes[2].get_ylabel().endswith("...")
     save(figure, tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_pictures_that_samples_start_from_have_a_column_of_their_own(methods):
+    """Samples that are tall, as film strips are, stay so."""
+    tall = [Samples(one.label, np.concatenate([one.images] * 4, axis=1)) for one in methods]
+    pictures = [np.full((6, 10, 3), shade, np.uint8) for shade in (10, 20, 30)]
+    figure = draw_columns("Title", tall, pictures)
+    rows = shown(figure)
+    assert (len(rows), len(rows[0])) == (3, 3)
+    assert np.array_equal(rows[2][0], pictures[2]) and np.array_equal(rows[2][1], tall[0].images[2])
+    assert [axes.get_title() for axes in figure.axes[:3]] == ["", "full", "cached"]
+    width, height = figure.get_size_inches()
+    assert height > 2 * width

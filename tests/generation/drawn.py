@@ -14,5 +14,5 @@ class Drawn(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func is torch.randn and kwargs.get("generator") is not None:
-            self.dtypes.append(kwargs["dtype"])
+            self.dtypes.append(kwargs.get("dtype", torch.float32))  # torch's default
         return func(*args, **kwargs)

@@ -11,14 +11,22 @@ from diffusers.models import UNetMotionModel, UNetSpatioTemporalConditionModel
 from PIL import Image
 
 from deepcache import DeepCache
+from deepcache.data.datasets import open_images
+from deepcache.data.picture_prompts import PicturePrompts
 from deepcache.data.pictures import read_picture
 from deepcache.generation import video
 from deepcache.generation.kinds import STABLE_VIDEO
 from deepcache.generation.video import SIZE
+from deepcache.methods.method import Method
 from deepcache.models.checkpoints import write_manifest
+from deepcache.models.random_weights import write_random
+from deepcache.sampler import Sampler
+from deepcache.sampling.families import load_model
+from deepcache.sampling.image_to_video import fitted
 from deepcache.sampling.noise import image_generator
 from tests.generation.checkpoints import PROMPTS, content, flagging_everything, save
 from tests.generation.drawn import Drawn
+from tests.sampling.applied import cached
 
 SMALL = ("--height", 16, "--width", 24)
 FRAMES = 3
@@ -74,8 +82,10 @@ def test_animatediff_is_what_its_pipeline_makes(animated, generate, capsys, way,
 
 
 def by_hand(pipe, picture, index, steps=6, **options):
-    picture = read_picture(picture).resize((24, 16), Image.Resampling.LANCZOS)
-    noise = {"generator": image_generator(4, index), "num_inference_steps": steps}
+    picture, generator = fitted(np.asarray(read_picture(picture)), 16, 24), image_generator(4, index)
+    factor = pipe.vae_scale_factor
+    latents = torch.randn(1, options.get("num_frames", 3), 4, 16 // factor, 24 // factor, generator=generator)
+    noise = {"latents": latents, "generator": generator, "num_inference_steps": steps}
     frames = pipe(picture, height=16, width=24, **noise, **options, decode_chunk_size=8, output_type="np").frames
     return np.round(frames[0] * 255).astype(int)
 
@@ -104,6 +114,19 @@ def test_stable_video_is_what_its_pipeline_makes(stable_video, generate, interva
     assert len(settings["images"]) == 3 and record["full_steps"] == list(range(0, 6, interval))
     with Image.open("out/00000.png") as shown:
         assert (shown.n_frames, round(shown.info["duration"])) == (count, round(1000 / call.get("fps", 7)))
+
+
+def test_stable_video_is_what_the_workflow_samples(generate, tmp_path):
+    write_random("svd-tiny", tmp_path / "svd", 0)  # of its own size, 64x128
+    options = ("--images", "images", "--height", 64, "--width", 128, "--steps", 2, "--seed", 4, "--cache-interval", 2)
+    found, _ = generate(tmp_path / "svd", *options, prompted=False)
+    pictures = PicturePrompts(open_images("folder", Path("images")))
+    model, sampler = load_model(tmp_path / "svd", "cpu", "float32", pictures), Sampler.parse("euler-2-cfg3")
+    with cached(model, Method.parse("uniform-n2-b0"), sampler) as cache:
+        for index in range(3):
+            cache.start_trajectory()
+            (strip,) = model.sample([index], 4, sampler)
+            assert np.array_equal(np.concatenate(found[3 * index :][:3]), strip)
 
 
 def test_what_is_not_given_is_as_its_pipeline_has_it(stable_video, generate, monkeypatch):

@@ -27,7 +27,8 @@ from deepcache.models.ldm import convert
 from deepcache.models.ldm_pipeline import LDMClassPipeline
 from deepcache.models.paper import ARCHITECTURES, Architecture
 from deepcache.models.random_weights import RANDOM, write_random
-from deepcache.models.sdxl import SIZES
+from deepcache.models.sdxl import SIZES as SDXL
+from deepcache.models.svd import SIZES as SVD
 from deepcache.quality.clip_score import load_clip
 from deepcache.quality.perceptual import load_perceptual
 from deepcache.sampler import Sampler
@@ -204,7 +205,7 @@ def test_parts_of_sdxl_have_the_original_sizes():
 
 
 def test_the_tiny_sdxl_has_the_classes_and_the_blocks_of_the_base_model(tmp_path):
-    tiny, base = (RANDOM[name](name, None) for name in SIZES)
+    tiny, base = (RANDOM[name](name, None) for name in SDXL)
     for name, part in base.components.items():
         assert type(tiny.components[name]) is type(part), name
     for key in ("down_block_types", "up_block_types", "layers_per_block", "addition_embed_type", "in_channels"):
@@ -215,6 +216,29 @@ def test_the_tiny_sdxl_has_the_classes_and_the_blocks_of_the_base_model(tmp_path
     saved = StableDiffusionXLPipeline.from_pretrained(tmp_path / "tiny", local_files_only=True)
     assert saved.tokenizer_2("a", padding="max_length").input_ids[-1] == 0, "as SDXL's second tokenizer pads"
     assert saved.tokenizer("a", padding="max_length").input_ids[-1] == saved.tokenizer.eos_token_id
+
+
+def test_parts_of_stable_video_diffusion_have_the_original_sizes():
+    """Together, at two bytes each, the size of the published variant fp16: 4.51 GB."""
+    pipe = RANDOM["svd"]("svd", None)
+    parts = {name: part for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
+    assert {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()} == {
+        "unet": 1_524_623_082,
+        "vae": 97_742_847,
+        "image_encoder": 632_076_800,
+    }
+    assert {(p.device.type, p.dtype) for part in parts.values() for p in part.parameters()} == {("meta", torch.float16)}
+    assert dummy_inputs(pipe.unet, 2, None, "meta")["sample"].shape == (2, 14, 8, 72, 128)
+
+
+def test_the_tiny_stable_video_diffusion_has_the_classes_and_the_blocks_of_the_published_one():
+    tiny, published = (RANDOM[name](name, None) for name in SVD)
+    for name, part in published.components.items():
+        assert type(tiny.components[name]) is type(part), name
+    for key in ("down_block_types", "up_block_types", "layers_per_block", "in_channels", "out_channels"):
+        assert tiny.unet.config[key] == published.unet.config[key], key
+    assert num_branches(tiny.unet) == num_branches(published.unet) == 12
+    assert tiny.scheduler.config == published.scheduler.config
 
 
 def test_parts_of_ldm_are_those_of_the_official_checkpoint():
@@ -298,12 +322,12 @@ def test_alexnet_is_torchvisions(tmp_path):
 
 
 def test_smallest_sides():
-    others = {"inception", "clip-vit-b-32", "lpips-alexnet", *EMOJI, *SIZES}
+    others = {"inception", "clip-vit-b-32", "lpips-alexnet", *EMOJI, *SDXL, *SVD}
     assert set(SMALLEST) == set(ARCHITECTURES) == set(RANDOM) - others
-    for architecture in SIZES:
-        assert RANDOM[architecture](architecture, 4).unet.config.sample_size == 4
-        for wrong in (2, 5):
-            with pytest.raises(DeepCacheError, match=f"{architecture}: sample_size must be a multiple of 4, since"):
+    for architecture, side in {**dict.fromkeys(SDXL, 4), **dict.fromkeys(SVD, 8)}.items():
+        assert RANDOM[architecture](architecture, side).unet.config.sample_size == side
+        for wrong in (side // 2, side + 1):
+            with pytest.raises(DeepCacheError, match=f"{architecture}: sample_size must be a multiple of {side}, sin"):
                 RANDOM[architecture](architecture, wrong)
     for architecture in EMOJI:
         with pytest.raises(DeepCacheError, match="has one size: leave sample_size out"):

@@ -57,7 +57,17 @@ def change(path: str, value) -> dict:
         ("checkpoints/digits-ddpm", {"source": "random"}, "'architecture' is a required property"),
         ("datasets/digits", {"source": "url", "format": "lmdb"}, "datasets.digits: 'url' is a required property"),
         ("datasets/digits/format", "text", "references.digits-16.dataset: digits has the format text, here it must be"),
-        ("models/digits-ddpm/prompts", "digits", "models.digits-ddpm.prompts: digits has the format digits, here"),
+        ("models/digits-ddpm/prompts", "nothing", "config: models.digits-ddpm.prompts: nothing is not defined; known"),
+        (
+            "models/digits-sd/prompts",
+            "digits",
+            "models.digits-sd.clip: it goes with texts, but digits holds pictures: ",
+        ),
+        (
+            "models/digits-sd/calibration_prompts",
+            "digits",
+            "models.digits-sd.calibration_prompts: digits holds pictures, but the prompts are texts",
+        ),
         ("checkpoints/digits-ddpm", {"source": "local"}, "checkpoints.digits-ddpm: 'folder' is a required property"),
         ("references/digits-16/extractor", "vgg", "config: references.digits-16.extractor: 'vgg' is not one of"),
         ("references/digits-16/weights", "vgg", "config: references.digits-16.weights: vgg is not defined"),
@@ -297,6 +307,7 @@ def test_configs_declare_the_branches_that_the_models_have():
     from deepcache.models.emoji_sd import emoji_sd_unet
     from deepcache.models.paper import ARCHITECTURES
     from deepcache.models.sdxl import sdxl_unet
+    from deepcache.models.svd import svd_unet
     from deepcache.sampling.families import bare_unet
 
     for name, model in CONFIG["models"].items():
@@ -305,7 +316,9 @@ def test_configs_declare_the_branches_that_the_models_have():
     emoji = read_suite("emoji")["models"]
     for name, layers in (("emoji-sd", 2), ("emoji-bk-sdm", 1)):
         assert emoji[name]["branches"] == emoji[f"{name}-held-out"]["branches"] == num_branches(emoji_sd_unet(layers))
-    assert {model["branches"] for model in read_suite("modern")["models"].values()} == {num_branches(sdxl_unet())}
+    known = {"sdxl": sdxl_unet, "svd": svd_unet}
+    for name, model in read_suite("modern")["models"].items():
+        assert model["branches"] == num_branches(known[model["checkpoint"]]()), name
     paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
     for model in paper["models"].values():
         architecture = paper["checkpoints"][model["checkpoint"]]["architecture"]

@@ -66,10 +66,13 @@ def test_the_modern_suite_is_planned(fresh, suite):
     done = project.run("all", "-n", "-p", "--quiet", "host", suite=suite)
     assert done.returncode == 0, done.stdout
     planned = jobs(done.stdout)
-    assert {name for name in planned if name.startswith("write_")} == {"write_sdxl", "write_diversity"}
-    assert (planned["metrics"], planned["paired"], planned["calibrate"], planned["time_models"]) == (5, 4, 2, 1)
-    assert planned.get("checkpoint_from_hub", 0) == (2 if suite == "modern" else 0)
-    assert planned.get("random_checkpoint", 0) == (0 if suite == "modern" else 4)
+    assert {name for name in planned if name.startswith("write_")} == {"write_sdxl", "write_svd", "write_diversity"}
+    assert (planned["metrics"], planned["paired"], planned["calibrate"], planned["time_models"]) == (5, 4, 2, 2)
+    assert planned.get("checkpoint_from_hub", 0) == (3 if suite == "modern" else 0)
+    assert planned.get("random_checkpoint", 0) == (0 if suite == "modern" else 5)
+    videos = re.findall(r"^.*/scripts/sample\.py .*/checkpoints/svd\.json .*$", done.stdout, flags=re.M)
+    assert len(videos) == (4 * 10 if suite == "modern" else 4), "shards"
+    assert all(re.search(r"--prompts \S*/datasets/coco-val2014\.json", one) for one in videos)
     negative = "normal quality, low quality, worst quality, low res, blurry, nsfw, nude"
     assert f"'--negative-prompt={negative}'" in done.stdout
     assert f"'sdxl={negative}'" in done.stdout, "times are those of the same call"
@@ -276,3 +279,11 @@ def test_the_estimate_of_the_modern_suite(fresh):
     assert petamacs == pytest.approx(expected, rel=0.01)
     assert hours == pytest.approx(2 * expected * 1e15 / 287e12 / 3600, rel=0.01)
     assert 14 < download < 16
+    row = re.search(r"^\| svd +\| +4 \| +400 \| +(\S+) \| +(\S+) \| +(\S+) \| +\S+ \| +(\S+) \|", done.stdout, re.M)
+    petamacs, hours, download, kept = map(float, row.groups())
+    # 18048.37 G a full step of a video, 1133.56 a shallow one; of 25 steps 25, 13, 9 and 5 are full.
+    expected = 100 * 2 * sum(full * 18048.37 + (25 - full) * 1133.56 for full in (25, 13, 9, 5)) / 1e6
+    assert petamacs == pytest.approx(expected, rel=0.01)
+    assert hours == pytest.approx(2 * expected * 1e15 / 50e12 / 3600, rel=0.01)
+    assert 11 < download < 12
+    assert kept == pytest.approx(400 * 14 * 576 * 1024 * 3 / 1e9, rel=0.01)

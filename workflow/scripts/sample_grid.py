@@ -1,6 +1,6 @@
 """Draw samples of several runs that started from the same noise.
 
-One row for each run; or, with --prompts, one column for each, the prompts on the left.
+One row for each run; or, with --prompts, one column for each, the prompts, texts or pictures, on the left.
 """
 
 from pathlib import Path

@@ -60,7 +60,7 @@ class Comparison:
             features = load_extractor(extractor, weights, request.device)
         if arguments.clip:
             clip = load_clip(open_checkpoint(arguments.clip)[0], request.device)
-        return cls(statistics, features, clip, request.prompts and request.prompts.texts)
+        return cls(statistics, features, clip, request.prompts and request.prompts.items)
 
     def measure(self, samples: Sequence[Unrounded], others: Sequence[Unrounded]) -> dict:
         """Measure the images of several seeds.

@@ -75,12 +75,14 @@ def open_tuned(
         variant: of the weights, see `find_checkpoint`; for text-to-image.
 
     Raises:
-        DeepCacheError: if it cannot be loaded, or takes no prompts or no guidance.
+        DeepCacheError: if it cannot be loaded, or takes no prompts or no guidance, or pictures in place of texts.
     """
     folder = open_checkpoint(place)[0] if place.is_file() else place
     if not folder.is_dir():
         raise DeepCacheError(f"{place}: no such checkpoint: give a folder in diffusers' format, or a manifest")
     family = PIPELINES.get(pipeline_class(folder))
+    if family is not None and family.prompts == "pictures":
+        raise DeepCacheError(f"{place}: {family.words} starts from pictures, and what is tuned paints from texts")
     prompted = family is None or family.prompted  # what is not known here is refused by `find_checkpoint`
     if not prompted and prompts is not None:
         raise DeepCacheError(f"--prompts: {place} paints from none: leave it out")
