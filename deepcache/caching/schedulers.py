@@ -55,7 +55,8 @@ SCHEDULERS = {
     "dpmpp": (DPMSolverMultistepScheduler, DPM_SOLVER),
     "dpmpp_ays": (align_your_steps.AlignYourSteps, DPM_SOLVER | align_your_steps.OPTIONS),
     "unipc": (UniPCMultistepScheduler, {}),
-    "euler": (EulerDiscreteScheduler, {}),
+    # diffusers' own reads the logarithm of every sigma from the device, where timesteps are continuous.
+    "euler": (_reading_on_host(EulerDiscreteScheduler), {}),
     "euler_a": (EulerAncestralDiscreteScheduler, {}),
     "lms": (LMSDiscreteScheduler, {}),
 }

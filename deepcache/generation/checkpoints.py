@@ -10,7 +10,6 @@ from diffusers import (
     AutoPipelineForInpainting,
     AutoPipelineForText2Image,
     DiffusionPipeline,
-    StableVideoDiffusionPipeline,
 )
 
 from deepcache.errors import DeepCacheError
@@ -20,13 +19,14 @@ from deepcache.generation.model_index import REFINES, check_index, read_index
 from deepcache.models.checkpoints import WEIGHTS, open_checkpoint
 from deepcache.models.pipeline_parts import load_encoders, why_not_loaded
 from deepcache.progress import progress
+from deepcache.sampling.image_to_video import NotWaiting
 
 TASKS = {
     "text-to-image": AutoPipelineForText2Image,
     "image-to-image": AutoPipelineForImage2Image,
     "inpainting": AutoPipelineForInpainting,
     "text-to-video": AnimateDiffPipeline,
-    "image-to-video": StableVideoDiffusionPipeline,
+    "image-to-video": NotWaiting,
 }
 
 

@@ -21,6 +21,17 @@ CALL = {"fps": 7, "motion_bucket_id": 127, "noise_aug_strength": 0.02, "min_guid
 DECODED = 8  # frames at a time, as in diffusers' example; its decoder looks over the frames that it gets together
 
 
+class NotWaiting(StableVideoDiffusionPipeline):
+    """Is told whether it guides: diffusers' own looks at the frames' guidance on the device, twice a step."""
+
+    guided = True
+
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        """Whether the U-Net is called without the picture, too."""
+        return self.guided
+
+
 class ImageToVideo(PipelineModel):
     """A checkpoint of Stable Video Diffusion.
 
@@ -45,9 +56,7 @@ class ImageToVideo(PipelineModel):
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, prompts: Sequence[np.ndarray]):
         variant = sole_variant(folder)
         encoders = load_encoders(folder, dtype, variant=variant)
-        pipeline = StableVideoDiffusionPipeline.from_pretrained(
-            folder, dtype=dtype, variant=variant, local_files_only=True, **encoders
-        )
+        pipeline = NotWaiting.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True, **encoders)
         pipeline.set_progress_bar_config(disable=True)
         super().__init__(pipeline.to(device), prompts, CALL)
 
@@ -55,6 +64,7 @@ class ImageToVideo(PipelineModel):
         """See `ImageModel.make_latents`; shape (len(indices), F, C, h, w)."""
         self.family.check(sampler)
         self._pipeline.scheduler = make_scheduler(sampler.name, self._scheduler_config, self._pipeline)
+        self._pipeline.guided = sampler.guidance_scale > 1
         generators = [image_generator(seed, index) for index in indices]
         noise = drawn(generators, (self.unet.config.num_frames, self.unet.config.out_channels, *self.latent_size))
         height, width = (side * self._pipeline.vae_scale_factor for side in self.latent_size)

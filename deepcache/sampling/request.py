@@ -56,13 +56,17 @@ class Request:
         """The same with the prompts of a manifest, around the same U-Net; itself where there is none.
 
         Raises:
-            DeepCacheError: if the manifest is not one of prompts, or the model takes none.
+            DeepCacheError: if the manifest is not one of prompts of the same kind, or the model takes none.
         """
         if manifest is None:
             return self
         if self.prompts is None:
             raise DeepCacheError(f"{manifest}: {self.manifest['name']} takes no prompts: leave it out")
         prompts = _read_prompts(manifest, self.prompts.negative)
+        if type(prompts.items) is not type(self.prompts.items):
+            raise DeepCacheError(
+                f"{manifest}: of another kind than --prompts: give texts with texts, pictures with pictures"
+            )
         return replace(self, model=self.model.painting(prompts.items), prompts=prompts)
 
 

@@ -9,6 +9,7 @@ from deepcache.data.manifests import write_manifest as write_dataset
 from deepcache.models.checkpoints import write_manifest
 from deepcache.models.digits import ddpm_scheduler, ldm_scheduler
 from deepcache.models.ldm_pipeline import ClassEmbedder, LDMClassPipeline
+from deepcache.models.random_weights import write_random
 from tests.conftest import ROOT, make_unet2d, make_unet2d_condition
 from tests.generation.checkpoints import save
 
@@ -46,7 +47,8 @@ def write_checkpoints(folder: Path) -> None:
     DDPMPipeline(pixel_unet(), ddpm_scheduler()).save_pretrained(folder / "pixel")
     ldm_pipeline().save_pretrained(folder / "ldm")
     save(folder / "sd", layers_per_block=1)
-    for name in ("pixel", "ldm", "sd"):
+    write_random("svd-tiny", folder / "svd", 0)
+    for name in ("pixel", "ldm", "sd", "svd"):
         write_manifest(folder / f"{name}.json", name, folder / name, "random", {})
     for name in ("digits-classifier", "digits-clip"):
         write_manifest(folder / f"{name}.json", name, ROOT / "resources/checkpoints" / name, "shipped", {})

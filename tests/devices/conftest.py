@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 from deepcache.cost import profiled
 from deepcache.generation.generation import Generation
 from deepcache.models import benchmarked, paper
+from deepcache.sampling.image_to_video import ImageToVideo
 from deepcache.sampling.latent_class import LatentClass
 from deepcache.sampling.pipeline_model import PipelineModel
 from deepcache.sampling.pixel_ddpm import PixelDDPM
@@ -24,7 +25,7 @@ from tests.devices.absent import DEVICE, AbsentDevice, absent_device, leaves
 from tests.devices.checkpoints import pixel_unet
 from tests.devices.programs import PROGRAMS, WAITS, write_inputs
 
-TRAJECTORIES = ((PixelDDPM, "make_latents"), (LatentClass, "make_latents"), (PipelineModel, "make_latents"))
+TRAJECTORIES = tuple((one, "make_latents") for one in (PixelDDPM, LatentClass, PipelineModel, ImageToVideo))
 
 
 def _on_meta() -> torch.nn.Module:

@@ -23,6 +23,7 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.sampling.pixel_ddpm:PixelDDPM.__init__": (1, "weights"),
     "deepcache.sampling.latent_class:LatentClass.__init__": (1, "weights"),
     "deepcache.sampling.text_to_image:TextToImage.__init__": (1, "weights"),
+    "deepcache.sampling.image_to_video:ImageToVideo.__init__": (1, "weights"),
     "deepcache.generation.checkpoints:load_pipeline": (1, "weights"),
     "deepcache.caching.fingerprint:fingerprint": (1, "weights"),
     "deepcache.quality.extractors:load_extractor": (1, "weights"),
@@ -40,6 +41,7 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.caching.schedulers:_reading_on_host.OnHost.set_timesteps": (1, "trajectory"),
     # Causal masks of CLIP, and as above.
     "deepcache.sampling.pipeline_model:PipelineModel.make_latents": (8, "trajectory"),
+    "deepcache.sampling.image_to_video:ImageToVideo.make_latents": (14, "trajectory"),
     "deepcache.generation.generation:Generation._run": (20, "trajectory"),  # pictures and masks, too
     # Images are fetched when they are finished.
     "deepcache.sampling.batches:_fetch": (1, "trajectory"),

@@ -19,6 +19,7 @@ FAMILIES = {
         "euler-{}-cfg7.5",
         "lms-{}-cfg7.5",
     ),
+    "svd": ("euler-{}-cfg2.5",),
 }
 METHODS = ("full", "uniform-n2-b1-zeros", "uniform-n2-b1-forecast1", "nonuniform-n2-c1-p1.2-b0")
 CASES = [
@@ -32,7 +33,8 @@ CASES = [
 
 def options(folder, model: str, sampler: str, method: str, precision: str, steps: int) -> list:
     """They override those that the program is given in any case."""
-    prompts = ["--prompts", folder / "prompts.json"] if model == "sd" else []
+    prompts = {"sd": "prompts", "svd": "digits"}.get(model)
+    prompts = ["--prompts", folder / f"{prompts}.json"] if prompts else []
     chosen = ["--checkpoint", folder / f"{model}.json", "--sampler", sampler.format(steps)]
     return [*chosen, *prompts, "--method", method, "--precision", precision]
 

@@ -127,6 +127,13 @@ def test_what_tune_cannot_do_is_refused(tune, options, message, capsys):
     assert [path.name for path in Path().iterdir() if path.suffix == ".json"] == []
 
 
+def test_a_model_that_starts_from_pictures_is_refused(tune, place, capsys):
+    Path("svd").mkdir()
+    Path("svd/model_index.json").write_text('{"_class_name": "StableVideoDiffusionPipeline"}', encoding="utf-8")
+    assert tune("--speedup", 3, checkpoint="svd") == 1
+    assert "svd: Stable Video Diffusion starts from pictures, and what" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_model_without_prompts_is_tuned_too(call, place, unet2d, capsys):
     DDIMPipeline(unet2d, DDIMScheduler()).save_pretrained("pixel")
     assert call("tune.py", "--checkpoint", "pixel", "--speedup", 2.5, "--steps", 20, "--device", "cpu") == 0
