@@ -1,6 +1,7 @@
 """Picking, timing and measuring, with costs that are known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from deepcache.beyond.equal_time.compete import compete
 from deepcache.beyond.equal_time.contest import Asked, Contest
 from deepcache.beyond.equal_time.methods import METHODS, TUNED
 from deepcache.beyond.tuning.kept import Kept
+from deepcache.data.manifests import write_manifest
 from deepcache.quality.partial import Partial
 from deepcache.sampler import Sampler
+from deepcache.sampling.request import Prompts
 from deepcache.sampling.unrounded import sample_unrounded
 from tests.beyond.equal_time.conftest import SMALL, contest
 from tests.beyond.tiny import TinyModel, asked
@@ -163,3 +166,10 @@ def test_a_model_without_prompts_has_none_to_be_picked_on(tiny):
     assert request.painting(None) is request
     with pytest.raises(DeepCacheError, match=r"other\.json: tiny takes no prompts: leave it out"):
         request.painting(Path("other.json"))
+
+
+def test_settings_are_not_picked_on_prompts_of_another_kind(tiny, tmp_path):
+    request = replace(asked(tiny, 0), prompts=Prompts(["a seven"], "0"))
+    write_manifest(tmp_path / "digits.json", "digits", "digits", None, "bundled")
+    with pytest.raises(DeepCacheError, match=r"digits\.json: of another kind than --prompts"):
+        request.painting(tmp_path / "digits.json")
