@@ -53,7 +53,7 @@ class Caching:
             DeepCacheError: if the method does not fit a stage's steps, or the plan is for other weights.
         """
         if plan is None:
-            return cls(method.slug, tuple(_under(method, stage, execution) for stage in stages))
+            return cls(method.slug, tuple(_under(method, stage, execution, len(stages) > 1) for stage in stages))
         (stage,) = stages
         # Its sampler and steps are the request's, see `Generation`.
         if execution.graph != "auto":
@@ -82,11 +82,14 @@ class Caching:
         return f"{full} of {calls} steps full ({full / calls:.0%})"
 
 
-def _under(method: Method, stage: Stage, execution: Execution) -> CachedStage:
+def _under(method: Method, stage: Stage, execution: Execution, refined: bool) -> CachedStage:
     try:
         caching = method.resolve(Place(stage.steps, method.branch))
     except DeepCacheError as error:
-        raise DeepCacheError(f"{stage.name}: {error}" if stage.name else str(error)) from error
+        if not refined:
+            raise
+        runs = f"the {stage.name or 'base'} runs {stage.steps} of the steps"
+        raise DeepCacheError(f"--refiner: {runs}: {error} (or change --handover)") from error
     if caching.full_steps is None:
         raise DeepCacheError(f"{method.slug} decides while it samples; generate.py needs full steps that are known")
     # PLMS repeats a call that no schedule counts; without caching it is full, too.

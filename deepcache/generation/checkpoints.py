@@ -17,7 +17,7 @@ from deepcache.files import sha256
 from deepcache.generation.kinds import IMAGES
 from deepcache.generation.model_index import REFINES, check_index, read_index
 from deepcache.models.checkpoints import WEIGHTS, open_checkpoint
-from deepcache.models.pipeline_parts import load_encoders, why_not_loaded
+from deepcache.models.pipeline_parts import load_encoders, why_not_loaded, without_false_alarm
 from deepcache.progress import progress
 from deepcache.sampling.image_to_video import NotWaiting
 
@@ -110,7 +110,8 @@ def load_pipeline(
     try:
         encoders = load_encoders(Path(folder), dtype, without=parts, variant=variant)
         how = {"dtype": dtype, "local_files_only": True, "variant": variant}
-        pipeline = TASKS[task].from_pretrained(folder, **how, **encoders, **parts)
+        with without_false_alarm():
+            pipeline = TASKS[task].from_pretrained(folder, **how, **encoders, **parts)
     except Exception as error:  # of many kinds where files are missing or damaged
         raise DeepCacheError(f"{folder}: diffusers cannot load it ({why_not_loaded(error)})") from error
     latent, wanted = pipeline.vae.config.latent_channels, pipeline.unet.config.in_channels
@@ -119,4 +120,5 @@ def load_pipeline(
     if wanted not in taken.get(task, (latent,)):
         raise DeepCacheError(f"{folder}: its U-Net takes {wanted} channels, so it is not made for {task}")
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    with without_false_alarm():
+        return pipeline.to(device)

@@ -88,10 +88,9 @@ class ImageFolder:
             raise DeepCacheError(f"{self._record_path}: cannot be read ({error}): give another --output") from error
         differing = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
         if differing:
+            what = "videos" if "frames" in before else "images"
             changes = ", ".join(_change(key, before.get(key), settings.get(key)) for key in differing)
-            raise DeepCacheError(
-                f"{self._folder} holds {self.what} of other settings ({changes}): give another --output"
-            )
+            raise DeepCacheError(f"{self._folder} holds {what} of other settings ({changes}): give another --output")
         return runs
 
 

@@ -1,8 +1,5 @@
 """AnimateDiff's motion modules, as they are published: in a folder of their own, to be put into Stable Diffusion."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -47,20 +44,7 @@ def load_animated(
         raise DeepCacheError(
             f"--motion-adapter {adapter}: diffusers cannot load it ({why_not_loaded(error)})"
         ) from error
-    with _without_false_alarm():
-        pipeline = load_pipeline(folder, "text-to-video", device, dtype, variant, motion_adapter=motion)
+    pipeline = load_pipeline(folder, "text-to-video", device, dtype, variant, motion_adapter=motion)
     pipeline.unet.eval()  # diffusers makes it anew, ready to be trained
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, **SCHEDULER)
     return pipeline, weight_checksums(adapter, of_variant, part=True)
-
-
-@contextmanager
-def _without_false_alarm() -> Iterator[None]:
-    """Inside, no warning of modules that must keep their type where there are none, which diffusers gives."""
-    logger = logging.getLogger("diffusers.models.modeling_utils")
-    before = list(logger.filters)
-    logger.addFilter(lambda record: "should be kept in float32: []" not in record.getMessage())
-    try:
-        yield
-    finally:
-        logger.filters = before

@@ -69,7 +69,7 @@ class ImageToVideo(Generation):
     def _run(self, prompts: list[int], **call) -> np.ndarray:
         """Videos from these pictures, from 0 to 1, shape (B, frames, H, W, 3)."""
         request, pipeline = self._request, self._pipeline
-        pipeline.guided = request.guidance_scale > 1
+        pipeline.guided = request.guidance_scale > 1 and self.frames > 1  # the first frame is not guided
         latent = (side // pipeline.vae_scale_factor for side in (self.height, self.width))
         noise = drawn(call["generator"], (self.frames, pipeline.unet.config.out_channels, *latent))
         latents = pipeline(

@@ -1,7 +1,9 @@
 """What a pipeline in a folder is made of: every part is there, its weights are its own, and no code in it is run."""
 
+import logging
 import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -72,3 +74,15 @@ def why_not_loaded(error: BaseException) -> str:
         link = link.__cause__ or link.__context__
     text = reason(error)
     return "it names code of its own, which is not run" if "custom code" in text else text
+
+
+@contextmanager
+def without_false_alarm() -> Iterator[None]:
+    """Inside, no warning of modules that must keep their type where there are none, which diffusers gives."""
+    logger = logging.getLogger("diffusers.models.modeling_utils")
+    before = list(logger.filters)
+    logger.addFilter(lambda record: "should be kept in float32: []" not in record.getMessage())
+    try:
+        yield
+    finally:
+        logger.filters = before

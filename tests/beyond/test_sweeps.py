@@ -3,6 +3,7 @@ import math
 import pytest
 
 from deepcache import DeepCacheError
+from deepcache.beyond.comparison.sweep import check_seeds
 from deepcache.beyond.comparison.sweeps import EQ7, RULE, read_sweeps
 from tests.beyond.swept import ERRORS, decibels, make, sweep, write
 
@@ -67,6 +68,13 @@ def test_one_file_for_each_place(tmp_path):
     paths = [write(tmp_path / name, sweep()) for name in ("one.json", "two.json")]
     with pytest.raises(DeepCacheError, match=r"two\.json: has the same model, branch and interval as .*one\.json"):
         read_sweeps(paths)
+
+
+@pytest.mark.parametrize("seed", [7001, 7002])
+def test_what_is_compared_is_not_of_noises_that_settings_are_picked_on(seed):
+    check_seeds([0, 7003], 7001)
+    with pytest.raises(DeepCacheError, match=f"--seeds: settings are picked on noises of {seed}"):
+        check_seeds([0, seed], 7001)
 
 
 def test_too_few_seeds_are_refused(tmp_path):

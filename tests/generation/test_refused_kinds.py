@@ -75,7 +75,11 @@ def test_samplers_of_stable_video(stable_video, refused):
         (("--handover", 1), "handover must be above 0 and below 1, not 1.0"),
         (("--handover", 0.0001), "handover 0.0001 leaves the base none of 6 steps: raise it, or take more steps"),
         (("--handover", 0.9999), "handover 0.9999 leaves the refiner none of 6 steps: lower it, or take more steps"),
-        (("--cache-interval", 3), "refiner: interval must be between 1 and the number of steps (2), not 3"),
+        (
+            ("--cache-interval", 3),
+            "--refiner: the refiner runs 2 of the steps: interval must be between 1 and the number of steps (2), not 3 "
+            "(or change --handover)",
+        ),
     ],
 )
 def test_where_the_refiner_begins(sdxl, refiner, refused, given, message):

@@ -129,6 +129,13 @@ def test_stable_video_is_what_the_workflow_samples(generate, tmp_path):
             assert np.array_equal(np.concatenate(found[3 * index :][:3]), strip)
 
 
+def test_a_video_of_one_frame_is_not_guided(stable_video, generate):
+    options = ("--images", "images/0.png", *SMALL, "--steps", 2, "--frames", 1)
+    guided, _ = generate(stable_video, *options, prompted=False)
+    plain, _ = generate(stable_video, *options, "--guidance-scale", 1, output="plain", prompted=False)
+    assert guided.shape == (1, 16, 24, 3) and np.array_equal(guided, plain)
+
+
 def test_what_is_not_given_is_as_its_pipeline_has_it(stable_video, generate, monkeypatch):
     monkeypatch.setattr(video, "SIZE", (24, 16))  # the usual one takes long
     found, record = generate(stable_video, "--images", "images/0.png", "--steps", 2, prompted=False)

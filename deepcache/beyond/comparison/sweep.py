@@ -11,6 +11,7 @@ from deepcache.beyond.comparison.compared import Comparison
 from deepcache.beyond.comparison.contenders import Contender, contenders, watch
 from deepcache.caching.engine import DeepCache
 from deepcache.caching.plan import Plan, read_plan
+from deepcache.errors import DeepCacheError
 from deepcache.progress import progress
 from deepcache.sampling.request import Request
 from deepcache.sampling.unrounded import Unrounded, sample_unrounded
@@ -63,6 +64,13 @@ def sweep(
     return rows
 
 
+def check_seeds(seeds: Sequence[int], picked_on: int) -> None:
+    """DeepCacheError if settings are picked on noises of one of the seeds of what is compared."""
+    both = sorted({picked_on, picked_on + 1} & set(seeds))
+    if both:
+        raise DeepCacheError(f"--seeds: settings are picked on noises of {both[0]}: what is compared needs others")
+
+
 def ways_to_cache(request: Request, arguments: argparse.Namespace) -> tuple[list[Contender], Plan]:
     """The ways that sweep.py's options ask for, and the plan that is one of them.
 
@@ -72,11 +80,13 @@ def ways_to_cache(request: Request, arguments: argparse.Namespace) -> tuple[list
             which prompts.
 
     Raises:
-        DeepCacheError: if recording or plan belong to something else, or none of Eq. 7's settings fits.
+        DeepCacheError: if recording or plan belong to something else or were made on the noises that are compared, or
+            none of Eq. 7's settings fits.
     """
     model, sampler, branch = request.painting(arguments.calibration_prompts).model, request.sampler, arguments.branch
     recorded = read_recorded(arguments.recorded, request.manifest, sampler, branch)
     plan = read_plan(Path(arguments.plan), request.manifest, sampler.slug, branch)
+    check_seeds(arguments.seeds, recorded.seed)
     screened = range(arguments.screened)
     watched = watch(model, sampler, branch, screened, recorded.seed)
     error = SampledError(model, sampler, branch, screened, recorded.seed + 1)

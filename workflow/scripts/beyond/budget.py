@@ -14,11 +14,13 @@ from deepcache.sampling.request import add_model_options, open_request
 def main(arguments) -> None:
     """Load once, then speed by speed."""
     from deepcache.beyond.comparison.compared import Comparison
+    from deepcache.beyond.comparison.sweep import check_seeds
     from deepcache.beyond.equal_time.compete import compete
     from deepcache.beyond.equal_time.contest import Asked
     from deepcache.beyond.tuning.tuner import Effort
     from deepcache.files import sha256
 
+    check_seeds(arguments.seeds, arguments.seed)
     request = open_request(arguments)
     effort = Effort(minutes=arguments.minutes, seed=arguments.seed)
     names = ("seeds", "images", "batch_size", "repeats")
