@@ -148,11 +148,15 @@ def test_kinds_of_operations(name, kind):
 
 def test_where_the_time_of_a_step_goes():
     unet = make_unet2d_condition()
-    rows = step_operations(unet, 0, dummy_inputs(unet, 2, None, CPU, tokens=3), 3, CPU)
-    assert [row["operation"] for row in rows] == [*KINDS, OTHER, BETWEEN, STEP]
-    found = {row["operation"]: row for row in rows}
-    assert 0 < found[STEP]["shallow_seconds"] < found[STEP]["full_seconds"]
-    assert 0 < found["convolution"]["shallow_seconds"] < found["convolution"]["full_seconds"]
+    for _ in range(5):  # other programs may run just while a shallow step is timed
+        rows = step_operations(unet, 0, dummy_inputs(unet, 2, None, CPU, tokens=3), 3, CPU)
+        assert [row["operation"] for row in rows] == [*KINDS, OTHER, BETWEEN, STEP]
+        found = {row["operation"]: row for row in rows}
+        timed = found[STEP], found["convolution"]
+        if all(0 < one["shallow_seconds"] < one["full_seconds"] for one in timed):
+            break
+    else:
+        pytest.fail(f"a shallow step is not faster: {timed}")
     for step in ("full_seconds", "shallow_seconds"):
         parts = sum(row[step] for row in rows if row["operation"] != STEP)
         assert parts >= found[STEP][step] or parts == pytest.approx(found[STEP][step])

@@ -110,7 +110,8 @@ def test_what_base_and_refiner_have_in_common_is_loaded_once(sdxl, refiner, plac
     other = tmp_path / "other"
     shutil.copytree(refiner, other)
     config = other / "vae/config.json"
-    config.write_text(config.read_text(encoding="utf-8").replace('"scaling_factor": 0.18215', '"scaling_factor": 0.2'))
+    text = config.read_text(encoding="utf-8").replace('"scaling_factor": 0.18215', '"scaling_factor": 0.2')
+    config.write_text(text, encoding="utf-8")
     weights = other / "text_encoder_2/model.safetensors"
     save_file({name: 2 * tensor for name, tensor in load_file(weights).items()}, weights, {"format": "pt"})
     assert not any(opened(other).values()), "the same weights with another config, the same config with other weights"
