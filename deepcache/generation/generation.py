@@ -16,6 +16,7 @@ from deepcache.data.pictures import read_picture
 from deepcache.errors import DeepCacheError
 from deepcache.files import sha256
 from deepcache.generation.request import Request
+from deepcache.models.input_size import height_and_width
 from deepcache.sampler import ANCESTRAL
 from deepcache.sampling.model import step_callback
 from deepcache.sampling.noise import NoiseInFloat32, image_generator
@@ -150,8 +151,7 @@ class Generation:
 
     def _default_size(self) -> tuple[int, int]:
         """Height and width in pixels where they are not given."""
-        side = self._pipeline.unet.config.sample_size
-        height, width = (side, side) if isinstance(side, int) else side
+        height, width = height_and_width(self._pipeline.unet.config)
         return height * self._pipeline.vae_scale_factor, width * self._pipeline.vae_scale_factor
 
     def _unit(self) -> int:

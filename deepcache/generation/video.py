@@ -10,7 +10,7 @@ from PIL import Image
 from deepcache.errors import DeepCacheError
 from deepcache.generation.generation import Generation
 from deepcache.generation.request import Request
-from deepcache.sampling.image_to_video import DECODED, fitted
+from deepcache.sampling.image_to_video import decoded_frames, fitted
 from deepcache.sampling.noise import drawn
 
 ANIMATEDIFF_FPS = 8  # which its motion modules were trained with
@@ -83,11 +83,8 @@ class ImageToVideo(Generation):
             output_type="latent",
             **call,
         ).frames
-        # Each on its own: of several at once, the pipeline would decode frames of two videos together.
         with torch.no_grad():
-            decoded = [pipeline.decode_latents(one[None], self.frames, DECODED) for one in latents]
-        process = pipeline.video_processor.postprocess_video
-        return np.concatenate([process(video=one, output_type="np") for one in decoded])
+            return decoded_frames(pipeline, latents).permute(0, 1, 3, 4, 2).cpu().numpy()
 
     def settings(self) -> dict:
         """See `Generation`."""

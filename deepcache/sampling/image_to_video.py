@@ -83,10 +83,14 @@ class ImageToVideo(PipelineModel):
 
     def decode(self, latents, rounded=True) -> torch.Tensor:
         """See `ImageModel.decode`; of latents of shape (B, F, C, h, w), images of shape (B, F * H, W, C)."""
-        # One by one: frames of two videos are not to be looked at together.
-        videos = [self._pipeline.decode_latents(video[None], len(video), DECODED) for video in latents]
-        frames = self._pipeline.video_processor.postprocess_video(torch.cat(videos), output_type="pt")
-        return (frames * 255).permute(0, 1, 3, 4, 2).flatten(1, 2).contiguous()
+        return (decoded_frames(self._pipeline, latents) * 255).permute(0, 1, 3, 4, 2).flatten(1, 2).contiguous()
+
+
+def decoded_frames(pipeline: StableVideoDiffusionPipeline, latents: torch.Tensor) -> torch.Tensor:
+    """Frames of latents of shape (B, F, C, h, w), from 0 to 1, shape (B, F, 3, H, W)."""
+    # One by one: frames of two videos are not to be looked at together.
+    videos = [pipeline.decode_latents(video[None], len(video), DECODED) for video in latents]
+    return pipeline.video_processor.postprocess_video(torch.cat(videos), output_type="pt")
 
 
 def fitted(picture: np.ndarray, height: int, width: int) -> Image.Image:

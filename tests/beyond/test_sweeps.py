@@ -3,7 +3,7 @@ import math
 import pytest
 
 from deepcache import DeepCacheError
-from deepcache.beyond.comparison.sweep import check_seeds
+from deepcache.beyond.comparison.scoring import check_seeds
 from deepcache.beyond.comparison.sweeps import EQ7, RULE, read_sweeps
 from tests.beyond.swept import ERRORS, decibels, make, sweep, write
 

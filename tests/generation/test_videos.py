@@ -21,6 +21,7 @@ from deepcache.methods.method import Method
 from deepcache.models.checkpoints import write_manifest
 from deepcache.models.random_weights import write_random
 from deepcache.sampler import Sampler
+from deepcache.sampling import image_to_video
 from deepcache.sampling.families import load_model
 from deepcache.sampling.image_to_video import fitted
 from deepcache.sampling.noise import image_generator
@@ -157,7 +158,7 @@ def test_a_manifest_stands_for_its_folder(stable_video, generate, place):
 
 @pytest.mark.parametrize("model", ["animatediff", "stable video"])
 def test_videos_do_not_depend_on_batches(animatediff, stable_video, generate, model, monkeypatch):
-    monkeypatch.setattr(video, "DECODED", 2)  # of three frames: the third has no neighbour of another video
+    monkeypatch.setattr(image_to_video, "DECODED", 2)  # of three frames: the third has no neighbour of another video
     options = (*SMALL, "--cache-interval", 2, "--num-images", 2)
     if model == "animatediff":
         given = {"checkpoint": animatediff[0], "prompted": True}

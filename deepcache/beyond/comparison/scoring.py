@@ -1,9 +1,11 @@
 """How programs that compare images are told what to compare them by."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from deepcache import cli
+from deepcache.errors import DeepCacheError
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:
@@ -18,3 +20,10 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extractor", metavar="KIND", help="kind of the reference's features")
     parser.add_argument("--extractor-weights", type=Path, metavar="JSON", help="manifest of the extractor's weights")
     parser.add_argument("--clip", type=Path, metavar="JSON", help="manifest of the CLIP model, for the CLIP score")
+
+
+def check_seeds(seeds: Sequence[int], picked_on: int) -> None:
+    """DeepCacheError if settings are picked on noises of one of the seeds of what is compared."""
+    both = sorted({picked_on, picked_on + 1} & set(seeds))
+    if both:
+        raise DeepCacheError(f"--seeds: settings are picked on noises of {both[0]}: what is compared needs others")

@@ -9,9 +9,9 @@ from deepcache.beyond.calibration.choose import SampledError
 from deepcache.beyond.calibration.recorded import read_recorded
 from deepcache.beyond.comparison.compared import Comparison
 from deepcache.beyond.comparison.contenders import Contender, contenders, watch
+from deepcache.beyond.comparison.scoring import check_seeds
 from deepcache.caching.engine import DeepCache
 from deepcache.caching.plan import Plan, read_plan
-from deepcache.errors import DeepCacheError
 from deepcache.progress import progress
 from deepcache.sampling.request import Request
 from deepcache.sampling.unrounded import Unrounded, sample_unrounded
@@ -62,13 +62,6 @@ def sweep(
             row |= {"picked_schedule": plan.calibration["steps"], "picked_reuse": plan.calibration["prediction"]}
         rows.append({**row, **comparison.measure(cached, uncached)})
     return rows
-
-
-def check_seeds(seeds: Sequence[int], picked_on: int) -> None:
-    """DeepCacheError if settings are picked on noises of one of the seeds of what is compared."""
-    both = sorted({picked_on, picked_on + 1} & set(seeds))
-    if both:
-        raise DeepCacheError(f"--seeds: settings are picked on noises of {both[0]}: what is compared needs others")
 
 
 def ways_to_cache(request: Request, arguments: argparse.Namespace) -> tuple[list[Contender], Plan]:

@@ -7,14 +7,13 @@ Keeps no images. Tokens are merged where tomesd is installed. Run again after a 
 """
 
 from deepcache import cli
-from deepcache.beyond.comparison.scoring import add_scoring_options
+from deepcache.beyond.comparison.scoring import add_scoring_options, check_seeds
 from deepcache.sampling.request import add_model_options, open_request
 
 
 def main(arguments) -> None:
     """Load once, then speed by speed."""
     from deepcache.beyond.comparison.compared import Comparison
-    from deepcache.beyond.comparison.sweep import check_seeds
     from deepcache.beyond.equal_time.compete import compete
     from deepcache.beyond.equal_time.contest import Asked
     from deepcache.beyond.tuning.tuner import Effort
