@@ -37,7 +37,7 @@ class Finding:
             made it), or `wrong` (it contradicts what it rests on).
         name: the file.
         problem: in words.
-        behind: the tables and pictures that rest on it.
+        behind: the tables and pictures that rest on it; of a damaged record, none: nobody knows.
     """
 
     kind: str
@@ -78,18 +78,18 @@ def audit(results: Path, root: Path) -> Audit:
         DeepCacheError: if there are no records of jobs, or no table and no picture.
     """
     results = Path(os.path.relpath(results))  # as records name it
-    records = read_records(results)
+    records, damaged = read_records(results)
     shown = sorted({name for name in records if _is_shown(Path(name), results)} | _present(results))
     if not shown:
         raise DeepCacheError(f"{results}: no table and no picture there: make one first, such as table2")
     behind = walk(records, shown)
     not_kept = set() if _keeps_samples(results) else {name for name in behind if _is_lost_shard(Path(name))}
     look = _Look(records, root)
-    found = {}
+    found = {name: ("changed", problem.removeprefix(f"{name}: ")) for name, problem in damaged.items()}
     for name in progress(sorted(behind.keys() - not_kept), "audit", unit="file"):
         for problem in islice(look.problems(name), 1):
             found[name] = problem
-    flawed = {root for name in found for root in behind[name]}
+    flawed = {root for name in found for root in behind.get(name, ())}
     made = {records[name].path: records[name] for name in shown if name in records}
     rederived = rederive([one for one in made.values() if not flawed & one.outputs.keys()], root)
     for name, digest in rederived.items():
@@ -102,7 +102,8 @@ def audit(results: Path, root: Path) -> Audit:
         not_kept=len(not_kept),
         rederived=len(rederived),
         findings=[
-            Finding(kind, name, problem, tuple(sorted(behind[name]))) for name, (kind, problem) in sorted(found.items())
+            Finding(kind, name, problem, tuple(sorted(behind.get(name, ()))))
+            for name, (kind, problem) in sorted(found.items())
         ],
     )
 
@@ -146,6 +147,8 @@ class _Look:
             own = self._records.get(name)
             if own is not None and digest != self.checksum(name) == own.outputs[name]:
                 yield "stale", f"{record.rule} made it from another {name}: run again"
+        if not record.code:
+            yield "unknown", f"{record.rule} recorded no code: run again"
         for part in record.code.split():
             file, _, digest = part.partition("=")
             if not (self._root / file).is_file() or code_digest(self._root / file, self._root) != digest:

@@ -1,5 +1,6 @@
 """What the jobs of a suite have recorded: which file was made by which job, from which files."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,10 @@ from deepcache.job_record import MADE, PROJECT
 from deepcache.json_values import read_object
 
 FOLDER = "records"
+KEYS = {"arguments": list, "code": str, "inputs": dict, "outputs": dict}
+# The project's own: an audit of results from elsewhere runs none of what came with them.
+CODE = re.compile(r"((workflow|deepcache)(/\w+)+\.py=[0-9a-f]+ ?)*")
+AGAIN = "delete it, and run again what made the files that are called unknown"
 
 
 @dataclass(frozen=True)
@@ -35,29 +40,37 @@ class Recorded:
         return self.path.parts[self.path.parts.index(FOLDER) + 1].removesuffix(".json")
 
 
-def read_records(results: Path) -> dict[str, Recorded]:
+def read_records(results: Path) -> tuple[dict[str, Recorded], dict[str, str]]:
     """The records of a suite and of what it shares with others, by the names of the outputs.
 
     Args:
         results: `results/<suite>`, from the folder of the run.
 
+    Returns:
+        The records; and what is wrong with those that are damaged, by their own names.
+
     Raises:
-        DeepCacheError: if there is none, or one is damaged.
+        DeepCacheError: if there is none.
     """
     if not (results / FOLDER).is_dir():
         raise DeepCacheError(
             f"{results}: no {FOLDER}/ in it: name results/<suite> of a workflow that ran, in the folder where it ran"
         )
     found: dict[str, Recorded] = {}
+    damaged: dict[str, str] = {}
     waiting, seen = [results], set()
     while waiting:
         place = waiting.pop()
         seen.add(place)
         for path in sorted((place / FOLDER).rglob("*.json")):
-            record = _read(path)
+            try:
+                record = _read(path)
+            except DeepCacheError as error:
+                damaged[str(path)] = str(error)
+                continue
             found |= dict.fromkeys(record.outputs, record)
             waiting += {_suite(name) for name in record.inputs} - seen - {*waiting, None}
-    return found
+    return found, damaged
 
 
 def walk(records: dict[str, Recorded], roots: Iterable[str]) -> dict[str, set[str]]:
@@ -85,6 +98,14 @@ def _suite(name: str) -> Path | None:
 
 
 def _read(path: Path) -> Recorded:
-    keys = ("arguments", "code", "inputs", "outputs")
-    content = read_object(path, keys, "delete it, and then what the audit calls unknown")
-    return Recorded(path, **{key: content[key] for key in keys})
+    content = read_object(path, tuple(KEYS), AGAIN)
+    wrong = [key for key, kind in KEYS.items() if not isinstance(content[key], kind) or not _all_text(content[key])]
+    if not wrong and not CODE.fullmatch(content["code"]):
+        wrong = ["code"]
+    if wrong:
+        raise DeepCacheError(f"{path}: cannot be read (no job writes such {', '.join(wrong)}); {AGAIN}")
+    return Recorded(path, **{key: content[key] for key in KEYS})
+
+
+def _all_text(values: list | dict | str) -> bool:
+    return all(isinstance(value, str) for value in (values.values() if isinstance(values, dict) else values))

@@ -149,6 +149,36 @@ def test_what_no_job_made_is_unknown(findings, spoilt):
     assert (kind, name) == ("unknown", "results/tiny/tables/table99.csv")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (None, None, "cannot be read ("),
+        ("outputs", [], "no job writes such outputs"),
+        ("arguments", [1], "no job writes such arguments"),
+        ("code", "results/tiny/own.py=0123", "no job writes such code"),
+        ("code", "workflow/scripts/../../own.py=0123", "no job writes such code"),
+    ],
+)
+def test_a_damaged_record_is_named_and_the_others_are_read(findings, spoilt, key, value, said):
+    record = Path("results/tiny/records/write_table6.json")
+    made = json.loads(record.read_text(encoding="utf-8"))
+    spoilt(record, json.dumps({**made, key: value}).encode() if key else record.read_bytes()[:-9])
+    found = {one[1]: one for one in findings()}
+    assert found.keys() == {str(record), *made["outputs"]}
+    assert found[str(record)][0] == "changed"
+    assert said in found[str(record)][2]
+    assert {found[name][0] for name in made["outputs"]} == {"unknown"}
+
+
+def test_a_record_without_code_is_named(findings, spoilt):
+    record = Path("results/tiny/records/write_table6.json")
+    made = json.loads(record.read_text(encoding="utf-8"))
+    spoilt(record, json.dumps({**made, "code": ""}).encode())
+    found = findings()
+    assert {one[1]: one[0] for one in found} == dict.fromkeys(made["outputs"], "unknown")
+    assert {one[2] for one in found} == {"write_table6 recorded no code: run again"}
+
+
 def test_a_table_whose_record_was_changed_with_it_is_wrong(findings, spoilt):
     record, table = Path("results/tiny/records/write_table6.json"), "results/tiny/tables/table06.csv"
     made = json.loads(record.read_text(encoding="utf-8"))

@@ -23,7 +23,8 @@ def main(arguments) -> None:
     for (kind, problem), group in groupby(sorted(done.findings, key=same), same):
         findings = list(group)
         behind = sorted({name for one in findings for name in one.behind})
-        print(f"{kind}: {listed([one.name for one in findings])}: {problem} (behind {listed(behind)})")
+        shown = f" (behind {listed(behind)})" if behind else ""
+        print(f"{kind}: {listed([one.name for one in findings])}: {problem}{shown}")
     kept = f"; {done.not_kept} shards of samples are not kept" if done.not_kept else ""
     print(
         f"{arguments.results}: {done.shown} files of tables and pictures rest on {done.runs} runs, {done.files} files"
