@@ -12,6 +12,8 @@ from deepcache.errors import DeepCacheError
 from deepcache.files import UNREADABLE, atomic, write_json
 from deepcache.sampling.shards import settings_hash
 
+PNG_END = b"IEND\xaeB`\x82"  # a PNG's last chunk and its checksum
+
 
 class ImageFolder:
     """Images `00000.png`, `00001.png`, ... of one set of settings, and a record of how they were made.
@@ -42,8 +44,8 @@ class ImageFolder:
         self._record = {"settings": settings, "settings_hash": settings_hash(settings), **about, "images": count}
 
     def missing(self) -> list[int]:
-        """Indices of the images that are not there."""
-        return [index for index in range(self._count) if not self._path(index).exists()]
+        """Indices of the images that are not there, or not whole, as after a power failure."""
+        return [index for index in range(self._count) if not self._is_whole(index)]
 
     def begin(self, provenance: dict) -> None:
         """Add a run to the record: by whom the next images are made."""
@@ -59,7 +61,7 @@ class ImageFolder:
             seconds: since the run began.
         """
         for index, image in zip(indices, images, strict=True):
-            if not self._path(index).exists():
+            if not self._is_whole(index):
                 with atomic(self._path(index)) as temporary:
                     self._save(image, temporary)
         run = self._runs[-1]
@@ -73,6 +75,10 @@ class ImageFolder:
             return
         first, *others = map(Image.fromarray, image)
         first.save(path, format="PNG", save_all=True, append_images=others, duration=1000 / self._fps, loop=0)
+
+    def _is_whole(self, index: int) -> bool:
+        path = self._path(index)
+        return path.is_file() and path.read_bytes().endswith(PNG_END)
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:05d}.png"

@@ -33,11 +33,14 @@ def test_a_safety_checker_of_the_checkpoint_is_on_and_named(tmp_path, generate, 
     assert not images.any()
 
 
-def test_only_missing_images_are_made_with_the_same_bytes(sd, generate, passes, capsys):
+@pytest.mark.parametrize("left", [None, 0, 100], ids=["missing", "emptied", "cut off"])
+def test_only_missing_images_are_made_with_the_same_bytes(sd, generate, passes, capsys, left):
     options = ("--cache-interval", 3, "--num-images", 2, "--batch-size", 2)
     generate(sd, *options)
     whole, times = content("out"), {path: path.stat().st_mtime_ns for path in Path("out").glob("*.png")}
     Path("out/00001.png").unlink()
+    if left is not None:
+        Path("out/00001.png").write_bytes(whole["00001.png"][:left])
     passes.clear()
     capsys.readouterr()
     _, record = generate(sd, *options)

@@ -11,6 +11,8 @@ from deepcache.data.formats.decoding import decode
 from deepcache.errors import DeepCacheError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# Images, too: were they passed over, statistics would be of fewer images than the folder holds.
+UNREAD = (".gif", ".apng", ".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".ppm", ".tga")
 
 
 def list_files(folder: Path) -> list[str]:
@@ -30,8 +32,15 @@ def natural(name: str) -> tuple:
 
 
 def image_names(folder: Path) -> list[str]:
-    """Names of the images among these files, in their natural order; DeepCacheError if there are none."""
-    found = sorted((name for name in list_files(folder) if name.lower().endswith(SUFFIXES)), key=natural)
+    """Names of the images in a folder, in their natural order.
+
+    Raises:
+        DeepCacheError: if there are none, or some of a format that is not read.
+    """
+    files = list_files(folder)
+    if unread := [name for name in files if name.lower().endswith(UNREAD)]:
+        raise DeepCacheError(f"{folder / unread[0]}: this format is not read: make it a PNG, or take it away")
+    found = sorted((name for name in files if name.lower().endswith(SUFFIXES)), key=natural)
     if not found:
         raise DeepCacheError(f"{folder}: holds no images (*{', *'.join(SUFFIXES)})")
     return found
@@ -44,7 +53,7 @@ class Folder:
         path: the folder.
 
     Raises:
-        DeepCacheError: if it is no folder or holds no images.
+        DeepCacheError: if it is no folder, holds no images, or some of a format that is not read.
     """
 
     def __init__(self, path: Path):

@@ -95,6 +95,13 @@ def test_damage_of_any_kind_is_a_line(folder):
         (folder / f"x.{suffix}").unlink()
 
 
+def test_images_that_would_be_passed_over_are_refused(folder):
+    (folder / "0.png").write_bytes(encoded(np.zeros((2, 3), np.uint8)))
+    (folder / "b/1.GIF").write_bytes(encoded(np.zeros((2, 3), np.uint8), "GIF"))
+    message = f"{folder / 'b/1.GIF'}: this format is not read: make it a PNG, or take it away"
+    assert failure(open_images, "folder", folder) == message
+
+
 def test_an_empty_folder_is_refused(folder):
     assert failure(open_images, "folder", folder) == (
         f"{folder}: holds no images (*.png, *.jpg, *.jpeg, *.webp, *.bmp, *.tif, *.tiff)"
