@@ -68,6 +68,7 @@ clear_what_was_killed()
 onstart:
     submit_without_limit()
     tie_jobs()
+    remember_last_success()
     start_by_priority()
     remove_samples_that_were_read()
     start_preloaded()

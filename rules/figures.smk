@@ -22,11 +22,7 @@ rule sample_grid:
 
 rule real_pictures:
     input:
-        shard=lambda w: f"{uncached_run(w.model)}/first.npz",
-        clip_score=lambda w: f"{uncached_run(w.model)}/clip_score.json",
-        prompts=prompts_manifest,
-        dataset=lambda w: dataset_manifest(config["real_pictures"]["dataset"]),
-        weights=lambda w: manifest(config["models"][w.model]["clip"]),
+        unpack(real_files),
     output:
         picture=f"{RESULTS}/figures/real_{{model}}.png",
         numbers=f"{RESULTS}/figures/real_{{model}}.json",

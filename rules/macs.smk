@@ -28,7 +28,7 @@ rule macs:
         runtime=30,
     params:
         code=code("macs"),
-        published=lambda w, input: Path(input.published[0]).parent,
+        published=lambda w: PUBLISHED,
     shell:
         program("macs", "--published {params.published:q} --output {output.csv}")
 

@@ -1,4 +1,5 @@
 # Of the whole suite: its config; the summary, and the paper against ours.
+SUMMARISED = [*FIGURES, f"{RESULTS}/figures/diversity.png"]
 SUMMARY = [f"{RESULTS}/{name}{end}" for name in ("summary", "paper_against_ours") for end in (".csv", ".md")]
 
 
@@ -18,7 +19,7 @@ rule summary:
         published=published_tables(),
         tables=[table["path"] for table in summary_tables().values()],
         diversity=[f"{RESULTS}/{run.path}/run.json" for run in diversity_runs(config)],
-        figures=[*FIGURES, f"{RESULTS}/figures/diversity.png"],
+        figures=SUMMARISED,
         macs=MACS,
     output:
         SUMMARY,
@@ -26,7 +27,7 @@ rule summary:
         code=code("summary"),
         suite=summary_of_suite,
         root=lambda w, output: Path(output[0]).parent,
-        published=lambda w, input: Path(input.published[0]).parent,
+        published=lambda w: PUBLISHED,
     shell:
         program(
             "summary",

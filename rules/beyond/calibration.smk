@@ -13,7 +13,7 @@ rule record_features:
         runtime=240,
     params:
         code=code("beyond/record_features"),
-        model=model_options,
+        model=calibrated_model_options,
         recorded=recording_options,
     shell:
         on_device("beyond/record_features", "{params.model} {params.recorded} --output {output}")
@@ -32,7 +32,7 @@ rule calibrate:
         runtime=480,
     params:
         code=code("beyond/calibrate"),
-        model=model_options,
+        model=calibrated_model_options,
         method=calibration_options,
     shell:
         on_device("beyond/calibrate", "--recorded {input.recorded} {params.model} {params.method} --output {output}")

@@ -48,31 +48,37 @@ def scored_by(wildcards):
     return files + ([manifest(model["clip"])] if "clip" in model else [])
 
 
-def scored_options(wildcards, input, settings):
+def scored_options(wildcards, settings):
     """What programs that compare images have in common: the model, what it samples, how its images are scored."""
     model = config["models"][wildcards.model]
     options = {"name": wildcards.model, "sampler": model["sampler"], "seeds": settings["seeds"]}
     options |= {"images": settings["models"][wildcards.model]["images"]}
-    if input.calibration:
-        options["calibration_prompts"] = input.calibration
+    options["calibration_prompts"] = calibration_prompts(wildcards)
     if "reference" in model:
-        statistics, weights, *_ = input.scored_by
+        statistics, weights, *_ = scored_by(wildcards)
         kind = config["references"][model["reference"]]["extractor"]
         options |= {"reference": statistics, "extractor": kind, "extractor_weights": weights}
     if "clip" in model:
         options["clip"] = manifest(model["clip"])
-    return f"{model_options(wildcards, input)} {shlex.join(as_options(options))}"
+    return f"{model_options(wildcards)} {shlex.join(as_options(options))}"
 
 
-def sweep_options(wildcards, input):
+def swept_plan(wildcards):
+    """The plan of a sweep's chosen schedule."""
+    sampler = config["models"][wildcards.model]["sampler"]
+    return plan_file(wildcards.model, sampler, f"chosen-n{wildcards.interval}-b{wildcards.branch}")
+
+
+def sweep_options(wildcards):
     """What a sweep samples, and how its images are scored."""
     swept = {"branch": wildcards.branch, "interval": wildcards.interval, "screened": config["calibration"]["screened"]}
-    return f"{scored_options(wildcards, input, BEYOND)} {shlex.join(as_options(swept))}"
+    options = as_options({**swept, "plan": swept_plan(wildcards)})
+    return f"{scored_options(wildcards, BEYOND)} {shlex.join(options)}"
 
 
-def contest_options(wildcards, input):
+def contest_options(wildcards):
     """At which speeds a model's methods are compared, and how their images are scored."""
-    return f"{scored_options(wildcards, input, BUDGET)} {how_timed(speeds=BUDGET['speeds'], few_steps=BUDGET['few_steps'])}"
+    return f"{scored_options(wildcards, BUDGET)} {how_timed(speeds=BUDGET['speeds'], few_steps=BUDGET['few_steps'])}"
 
 
 def budget_in_report(path, category, column):
@@ -82,12 +88,13 @@ def budget_in_report(path, category, column):
     return report(path, caption="../../workflow/report/budget.rst", labels=labels, **kind)
 
 
-def beyond_timing_options(wildcards, input):
+def beyond_timing_options(wildcards):
     """What is timed of a model, and how."""
+    prompts = prompts_manifest(wildcards)
     return how_timed(
-        checkpoints=f"{wildcards.model}={input.checkpoints}",
+        checkpoints=f"{wildcards.model}={model_manifest(wildcards)}",
         precision=f"{wildcards.model}={precision_of(wildcards.model)}",
-        prompts=f"{wildcards.model}={input.prompts}" if input.prompts else None,
+        prompts=f"{wildcards.model}={prompts}" if prompts else None,
         negative_prompts=negative_prompts_of([wildcards.model]),
         plans=[f"{variant}={plan}" for variant, plan in beyond_plans(wildcards.model).items()],
         variants=beyond_variants(wildcards.model),

@@ -7,7 +7,7 @@ rule sweep:
         prompts=prompts_manifest,
         calibration=calibration_prompts,
         recorded=lambda w: recorded_features(w.model, w.branch),
-        plan=lambda w: plan_file(w.model, config["models"][w.model]["sampler"], f"chosen-n{w.interval}-b{w.branch}"),
+        plan=swept_plan,
         scored_by=scored_by,
     output:
         f"{RESULTS}/beyond/{{model}}/b{{branch}}-n{{interval}}.json",

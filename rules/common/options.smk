@@ -1,4 +1,5 @@
-# What jobs are told, as options of their programs.
+# What jobs are told, as options of their programs. All of it comes from functions of the wildcards alone: Snakemake does
+# not compare parameters that are made from a job's input, so that a change of the config would redo nothing.
 
 
 def options_of(entry, *keys):
@@ -26,18 +27,28 @@ def as_function(text):
 whole_config = as_function(json.dumps(config))
 
 
-def model_options(wildcards, input):
-    """The model that a job loads: its checkpoint, precision, prompts if it takes some, a plan if its method has one."""
-    files = {name: getattr(input, name, None) or None for name in ("prompts", "plan")}
-    loaded = {"checkpoint": input.checkpoint, "precision": precision_of(wildcards.model)}
+def model_options(wildcards):
+    """The model that a job loads: its checkpoint, precision, and prompts if it takes some."""
+    return loaded_model(wildcards, prompts_manifest(wildcards))
+
+
+def calibrated_model_options(wildcards):
+    """As `model_options`, of jobs that make plans: with the prompts that these are made on."""
+    return loaded_model(wildcards, calibration_prompts(wildcards))
+
+
+def loaded_model(wildcards, prompts):
+    """The model that a job loads, with these prompts."""
+    loaded = {"checkpoint": model_manifest(wildcards), "precision": precision_of(wildcards.model), "prompts": prompts}
     negative = config["models"][wildcards.model].get("negative_prompt")
     # In one word, since the text may begin with a hyphen.
-    return shlex.join(as_options({**loaded, **files}) + ([] if negative is None else [f"--negative-prompt={negative}"]))
+    return shlex.join(as_options(loaded) + ([] if negative is None else [f"--negative-prompt={negative}"]))
 
 
 def shard_options(wildcards):
-    """How a shard is sampled, which images it holds, and how many are sampled at a time."""
+    """How a shard is sampled, by a plan if its method has one, which images it holds, and how many at a time."""
     run = {name: wildcards[name] for name in ("sampler", "method", "seed")} | {"execution": config["execution"]}
+    run["plan"] = plan_file(wildcards.model, wildcards.sampler, wildcards.method)
     model = config["models"][wildcards.model]
     shard = {"shard": int(wildcards.shard), "shard_size": model["shard_size"], "batch_size": model["batch_size"]}
     return shlex.join(as_options({**run, **shard}))

@@ -35,15 +35,14 @@ def grid_timing(wildcards):
     return timing_file(LAYOUTS[grid["table"]]) if grid.get("seconds") else []
 
 
-def grid_options(wildcards, input):
+def grid_options(wildcards):
     """What a picture shows beside its samples, as options of sample_grid.py."""
     grid, shown = config["sample_grids"][wildcards.grid], grid_runs(wildcards.grid)
     options = {"labels": [label for label, _ in shown], "title": grid["title"], "images": grid["images"]}
-    if input.prompts:
-        options["prompts"] = input.prompts
-    if input.timing:
+    options["prompts"] = grid_prompts(wildcards)
+    if timing := grid_timing(wildcards):
         layout = LAYOUTS[grid["table"]]
-        options |= {"timing": input.timing, "variants": [timed_variant(layout, run) for _, run in shown]}
+        options |= {"timing": timing, "variants": [timed_variant(layout, run) for _, run in shown]}
     return shlex.join(as_options(options))
 
 
@@ -58,7 +57,18 @@ def uncached_run(model):
     return f"{RESULTS}/{model}/{settings['sampler']}/full/seed-{settings['seeds'][0]}"
 
 
-def real_options(wildcards, input):
+def real_files(wildcards):
+    """What a picture beside real ones is made from, by the options of real_pictures.py."""
+    return {
+        "shard": f"{uncached_run(wildcards.model)}/first.npz",
+        "clip_score": f"{uncached_run(wildcards.model)}/clip_score.json",
+        "prompts": prompts_manifest(wildcards),
+        "dataset": dataset_manifest(config["real_pictures"]["dataset"]),
+        "weights": manifest(config["models"][wildcards.model]["clip"]),
+    }
+
+
+def real_options(wildcards):
     """What stands beside the real pictures, as options of real_pictures.py."""
     shown = {"images": config["real_pictures"]["images"], "title": wildcards.model}
-    return shlex.join(as_options({**dict(input.items()), **shown}))
+    return shlex.join(as_options({**real_files(wildcards), **shown}))

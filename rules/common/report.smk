@@ -15,14 +15,14 @@ def in_report(item, path):
     )
 
 
-def report_options(wildcards, input):
+def report_options(wildcards):
     """What the report's pages are made from, as options of report_pages.py."""
     timings = sorted({path for layout in LAYOUTS.values() for path in timing_file(layout)})
     options = {
         "results": RESULTS,
         "tables": [f"{name}={table_file(name)}" for name in LAYOUTS],
         "timing": [f"{Path(path).stem}={path}" for path in timings],
-        "features": list(input.features),
+        "features": rules.draw_fig2.input.recorded,
         "macs": MACS,
         "diversity": f"{RESULTS}/tables/diversity.csv",
         "output": REPORT,

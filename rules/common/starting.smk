@@ -58,6 +58,28 @@ def start_preloaded():
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages)
 
 
+def remember_last_success():
+    """Have a job that fails leave what is known of how its output was made the last time.
+
+    Snakemake 9 notes parameters and inputs of a failed job as if it had been done, and removes its output. Were that a
+    reference or a manifest, nothing would be left to tell that tables which were made before are out of date.
+    """
+    handle, persistence = workflow.scheduler._handle_error, workflow.persistence
+    finished = persistence.finished
+
+    async def note_nothing(job):
+        pass
+
+    def handle_error(job, **options):
+        persistence.finished = note_nothing
+        try:
+            handle(job, **options)
+        finally:
+            persistence.finished = finished
+
+    workflow.scheduler._handle_error = handle_error
+
+
 def name_failed_jobs():
     """Say what was not made, and where its logs are: `quiet: rules` of profiles/default hides Snakemake's own words."""
     for job in sorted(workflow.scheduler.failed, key=lambda job: str(job.output)):

@@ -75,7 +75,7 @@ def published_table(layout):
     return f"{PUBLISHED}/{layout['published']['file']}" if layout["published"] else []
 
 
-def summary_of_suite(wildcards, input):
+def summary_of_suite(wildcards):
     """What the summary is told of the suite. A function, since titles may hold braces, which are no wildcards."""
     about = {"name": config["suite"], "verdicts": config["verdicts"]}
-    return json.dumps({**about, "figures": list(input.figures), "tables": summary_tables()})
+    return json.dumps({**about, "figures": SUMMARISED, "tables": summary_tables()})
