@@ -52,7 +52,9 @@ def _is_stderr(log: Path) -> bool:
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser that shows defaults and has the option `--log`, which `run` obeys."""
     parser = argparse.ArgumentParser(
-        description=inspect.cleandoc(description or ""), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=inspect.cleandoc(description or ""),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--log", type=Path, metavar="FILE", help="also write messages and progress to FILE")
     parser.add_argument("--record", type=Path, metavar="JSON", help="write there what was read and written, for audits")

@@ -1,7 +1,6 @@
 """An audit: whether every table and picture of a suite still rests on what it was made from."""
 
 import functools
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,9 +10,10 @@ from pathlib import Path
 
 from deepcache.data.manifests import open_manifest
 from deepcache.errors import DeepCacheError
-from deepcache.files import UNREADABLE, sha256
+from deepcache.files import sha256
 from deepcache.imports import code_digest
 from deepcache.job_record import MADE
+from deepcache.json_values import read_object
 from deepcache.models.checkpoints import open_checkpoint
 from deepcache.progress import progress
 from deepcache.results.recorded import Recorded, place_of, read_records, walk
@@ -75,10 +75,12 @@ def audit(results: Path, root: Path) -> Audit:
         root: the project's folder.
 
     Raises:
-        DeepCacheError: if there are no records of jobs, or no table and no picture.
+        DeepCacheError: if there are no records of jobs, no table and no picture, or if it is another folder.
     """
     results = Path(os.path.relpath(results))  # as records name it
     records, damaged = read_records(results)
+    if results.parent != Path(MADE):
+        raise DeepCacheError(f"{results}: name it as results/<suite>, in the folder where the workflow ran")
     shown = sorted({name for name in records if _is_shown(Path(name), results)} | _present(results))
     if not shown:
         raise DeepCacheError(f"{results}: no table and no picture there: make one first, such as table2")
@@ -134,7 +136,7 @@ class _Look:
         elif record is None and MADE in Path(name).parts:
             yield "unknown", "no job's record names it: delete it, or run again what makes it"
         elif record is None:
-            for digest, rule in self._read_by[name].items():
+            for digest, rule in self._read_by.get(name, {}).items():
                 if self.checksum(name) != digest:
                     yield "changed", f"it is not what {rule} read: restore it, or run again"
         else:
@@ -184,8 +186,8 @@ def _present(results: Path) -> set[str]:
 def _keeps_samples(results: Path) -> bool:
     """Whether the suite's config, where it was written down, keeps samples."""
     try:
-        return json.loads((results / SUITE).read_text(encoding="utf-8")).get("keep_samples", True)
-    except UNREADABLE:
+        return read_object(results / SUITE).get("keep_samples", True)
+    except DeepCacheError:
         return True
 
 

@@ -10,6 +10,10 @@ from deepcache.files import sha256
 from deepcache.results.recorded import Recorded
 
 FOLDER = "tables"
+SCRIPTS = "workflow/scripts"
+# Nothing else is run, since records may come from elsewhere, with the results. What is measured differs each time.
+WRITES = tuple(f"{SCRIPTS}/{name}.py" for name in ("table", "diversity_table", "beyond/beyond_table"))
+MEASURES = (f"{SCRIPTS}/beyond/forecast_cost.py",)
 OUTPUT = "--output"
 OWN = ("--log", "--record", "--code")  # options of the job
 
@@ -18,36 +22,46 @@ def rederive(records: Sequence[Recorded], root: Path) -> dict[str, str]:
     """SHA-256 of tables written anew, by their names.
 
     Args:
-        records: of jobs; those that wrote no tables, or cannot be told where to, are passed over, and so are those that
-            read nothing: they measured what they wrote, and times come out another way each time.
+        records: of jobs; those that wrote something else, or measured what they wrote, are passed over.
         root: the project's folder.
 
     Returns:
-        Of each file; of those of a program that refuses what it reads, for reasons that it prints, an empty text.
+        Of each file; an empty text where it is not written again: by a program that writes no tables, or one that
+        refuses what it is told or reads, for reasons that it prints.
     """
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for i, record in enumerate(records):
-            writes_tables = all(Path(name).parent.name == FOLDER for name in record.outputs)
-            if record.inputs and OUTPUT in record.arguments and writes_tables:
-                found |= _rederived(record, Path(folder, str(i)), root)
+            program, _, _ = record.code.partition("=")
+            if program not in MEASURES and all(Path(name).parent.name == FOLDER for name in record.outputs):
+                place = Path(folder, str(i))
+                if program in WRITES and (arguments := _told(record, place)):
+                    _run(root / program, arguments)
+                made = {name: place / Path(name).name for name in record.outputs}
+                found |= {name: sha256(file) if file.is_file() else "" for name, file in made.items()}
     return found
 
 
-def _rederived(record: Recorded, folder: Path, root: Path) -> dict[str, str]:
+def _told(record: Recorded, folder: Path) -> list[str]:
+    """A job's arguments without its own options, with its output in another folder; none where they are not a job's."""
     arguments = list(record.arguments)
     for option in (one for one in OWN if one in arguments):
         place = arguments.index(option)
         del arguments[place : place + 2]
+    options = [word.partition("=")[0] for word in arguments]
+    if any(one in options for one in OWN) or options.count(OUTPUT) != 1 or OUTPUT not in arguments[:-1]:
+        return []
     output = arguments.index(OUTPUT) + 1
     arguments[output] = str(folder / Path(arguments[output]).name)
+    return arguments
+
+
+def _run(program: Path, arguments: list[str]) -> None:
     own = sys.argv
     try:
-        program, _, _ = record.code.partition("=")
-        sys.argv = [str(root / program), *arguments]
+        sys.argv = [str(program), *arguments]
         runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit:
-        return dict.fromkeys(record.outputs, "")
+        pass  # it has said why, and what it did not write is missed
     finally:
         sys.argv = own
-    return {name: sha256(folder / Path(name).name) for name in record.outputs}

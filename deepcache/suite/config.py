@@ -19,6 +19,7 @@ IMAGES = ("digits", "emoji", "folder", "cifar10", "lmdb", "npz")
 PROMPTS = ("partiprompts", "coco", "captions", "text")
 MESSAGE = 600  # characters of a message, which quotes what is wrong
 DEFAULT = "default"  # the rate of every checkpoint that has none of its own
+SHARED = ("benchmark", "downloads", "macs")  # below results/, of all suites
 RENAMED = {"plan": "estimate", "speed": "latency"}
 
 
@@ -63,6 +64,8 @@ def _schema_message(error: jsonschema.ValidationError) -> str:
 
 def _problems(config: dict, published: Path) -> Iterator[tuple[str, str]]:
     """What is wrong, as (key, sentence)."""
+    if config["suite"] in SHARED:
+        yield "suite", f"results/{config['suite']} is what all suites share: give it another name"
     for name, model in config["models"].items():
         yield from _model_problems(config, name, model)
     for name, reference in config["references"].items():

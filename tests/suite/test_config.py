@@ -96,6 +96,7 @@ def change(path: str, value) -> dict:
         ("models/digits-ddpm/clip", "digits-clip", "models.digits-ddpm.clip: a CLIP score needs the model's prompts"),
         ("models/digits-ddpm/negative_prompt", "grey", "models.digits-ddpm.negative_prompt: it goes with the model's"),
         ("models/digits-sd/negative_prompt", "", "config: models.digits-sd.negative_prompt: '' should be non-empty"),
+        ("suite", "downloads", "config: suite: results/downloads is what all suites share: give it another name"),
         ("references/digits-16/crop", "left", "references.digits-16.crop: 'left' is not one of ['none', 'center', "),
         (
             "tables/table2/columns",
