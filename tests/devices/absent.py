@@ -32,6 +32,14 @@ ROUNDED = {aten.convolution.default, aten.mm.default, aten.addmm.default, aten.b
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 
 
+def batch_norm(*arguments) -> tuple[torch.Tensor, ...]:
+    """What cuDNN returns, but for the space that it reserves for the backward pass."""
+    return *torch.native_batch_norm(*arguments), torch.empty(0, dtype=torch.uint8)
+
+
+CUDNN = {aten.cudnn_batch_norm.default: batch_norm}  # what the CPU has by another name
+
+
 class Wait(AssertionError):
     """The host would wait for the device where it must not."""
 
@@ -126,7 +134,7 @@ class AbsentDevice(FakeTensorMode):
             fakes = None
         if func is aten.native_group_norm.default:  # a CPU's takes no other; of what lies there torch sees to it
             own_args = (own_args[0].contiguous(), *own_args[1:])
-        values = func(*own_args, **own_kwargs)
+        values = CUDNN.get(func, func)(*own_args, **own_kwargs)
         if fakes is None:
             return pytree.tree_map_only(torch.Tensor, lambda value: self._placed(value, there or named), values)
         for fake, value in zip(leaves(fakes), leaves(values), strict=True):
@@ -245,7 +253,12 @@ def derivatives(outputs: torch.Tensor, inputs: list[torch.Tensor], **options) ->
 def absent_device(allowed: Callable[[str], bool] = lambda place: True, count: int = 2) -> Iterator[AbsentDevice]:
     """Inside, two CUDA devices, or so many, seem to be there."""
     mode = AbsentDevice(allowed)
-    load, tensor = torch.load, torch.tensor
+    load, tensor, swap = torch.load, torch.tensor, torch.utils.swap_tensors
+
+    def swapped(one, other):
+        there = isinstance(one, FakeTensor) and (one.device, one.dtype) == (other.device, other.dtype)
+        if not there:  # as it is where a module has a layer twice
+            swap(one, other)
 
     def loaded(*args, **kwargs):
         with _disable_current_modes():  # among fake tensors torch.load leaves the values out
@@ -275,6 +288,7 @@ def absent_device(allowed: Callable[[str], bool] = lambda place: True, count: in
         patch.multiple(torch, load=loaded, tensor=made, Generator=Generator),
         patch.object(fake_tensor, "init_gpu_context", lambda device: None),
         patch.object(torch.autograd, "grad", derivatives),
+        patch.object(torch.utils, "swap_tensors", swapped),
         patch.object(FakeTensor, "untyped_storage", lambda fake: mode.storage(fake), create=True),
         mode,
     ):

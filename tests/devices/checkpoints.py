@@ -6,10 +6,12 @@ import torch
 from diffusers import DDPMPipeline, VQModel
 
 from deepcache.data.manifests import write_manifest as write_dataset
+from deepcache.models import efficientnet
 from deepcache.models.checkpoints import write_manifest
 from deepcache.models.digits import ddpm_scheduler, ldm_scheduler
 from deepcache.models.ldm_pipeline import ClassEmbedder, LDMClassPipeline
 from deepcache.models.random_weights import write_random
+from deepcache.package_weights import package_folder
 from tests.conftest import ROOT, make_unet2d, make_unet2d_condition
 from tests.generation.checkpoints import save
 
@@ -48,9 +50,13 @@ def write_checkpoints(folder: Path) -> None:
     ldm_pipeline().save_pretrained(folder / "ldm")
     save(folder / "sd", layers_per_block=1)
     write_random("svd-tiny", folder / "svd", 0)
-    for name in ("pixel", "ldm", "sd", "svd"):
+    for name in ("inception", "lpips-alexnet"):
+        write_random(name, folder / name, 0)
+    for name in ("pixel", "ldm", "sd", "svd", "inception", "lpips-alexnet"):
         write_manifest(folder / f"{name}.json", name, folder / name, "random", {})
-    for name in ("digits-classifier", "digits-clip"):
+    place = package_folder(efficientnet.PACKAGE)
+    write_manifest(folder / "efficientnet-lite0.json", "efficientnet-lite0", place, "local", {})
+    for name in ("digits-classifier", "digits-clip", "emoji-clip"):
         write_manifest(folder / f"{name}.json", name, ROOT / "resources/checkpoints" / name, "shipped", {})
     (folder / "prompts.txt").write_text(PROMPTS, encoding="utf-8")
     write_dataset(folder / "prompts.json", "prompts", "text", folder / "prompts.txt", "local")

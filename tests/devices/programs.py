@@ -29,6 +29,7 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.quality.extractors:load_extractor": (1, "weights"),
     "deepcache.quality.perceptual:load_perceptual": (1, "weights"),
     "deepcache.quality.clip_score:load_clip": (1, "weights"),
+    "deepcache.quality.clip_score:EmojiScorer.__init__": (1, "weights"),
     # Noise, labels, prompts and timesteps are sent, once for all steps.
     "deepcache.sampling.pixel_ddpm:PixelDDPM.make_latents": (1, "trajectory"),
     "deepcache.sampling.ddim:ddim": (1, "trajectory"),
@@ -67,6 +68,8 @@ WAITS: dict[str, tuple[int, str]] = {
     "deepcache.quality.perceptual:Perceptual._distances": (1, "batch"),
     "deepcache.quality.clip_score:Scorer.scores": (2, "batch"),
     "deepcache.quality.clip_score:Clip.see": (1, "batch"),
+    "deepcache.quality.clip_score:EmojiScorer.see": (1, "batch"),
+    "deepcache.models.emoji_clip:EmojiClip.encode_text": (1, "batch"),  # sentences that are new
     "deepcache.quality.clip_score:Clip.read": (1, "batch"),
     "deepcache.quality.precision_recall:load": (2, "block"),
     "deepcache.quality.precision_recall:_radii": (2, "block"),
@@ -102,6 +105,8 @@ class Program:
 UNET = "diffusers.models.unets.unet_2d:UNet2DModel.forward"
 TEXT_UNET = "diffusers.models.unets.unet_2d_condition:UNet2DConditionModel.forward"
 FIRST_STAGE = "diffusers.models.autoencoders.autoencoder_kl:AutoencoderKL.decode"
+INCEPTION = "torch_fidelity.feature_extractor_inceptionv3:BasicConv2d.forward"
+EFFICIENTNET = "deepcache.models.efficientnet:EfficientNetLite0.stages"
 CLASSIFIER = "deepcache.models.classifier:DigitsClassifier.features"
 
 
@@ -235,6 +240,23 @@ PROGRAMS: dict[str, Program] = {
         BATCHES,
         exact=True,
     ),
+    **{
+        f"reference_statistics {kind}": Program(
+            "reference_statistics.py",
+            lambda folder, steps, kind=kind, weights=weights: [
+                *("--dataset", folder / "digits.json", "--images", 2, "--image-size", SIDE, "--batch-size", 2),
+                *("--extractor", kind, "--weights", folder / f"{weights}.json", "--partial", folder / f"of-{kind}"),
+            ],
+            (inner,),
+            1,
+            exact=True,
+        )
+        for kind, weights, inner in (
+            ("inception-adm", "inception", INCEPTION),
+            ("inception-pytorch-fid", "inception", INCEPTION),
+            ("efficientnet-lite0", "efficientnet-lite0", EFFICIENTNET),
+        )
+    },
     "metrics": Program(
         "metrics.py",
         lambda folder, steps: [
@@ -255,15 +277,34 @@ PROGRAMS: dict[str, Program] = {
         BATCHES,
         exact=True,
     ),
-    "clip_score": Program(
-        "clip_score.py",
-        lambda folder, steps: [
-            *(*measured(folder), "--prompts", folder / "prompts.json", "--weights", folder / "digits-clip.json")
-        ],
-        ("open_clip.model:CLIP.encode_image", "open_clip.model:CLIP.encode_text"),
-        BATCHES,
-        exact=True,
-    ),
+    **{
+        f"paired_fidelity {name}": Program(
+            "paired_fidelity.py",
+            lambda folder, steps, name=name: [
+                *(*measured(folder), "--baseline", run(folder, "full/seed-0")),
+                *("--perceptual", folder / f"{name}.json"),
+            ],
+            (inner,),
+            BATCHES,
+            exact=True,
+        )
+        for name, inner in (("lpips-alexnet", "lpips:LPIPS.forward"), ("efficientnet-lite0", EFFICIENTNET))
+    },
+    **{
+        f"clip_score {name}": Program(
+            "clip_score.py",
+            lambda folder, steps, name=name: [
+                *(*measured(folder), "--prompts", folder / "prompts.json", "--weights", folder / f"{name}.json")
+            ],
+            inner,
+            BATCHES,
+            exact=True,
+        )
+        for name, inner in (
+            ("digits-clip", ("open_clip.model:CLIP.encode_image", "open_clip.model:CLIP.encode_text")),
+            ("emoji-clip", ("deepcache.models.emoji_clip:EmojiClip.embed_features",)),
+        )
+    },
     "diversity": Program(
         "diversity.py",
         lambda folder, steps: [
@@ -306,7 +347,7 @@ def write_inputs(folder: Path, call: Callable[..., int]) -> None:
     made("generate", "generated")  # at its first loading transformers notes what the machine has, for good
     made("reference_statistics", "reference.npz")
     for seed in (0, 1):
-        made("clip_score", f"clip-{seed}.json", 4, "--run", run(folder, f"full/seed-{seed}"))
+        made("clip_score digits-clip", f"clip-{seed}.json", 4, "--run", run(folder, f"full/seed-{seed}"))
     for steps in STEPS:
         made("record_features", f"recorded-{steps}.npz", steps)
         plan(folder, steps).save(folder / f"plan-{steps}.json")
