@@ -229,7 +229,8 @@ def place() -> str:
     while frame is not None:
         module = module_of(frame.f_code.co_filename)
         if module is not None and frame.f_code.co_name != "__torch_function__":  # a mode passes on what others call
-            return f"{module}:{frame.f_code.co_qualname.replace('.<locals>', '')}"
+            # A comprehension of a list is a part of its function, as it is in Python 3.12.
+            return f"{module}:{frame.f_code.co_qualname.replace('.<locals>', '').removesuffix('.<listcomp>')}"
         frame = frame.f_back
     return "elsewhere"
 

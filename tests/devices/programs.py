@@ -64,8 +64,7 @@ WAITS: dict[str, tuple[int, str]] = {
     # Batches of images are sent, and their features fetched.
     "deepcache.quality.extractors:load_extractor.features": (5, "batch"),
     "deepcache.quality.clean:clean_resize": (2, "batch"),
-    "deepcache.quality.perceptual:Perceptual._distances.<listcomp>": (2, "batch"),
-    "deepcache.quality.perceptual:Perceptual._distances": (1, "batch"),
+    "deepcache.quality.perceptual:Perceptual._distances": (3, "batch"),
     "deepcache.quality.clip_score:Scorer.scores": (2, "batch"),
     "deepcache.quality.clip_score:Clip.see": (1, "batch"),
     "deepcache.quality.clip_score:EmojiScorer.see": (1, "batch"),
